@@ -1,0 +1,1 @@
+"""Camera to wire bytes and when they were seen."""

@@ -1,0 +1,1 @@
+"""Wire bytes to the encrypted ring."""

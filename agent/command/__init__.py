@@ -1,0 +1,1 @@
+"""Broker bytes to a verified command."""

@@ -1,0 +1,105 @@
+"""What a verified command asks for, and the reasons why the hub may refuse one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.acquire.stream import CameraId
+from agent.clock import WallTime, Window
+from agent.crypto import Secret
+
+
+class RefusalReason(StrEnum):
+    """Every reason for a no that the server may see; words are stable, they are part of the protocol."""
+
+    BAD_ENVELOPE = "bad_envelope"  # not understandable: size, JSON, schema
+    CLOCK_UNTRUSTED = "clock_untrusted"
+    TRUST_EXPIRED = "trust_expired"
+    UNKNOWN_ROOT = "unknown_root"
+    BAD_SIGNATURE = "bad_signature"
+    GRANT_EXPIRED = "grant_expired"
+    GRANT_SCOPE = "grant_scope"
+    REVOKED = "revoked"
+    WRONG_AUDIENCE = "wrong_audience"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    ROLE = "role"
+    RECIPIENT_UNKNOWN = "recipient_unknown"
+    RECIPIENT_MIXED = "recipient_mixed"
+    UPLOAD_HOST = "upload_host"
+    REPLAYED = "replayed"
+    DUPLICATE_ID = "duplicate_id"
+    UNSUPPORTED = "unsupported"
+    # consent
+    NOT_PAIRED = "not_paired"
+    PAUSED = "paused"
+    OWNER_DECLINED = "owner_declined"  # silence and no look the same to the server
+    WINDOW_TOO_LONG = "window_too_long"
+    WINDOW_TOO_OLD = "window_too_old"
+    WINDOW_TOO_FAR_AHEAD = "window_too_far_ahead"
+    INCIDENT_TYPE = "incident_type"
+    AGENCY = "agency"
+    CAMERA_NOT_SHARED = "camera_not_shared"
+    TOO_MANY_UPLOADS = "too_many_uploads"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The hub's no: a value, not an exception. `detail` is for the audit log and the answer; it holds no secret."""
+
+    reason: RefusalReason
+    detail: str = ""
+    command_id: str = ""  # empty if the message was not understandable enough to have one
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What happened, in the agency's words."""
+
+    id: str
+    type: str
+    reported_at: WallTime
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Someone on the trust bundle's list who may open the clip: an id and an age v1 recipient (`age1...`)."""
+
+    id: str
+    age: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadTarget:
+    """Where the sealed parts go: a tus 1.0 creation URL, where receipts are fetched, and the bearer token for both."""
+
+    url: str
+    receipts_url: str
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCommand:
+    """A command whose chain of signatures, audience, time, role, recipients and upload host hold.
+
+    Built by `envelope.verify` only. What the owner thinks of it is `consent.decide`'s question.
+    """
+
+    id: str  # the claim `jti`
+    sha256: str  # hex digest of the compact JWS: what an owner's answer and a manifest are bound to
+    signer: str  # thumbprint of the officer's or console's key
+    subject: str  # who that is, as the issuer named them
+    role: str
+    agency: str
+    root: str  # thumbprint of the root that the chain starts from
+    action: str  # "clip.upload"
+    issued: WallTime
+    expires: WallTime
+    incident: Incident
+    window: Window
+    cameras: tuple[CameraId, ...]  # empty: all cameras
+    recipients: tuple[Recipient, ...]
+    upload: UploadTarget
+    basis: str
+    reason: str

@@ -1,0 +1,34 @@
+"""The three answers of the hub to a verified command: its yes, its no (`command.request.Refusal`), or a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.acquire.stream import CameraId
+from agent.clock import WallTime, Window
+from agent.command.request import VerifiedCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The hub's own yes to one command, for exactly these cameras and this window.
+
+    Built by `decide.decide` only; a cut cannot be planned without one.
+    """
+
+    command: VerifiedCommand
+    cameras: tuple[CameraId, ...]  # at least one
+    window: Window
+    policy_version: int
+    policy_sha256: str
+    mode: str  # "opt_in", or "owner_said_yes"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The owner must be asked; without an answer by `deadline` it is a no."""
+
+    command: VerifiedCommand
+    cameras: tuple[CameraId, ...]
+    window: Window
+    deadline: WallTime

@@ -1,0 +1,1 @@
+"""A grant to an exact clip."""

@@ -1,0 +1,1 @@
+"""A clip to a sealed one, uploaded, with a receipt."""

@@ -1,0 +1,1 @@
+"""What was decided and done, to manifest and audit log."""

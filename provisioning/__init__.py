@@ -1,0 +1,1 @@
+"""Blank hub to enrolled hub to paired hub: labels, QR codes, claim, enrolment, pairing."""
