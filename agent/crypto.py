@@ -1,7 +1,7 @@
 """The few cryptographic pieces that several stages share: secrets that do not print, digests, and signed statements.
 
-A signed statement is a compact JWS (RFC 7515) whose `typ` says what it is for, signed with Ed25519 (`EdDSA`) or P-256
-(`ES256`). The algorithm follows the verifier's key, never the header.
+A signed statement is a compact JWS (RFC 7515) whose `typ` says what it is for, signed with Ed25519 (`alg`
+`Ed25519`, RFC 9864) or P-256 (`ES256`). The algorithm follows the verifier's key, never the header.
 """
 
 from __future__ import annotations

@@ -7,17 +7,24 @@ Errors: `BadInputError` (the bytes lie), `UnavailableError` (try later), anythin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol, TypeVar
 
+from agent.acquire.camera import CameraStream
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import ChunkMeta, StoredChunk
 from agent.buffer.ring import Footage
-from agent.clock import Window
+from agent.clip_job import Job, JobPart, Status
+from agent.clock import WallTime, Window
 from agent.command.request import UploadTarget
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.deliver.part import SealedPart
+from agent.errors import UnavailableError
 
 Wire = bytes | bytearray | memoryview
+_Result = TypeVar("_Result")
 
 
 class ChunkSink(Protocol):
@@ -28,6 +35,29 @@ class ChunkSink(Protocol):
 
     def commit(self) -> None:
         """Hand the batch to the writer thread: one write, one sync; then the index names its chunks."""
+
+
+class CameraLink(Protocol):
+    """One TCP connection to a camera; no call waits. Raises UnavailableError when the camera or the network fails."""
+
+    def is_open(self) -> bool:
+        """Whether the camera took the connection; False while it is on its way."""
+
+    def send(self, octets: bytes) -> None:
+        """Queue bytes; the queue is bounded."""
+
+    def receive_into(self, room: memoryview) -> int:
+        """Read what is there into `room`; 0 if there is nothing now."""
+
+    def close(self) -> None:
+        """Close at once."""
+
+
+class CameraDialer(Protocol):
+    """Begins connections to cameras."""
+
+    def dial(self, host: str, port: int) -> CameraLink:
+        """Begin a connection to an IP address without waiting. Raises ConfigurationError for a name."""
 
 
 class ChunkLog(ChunkSink, Protocol):
@@ -64,3 +94,140 @@ class Uploader(Protocol):
 
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the store's signed receipt; raises UnavailableError while there is none."""
+
+
+class Opening(Enum):
+    """What the journal knows about a command's id."""
+
+    NEW = "new"  # stored just now
+    STILL_OPEN = "still_open"  # the same bytes again while the job runs: the broker redelivers
+    ENDED = "ended"  # the same bytes again after the end: a replay
+    OTHER_BYTES = "other_bytes"  # the id is taken by another command
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A signed document that was accepted: trust bundle, owner's pairing, owner's policy."""
+
+    version: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for the broker, kept until it is acknowledged."""
+
+    id: int
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message from the broker as it came; `acknowledge` it once what it means is stored."""
+
+    topic: str
+    payload: bytes
+    id: int
+    qos: int
+
+
+class BrokerLink(Protocol):
+    """One durable session with the broker, reconnecting by itself. Used from the event loop only."""
+
+    async def receive(self) -> Inbound:
+        """Wait for the next message."""
+
+    def acknowledge(self, message: Inbound) -> None:
+        """Tell the broker that it may forget a message."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish at least once; raises UnavailableError without the broker's acknowledgement."""
+
+
+class Mailbox(Protocol):
+    """Messages for the broker, kept until it has them."""
+
+    def outgoing(self, after: int, limit: int) -> tuple[Outgoing, ...]:
+        """Return the oldest messages with an id above `after`."""
+
+    def sent(self, message: int) -> None:
+        """Forget a message that the broker has acknowledged."""
+
+
+class Journal(Protocol):
+    """What survives a power cut: when a call returns, its change is on the disk."""
+
+    def open_job(self, job: Job, sha256: str, expires: WallTime) -> tuple[Opening, Job]:
+        """Store a new job, or return the one known under its id."""
+
+    def open_jobs(self) -> tuple[Job, ...]:
+        """Return the jobs to go on with after a restart, oldest first."""
+
+    def job(self, job: str) -> Job | None:
+        """Return one job as it is now."""
+
+    def move(self, job: Job, status: Status, *, granted: WallTime | None = None) -> None:
+        """Store the job's new state and queue the status that tells of it, in one transaction."""
+
+    def grants_since(self, moment: WallTime) -> int:
+        """Count the commands granted after `moment`."""
+
+    def parts(self, job: str) -> tuple[JobPart, ...]:
+        """Return the sealed files of a job, by camera and number, the manifest last."""
+
+    def put_part(self, part: JobPart) -> None:
+        """Store a part as it is now."""
+
+    def say(self, status: Status) -> None:
+        """Queue a status that changes no state."""
+
+
+class Documents(Protocol):
+    """Signed documents that were accepted, kept by name."""
+
+    def document(self, name: str) -> Document | None:
+        """Return a document, or None."""
+
+    def put_document(self, name: str, document: Document) -> None:
+        """Replace a document; the caller has checked that its version rises."""
+
+
+class CameraBook(Protocol):
+    """The cameras this hub knows, also while they are away."""
+
+    def cameras(self) -> tuple[CameraStream, ...]:
+        """Return them all, without logins."""
+
+    def put_camera(self, stream: CameraStream) -> None:
+        """Remember one; its login stays out."""
+
+
+class Audit(Protocol):
+    """The append-only log that the owner can read."""
+
+    def append(self, kind: str, ref: str, detail: dict[str, str | int]) -> None:
+        """Write one entry; it is on the disk when this returns."""
+
+    def head(self) -> tuple[int, str]:
+        """Return the number of entries and the tree's root as hex."""
+
+
+class OutboxFullError(UnavailableError):
+    """There is no room for another sealed file until the store has taken some."""
+
+
+class Outbox(Protocol):
+    """Sealed files on their way: each is written once, synced, and never changed."""
+
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
+        """Make a file from what `fill` appends: whole and synced when this returns, or not there at all.
+
+        Raises OutboxFullError when the outbox or its disk is full.
+        """
+
+    def path(self, name: str) -> Path:
+        """Say where a finished file lies."""
+
+    def discard(self, name: str) -> None:
+        """Remove a file."""

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
+from zlib import crc32
 
 from agent.acquire.stream import CameraId
-from agent.acquire.timeline import Anchor, hub_time
+from agent.acquire.timeline import Anchor, ClockSource, hub_time
 from agent.clock import WallTime
+from agent.errors import BadInputError
+
+CHUNK_HEADER_BYTES: Final = 160
+TAG_BYTES: Final = 16
+SESSION_BYTES: Final = 16
+PAYLOAD_BYTES_MAX: Final = 4 * 1024 * 1024
+
+_MAGIC: Final = b"TRCH"
+_VERSION: Final = 1
+_FIELDS: Final = struct.Struct("<4sHHBBBxI32sQQQ16sQqqqQIII16x")
+_START: Final = struct.pack("<4sHH", _MAGIC, _VERSION, CHUNK_HEADER_BYTES)
+_RESERVED: Final = slice(140, 156)
+_CAMERA: Final = re.compile(rb"[a-z0-9-]{1,32}")
+_CODE_OF_SOURCE: Final = {ClockSource.SR_ONVIF: 1, ClockSource.SR: 2, ClockSource.ARRIVAL: 3}
+_SOURCE_OF_CODE: Final = {code: source for source, code in _CODE_OF_SOURCE.items()}
 
 
 class ChunkKind(IntEnum):
@@ -15,6 +34,9 @@ class ChunkKind(IntEnum):
 
     STREAM = 1  # a StreamHeader as JSON
     MEDIA = 2  # whole interleaved RTP and RTCP frames: "$", channel, 16-bit length, packet
+
+
+_KINDS: Final = {int(kind): kind for kind in ChunkKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +73,97 @@ class StoredChunk:
     slab: int  # the slab's number, which rises for ever
     offset: int  # bytes from the start of the slab
     length: int  # bytes of header, payload and tag
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHeader:
+    """What stands in the slab before a sealed payload: the chunk's own header and where it was sealed.
+
+    All of it is the payload's associated data, so a payload cannot be moved to another chunk, slab or place.
+    """
+
+    meta: ChunkMeta
+    payload_bytes: int  # before sealing; the tag follows it
+    slab: int
+    session: bytes  # 16 random bytes of the writer that opened the slab; its key is derived with them
+    counter: int  # the nonce: rises within a session, never comes twice
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of header, payload and tag."""
+        return CHUNK_HEADER_BYTES + self.payload_bytes + TAG_BYTES
+
+
+def pack_chunk_header(header: ChunkHeader) -> bytes:
+    """Write a header as `CHUNK_HEADER_BYTES` bytes (FORMAT.md, Chunk); raises BadInputError if a value does not fit."""
+    meta, anchor = header.meta, header.meta.anchor
+    camera = meta.camera.encode("ascii", "replace")
+    if not _CAMERA.fullmatch(camera):
+        raise BadInputError("a camera's id must be 1-32 characters of a-z, 0-9 and -")
+    if header.payload_bytes > PAYLOAD_BYTES_MAX or len(header.session) != SESSION_BYTES:
+        raise BadInputError(f"a chunk of {header.payload_bytes} bytes (limit {PAYLOAD_BYTES_MAX})")
+    try:
+        fields = _FIELDS.pack(
+            _MAGIC,
+            _VERSION,
+            CHUNK_HEADER_BYTES,
+            meta.kind,
+            meta.is_key,
+            _CODE_OF_SOURCE[anchor.source],
+            header.payload_bytes,
+            camera,
+            meta.run,
+            meta.sequence,
+            header.slab,
+            header.session,
+            header.counter,
+            meta.first_arrival,
+            meta.last_arrival,
+            anchor.hub,
+            anchor.error_ns,
+            meta.first_rtp,
+            meta.last_rtp,
+            anchor.rtp,
+        )
+    except struct.error as error:
+        raise BadInputError(f"a chunk header of {meta.camera} holds a number that does not fit: {error}") from error
+    return fields + crc32(fields).to_bytes(4, "little")
+
+
+def unpack_chunk_header(raw: bytes) -> ChunkHeader:
+    """Read a header back from the first `CHUNK_HEADER_BYTES` of `raw`; raises BadInputError if they are not one.
+
+    The checksum finds damage only; what the header says is certain when the payload's tag has been verified with it.
+    """
+    # 1. Size, magic, version, header length.
+    if len(raw) < CHUNK_HEADER_BYTES or raw[:8] != _START:
+        raise BadInputError("not a chunk header of version 1")
+    # 2. Checksum.
+    fields = raw[: _FIELDS.size]
+    if crc32(fields) != int.from_bytes(raw[_FIELDS.size : CHUNK_HEADER_BYTES], "little"):
+        raise BadInputError("a chunk header whose checksum does not hold")
+    (_, _, _, kind, flags, source, payload_bytes, camera, run, sequence, slab, session, counter, *times) = (
+        _FIELDS.unpack(fields)
+    )
+    first_arrival, last_arrival, anchor_hub, anchor_error, first_rtp, last_rtp, anchor_rtp = times
+    # 3. Kind, flags, source, camera.
+    name = camera.rstrip(b"\0")
+    if kind not in _KINDS or flags > 1 or source not in _SOURCE_OF_CODE or not _CAMERA.fullmatch(name):
+        raise BadInputError("a chunk header with an unknown kind, flag, clock source or camera id")
+    # 4. Limits; the reserved bytes are zero.
+    if payload_bytes > PAYLOAD_BYTES_MAX or fields[11] or any(fields[_RESERVED]):
+        raise BadInputError("a chunk header outside the limits of version 1")
+    anchor = Anchor(anchor_rtp, WallTime(anchor_hub), anchor_error, _SOURCE_OF_CODE[source])
+    meta = ChunkMeta(
+        camera=CameraId(name.decode("ascii")),
+        kind=_KINDS[kind],
+        is_key=flags == 1,
+        run=run,
+        sequence=sequence,
+        first_arrival=WallTime(first_arrival),
+        last_arrival=WallTime(last_arrival),
+        first_rtp=first_rtp,
+        last_rtp=last_rtp,
+        anchor=anchor,
+    )
+    return ChunkHeader(meta, payload_bytes, slab, session, counter)

@@ -1,0 +1,65 @@
+"""A camera's answers in whole seconds to the offset of its clock, as narrow as a few well-timed questions can make it.
+
+Each answer says: at some moment between asking and being answered, the camera's clock stood in
+`[second, second + 1 s)`. That bounds the offset; asking again where the camera should just be passing to the next
+second narrows it.
+
+Rules of this file: integers only; a bound is never narrower than the answers prove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from agent.acquire.lenient_xml import Element, element, text_of
+from agent.acquire.timeline import ClockOffset
+from agent.clock import SECOND_NS, WallTime
+from agent.errors import BadInputError
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_camera_time(response: Element) -> WallTime:
+    """Read the UTC time of a GetSystemDateAndTimeResponse, in whole seconds.
+
+    Hour 24 and second 60 are taken for what they mean: real cameras send them. Raises BadInputError.
+    """
+    utc = element(response, "UTCDateTime")
+    if utc is None:
+        raise BadInputError("the camera tells no UTC time")
+    names = ("Year", "Month", "Day", "Hour", "Minute", "Second")
+    try:
+        year, month, day, hour, minute, second = (int(text_of(utc, name, characters_max=8)) for name in names)
+        moment = datetime(year, month, day, tzinfo=UTC) + timedelta(hours=hour, minutes=minute, seconds=second)
+    except (ValueError, OverflowError) as error:
+        raise BadInputError("the camera's time is not a date") from error
+    return WallTime((moment - _EPOCH) // timedelta(seconds=1) * SECOND_NS)
+
+
+def offset_from_second(camera_second: WallTime, asked: WallTime, answered: WallTime) -> ClockOffset:
+    """Bound the offset by one answer in whole seconds, given between `asked` and `answered` in hub time."""
+    return ClockOffset(camera_second - answered, camera_second + SECOND_NS - asked)
+
+
+def narrowed(offsets: Iterable[ClockOffset]) -> ClockOffset | None:
+    """Return what all answers agree on; if they contradict each other (a clock was set), everything they span."""
+    known = list(offsets)
+    if not known:
+        return None
+    low, high = max(offset.low_ns for offset in known), min(offset.high_ns for offset in known)
+    if low <= high:
+        return ClockOffset(low, high)
+    return ClockOffset(min(offset.low_ns for offset in known), max(offset.high_ns for offset in known))
+
+
+def next_question(offset: ClockOffset, now: WallTime, questions_left: int) -> WallTime:
+    """Return when to ask again: the next moment after `now` at which the answer divides what is still possible.
+
+    The camera's next full second lies in a stretch of hub time as wide as the offset's bounds. With more questions
+    left the stretch is walked in smaller steps, until one answer has changed.
+    """
+    step = max((offset.high_ns - offset.low_ns) // (questions_left + 1), 1)
+    first = step - offset.high_ns
+    return WallTime(now + SECOND_NS - (now - first) % SECOND_NS)

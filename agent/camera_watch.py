@@ -1,0 +1,103 @@
+"""Before story one: find the site's cameras, ask each for its stream, and hand them to the recorder; again and again.
+
+Rules of this file: a camera is its endpoint reference, never its address; found under another address it is the same
+camera. One camera's failure costs the others nothing, and is kept in words for the installer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from agent.acquire.camera import CameraStream, Login
+from agent.acquire.discovery import FoundCamera
+from agent.acquire.health import CameraHealth, CameraState
+from agent.acquire.stream import CameraId
+from agent.errors import TransomError
+from agent.ports import CameraBook
+
+FIRST_SEARCHES: Final = 5
+FIRST_PAUSE_S: Final = 1.0
+"""While a hub is new, somebody stands beside it: the first searches follow each other closely."""
+CAMERAS_MAX: Final = 64
+
+
+class Roster(Protocol):
+    """Whoever records: takes streams, and says how each does."""
+
+    def add(self, stream: CameraStream) -> None:
+        """Record a camera from now on, or record it otherwise than so far."""
+
+    def health(self) -> tuple[CameraHealth, ...]:
+        """Return how each camera does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a camera that was found is not recorded."""
+
+    address: str
+    why: str
+
+
+class CameraWatch:
+    """Keeps the recorder's list of cameras true."""
+
+    def __init__(
+        self,
+        search: Callable[[], Sequence[FoundCamera]],
+        examine: Callable[[FoundCamera], CameraStream],
+        roster: Roster,
+        book: CameraBook,
+        login: Login | None,
+        pause_s: float,
+    ) -> None:
+        self._search, self._examine, self._roster, self._book = search, examine, roster, book
+        self._pause_s = pause_s
+        self._addresses: dict[CameraId, str] = {}
+        self.streams: dict[CameraId, CameraStream] = {}
+        self.troubles: dict[CameraId, Trouble] = {}
+        self.searches = 0
+        for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
+            self._record(replace(known, login=login))
+
+    async def run(self, on_change: Callable[[], None]) -> None:
+        """Search for ever; `on_change` is called when a camera is new, has moved, or cannot be used."""
+        while True:
+            before = (dict(self.streams), dict(self.troubles))
+            await self.look_once()
+            if (self.streams, self.troubles) != before:
+                on_change()
+            await asyncio.sleep(FIRST_PAUSE_S if self.searches < FIRST_SEARCHES else self._pause_s)
+
+    async def look_once(self) -> None:
+        """Do one search and examine what is new, has moved, or has fallen silent; several cameras at once."""
+        self.searches += 1
+        try:
+            sightings = await asyncio.to_thread(self._search)
+        except TransomError:
+            return  # no network at the moment: the next search may find one
+        silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
+        wanted = [
+            seen
+            for seen in sightings[:CAMERAS_MAX]
+            if self._addresses.get(seen.camera) != seen.addresses[0] or seen.camera in silent
+        ]
+        await asyncio.gather(*(self._look_at(seen) for seen in wanted))
+
+    async def _look_at(self, seen: FoundCamera) -> None:
+        try:
+            stream = await asyncio.to_thread(self._examine, seen)
+        except TransomError as error:
+            self.troubles[seen.camera] = Trouble(seen.addresses[0], str(error))
+            return
+        self.troubles.pop(seen.camera, None)
+        self._addresses[seen.camera] = seen.addresses[0]
+        self._book.put_camera(stream)
+        self._record(stream)
+
+    def _record(self, stream: CameraStream) -> None:
+        self.streams[stream.camera] = stream
+        self._roster.add(stream)

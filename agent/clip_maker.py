@@ -1,0 +1,219 @@
+"""Story two, the middle: one grant becomes sealed parts at the store, and a manifest that says what they are.
+
+Rules of this file:
+- A part is in the outbox, synced, before the journal names it, and in the journal before anything of it is sent.
+- Parts are sealed as soon as their footage is committed and sent in order beside that; neither waits for the other.
+- What cannot be delivered is a gap in the manifest, never a silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from agent.acquire.stream import CameraId
+from agent.clip_job import Job, JobPart, PartState
+from agent.clock import SECOND_NS, Clock, Window
+from agent.consent.grant import Granted
+from agent.courier import Courier, StoreRefusedError, outbox_name
+from agent.crypto import SigningKey, sha256_hex
+from agent.cut.clip import ClipReport, CutPlan, Gap
+from agent.cut.plan import Finished, PartSettings, Wait, empty_report, plan_next
+from agent.errors import BadInputError, UnavailableError
+from agent.part_sealer import PartSealer
+from agent.ports import Audit, ChunkLog, Journal, Outbox, OutboxFullError
+
+CUTS_AT_ONCE_MAX: Final = 2
+CUT_TRIES_MAX: Final = 2
+CUT_RETRY_S: Final = 2.0
+OUTBOX_FULL_S: Final = 10.0
+
+ManifestWriter = Callable[[Granted, CameraId, Sequence[JobPart]], bytes]
+"""Makes the signed manifest of one camera's clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended at the store."""
+
+    is_complete: bool
+    gaps: str  # for people, empty if complete
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One granted job: what to deliver, whose receipts to believe, and whom to ask and tell on the way."""
+
+    job: Job
+    grant: Granted
+    store_keys: Sequence[SigningKey]
+    is_allowed: Callable[[], bool]
+    progress: Callable[[Job], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Camera:
+    """One camera of an errand, while it runs: parts go from the sealing task to the sending task; None is the end."""
+
+    errand: Errand
+    id: CameraId
+    queue: asyncio.Queue[JobPart | None] = field(default_factory=asyncio.Queue)
+
+
+class ClipMaker:
+    """Makes and delivers the clips of granted jobs."""
+
+    def __init__(  # noqa: PLR0913 - what a clip needs on its whole way, each by name
+        self,
+        *,
+        ring: ChunkLog,
+        sealer: PartSealer,
+        outbox: Outbox,
+        journal: Journal,
+        courier: Courier,
+        audit: Audit,
+        clock: Clock,
+        write_manifest: ManifestWriter,
+        settings: PartSettings,
+    ) -> None:
+        self._ring, self._sealer, self._outbox, self._journal = ring, sealer, outbox, journal
+        self._courier, self._audit, self._clock = courier, audit, clock
+        self._write_manifest, self._settings = write_manifest, settings
+        self._cuts = asyncio.Semaphore(CUTS_AT_ONCE_MAX)
+
+    async def deliver(self, errand: Errand) -> Outcome:
+        """Cut, seal and send everything the grant covers, from wherever the journal says the job is.
+
+        Returns when every part has its receipt, or when `is_allowed` says no. Raises StoreRefusedError.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for camera in [_Camera(errand, name) for name in errand.grant.cameras]:
+                    tasks.create_task(self._seal_parts(camera))
+                    tasks.create_task(self._send_parts(camera))
+        except* StoreRefusedError as refused:
+            raise StoreRefusedError(str(refused.exceptions[0])) from refused
+        reports = [part.report for part in self._journal.parts(errand.job.id) if part.report]
+        missing_s = sum(gap.end - gap.start for report in reports for gap in report.gaps) / SECOND_NS
+        withheld = sum(report.refused for report in reports)
+        if not missing_s and not withheld:
+            return Outcome(is_complete=True, gaps="")
+        return Outcome(is_complete=False, gaps=f"{missing_s:.3f} s missing, {withheld} pictures withheld after losses")
+
+    # ------------------------------------------------------------- seal
+    async def _seal_parts(self, camera: _Camera) -> None:
+        """Queue what the outbox holds already, then cut and seal part after part until the window is covered."""
+        sealed = [part for part in self._known(camera) if not part.is_manifest]
+        for part in sealed:
+            camera.queue.put_nowait(part)
+        while camera.errand.is_allowed():
+            step = self._plan(camera, sealed)
+            if isinstance(step, Finished):
+                break
+            if isinstance(step, Wait):
+                await asyncio.sleep(max(0.0, (step.until - self._clock.now()) / SECOND_NS))
+                continue
+            sealed.append(await self._seal_part(camera, step))
+            camera.queue.put_nowait(sealed[-1])
+        camera.queue.put_nowait(None)
+
+    def _plan(self, camera: _Camera, sealed: Sequence[JobPart]) -> CutPlan | Wait | Finished:
+        window = camera.errand.grant.window
+        until = sealed[-1].end if sealed else window.start
+        if until >= window.end:
+            return Finished()
+        return plan_next(
+            grant=camera.errand.grant,
+            camera=camera.id,
+            next_part=len(sealed),
+            delivered_until=until,
+            footage=self._ring.footage(camera.id, Window(until, window.end)),
+            now=self._clock.now(),
+            settings=self._settings,
+        )
+
+    async def _seal_part(self, camera: _Camera, plan: CutPlan) -> JobPart:
+        """Make one part; footage that is missing, or defeats the cutter twice, becomes a gap with that reason."""
+        part = JobPart(
+            job=camera.errand.job.id,
+            camera=plan.camera,
+            number=plan.part,
+            is_manifest=False,
+            start=plan.window.start,
+            end=plan.window.end,
+            state=PartState.SEALED,
+            size=0,
+            sha256="",
+            location="",
+            receipt="",
+            report=empty_report(plan),
+        )
+        tries = CUT_TRIES_MAX if plan.chunks else 0
+        while tries:
+            tries -= 1
+            try:
+                async with self._cuts:
+                    report, sealed = await asyncio.to_thread(self._sealer.seal, plan, outbox_name(part))
+            except BadInputError as error:
+                part = replace(part, report=_nothing(plan.window, str(error)))
+            except OutboxFullError:
+                tries += 1
+                await asyncio.sleep(OUTBOX_FULL_S)
+            except UnavailableError as error:
+                part = replace(part, report=_nothing(plan.window, str(error)))
+                await asyncio.sleep(CUT_RETRY_S)
+            else:
+                part = replace(part, report=report, size=sealed.size, sha256=sealed.sha256)
+                break
+        if part.report is None or not part.report.pictures:
+            part = replace(part, state=PartState.RECEIPTED, size=0, sha256="")  # there is nothing to bring
+        entry: dict[str, str | int] = {"part": part.id, "sha256": part.sha256, "size": part.size}
+        self._audit.append("sealed", part.job, entry)
+        self._journal.put_part(part)
+        return part
+
+    # ------------------------------------------------------------- send
+    async def _send_parts(self, camera: _Camera) -> None:
+        """Bring the parts to the store in order, then the manifest of those that went, even if consent has ended."""
+        errand = camera.errand
+        while (part := await camera.queue.get()) is not None:
+            part = await self._bring(errand, part, errand.is_allowed)
+            if part.state is PartState.RECEIPTED:
+                errand.progress(errand.job)
+            else:
+                self._outbox.discard(outbox_name(part))
+        known = self._known(camera)
+        gone = [part for part in known if not part.is_manifest and part.state is PartState.RECEIPTED]
+        if gone:
+            manifest = known[-1] if known[-1].is_manifest else self._seal_manifest(errand, camera.id, gone)
+            await self._bring(errand, manifest, lambda: True)
+
+    def _seal_manifest(self, errand: Errand, camera: CameraId, parts: Sequence[JobPart]) -> JobPart:
+        content = self._write_manifest(errand.grant, camera, parts)
+        manifest = replace(
+            parts[-1],
+            number=len(parts),
+            is_manifest=True,
+            start=parts[0].start,
+            state=PartState.SEALED,
+            size=len(content),
+            sha256=sha256_hex(content),
+            location="",
+            receipt="",
+            report=None,
+        )
+        self._outbox.write(outbox_name(manifest), lambda append: append(content))
+        self._journal.put_part(manifest)
+        return manifest
+
+    async def _bring(self, errand: Errand, part: JobPart, is_allowed: Callable[[], bool]) -> JobPart:
+        return await self._courier.bring(part, errand.grant.command.upload, errand.store_keys, is_allowed)
+
+    def _known(self, camera: _Camera) -> list[JobPart]:
+        return [part for part in self._journal.parts(camera.errand.job.id) if part.camera == camera.id]
+
+
+def _nothing(window: Window, why: str) -> ClipReport:
+    return ClipReport(0, 0, 0, None, None, gaps=(Gap(window.start, window.end, why),))

@@ -1,0 +1,136 @@
+"""The hub's configuration file: YAML in, typed settings out; an unknown key is an error that names the nearest one.
+
+Every setting has its unit in its name, its default here, and its limits checked. `transom.example.yaml` is parsed by a
+test. Nothing secret stands in it: passwords are in files of their own that only the agent can read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import yaml
+
+from agent.acquire.camera import Login
+from agent.buffer.ring import RingSettings
+from agent.crypto import Secret
+from agent.errors import ConfigurationError
+
+CONFIG_BYTES_MAX: Final = 64 * 1024
+MIB: Final = 1024 * 1024
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class CameraLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The login that the site's cameras share; the file holds the password and nothing else."""
+
+    user: str
+    password_file: Path
+
+    def read(self) -> Login:
+        """Read the password. Raises ConfigurationError if it cannot be read."""
+        try:
+            password = self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"the cameras' password file {self.password_file} cannot be read",
+                cure="create it with the password as its only line, mode 0600, owned by the agent's user",
+            ) from error
+        return Login(self.user, Secret(password))
+
+
+class Cameras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how cameras are looked for."""
+
+    login: CameraLogin | None = None
+    interfaces: tuple[str, ...] | None = None  # None: every wired or wireless interface that is up
+    search_s: Seconds = 4.0  # how long one search listens
+    search_every_s: Seconds = 60.0  # pause between searches
+
+
+class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size and pace of the encrypted ring."""
+
+    size_mib: Annotated[int, msgspec.Meta(ge=64, le=16 * 1024**2)] = 16 * 1024
+    slab_mib: Annotated[int, msgspec.Meta(ge=8, le=1024)] = 64  # what is destroyed at once
+    age_max_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 90)] = 72
+    free_mib_min: Annotated[int, msgspec.Meta(ge=0, le=1024**2)] = 256  # the disk keeps this much free
+    commit_ms: Annotated[int, msgspec.Meta(ge=250, le=5000)] = 1000  # what a power cut may take
+    tick_ms: Annotated[int, msgspec.Meta(ge=20, le=1000)] = 250
+
+    def settings(self) -> RingSettings:
+        """Return what the ring takes. Raises ConfigurationError if the numbers do not fit together."""
+        return RingSettings(
+            slab_bytes=self.slab_mib * MIB,
+            bytes_max=self.size_mib * MIB,
+            age_s_max=self.age_max_h * 3600,
+            free_bytes_min=self.free_mib_min * MIB,
+        )
+
+
+class Clips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How clips are made and sent."""
+
+    part_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 4.0  # aimed length of a part while an incident runs
+    give_up_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 7)] = 48.0
+    outbox_mib: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 2048
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    data_dir: Path  # ring, journal, outbox, audit log
+    identity_dir: Path  # made by provisioning: factory key, label secret, enrolment
+    key_dir: Path  # keys when systemd gives none as credentials; never inside data_dir
+    cameras: Cameras = Cameras()
+    ring: RingPlace = RingPlace()
+    clips: Clips = Clips()
+    bridge_socket: Path | None = None  # the firmware bridge; None: no button, no hardware health
+    clock: Literal["synchronised", "unsafe_assume_synchronised"] = "synchronised"
+    log_level: Literal["debug", "info", "warning"] = "info"
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file. Raises ConfigurationError with the line to mend."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}", cure="give the configuration file by --config") from error
+    return parse(text, str(path))
+
+
+def parse(text: bytes, name: str) -> Config:
+    """Check a configuration's text; `name` is what errors call it."""
+    if len(text) > CONFIG_BYTES_MAX:
+        raise ConfigurationError(f"{name} has more than {CONFIG_BYTES_MAX} bytes")
+    try:
+        content: Any = yaml.safe_load(text)
+        config = msgspec.convert(content, Config, strict=True, dec_hook=_path)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name}: {_explained(str(error))}") from error
+    if config.key_dir.resolve().is_relative_to(config.data_dir.resolve()):
+        raise ConfigurationError(
+            f"{name}: key_dir lies inside data_dir",
+            cure="keep the keys away from what they encrypt, or the disk opens itself",
+        )
+    return config
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError(f"expected a path, got {value!r}")
+
+
+def _explained(message: str) -> str:
+    """Add the nearest valid key to a complaint about an unknown one."""
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    if unknown is None:
+        return message
+    structs = (Config, Cameras, CameraLogin, RingPlace, Clips)
+    keys = [field.name for struct in structs for field in msgspec.structs.fields(struct)]
+    nearest = difflib.get_close_matches(unknown[1], keys, n=1)
+    return f"{message} (did you mean `{nearest[0]}`?)" if nearest else message

@@ -1,0 +1,105 @@
+"""The owner's signed words: the policy that says what is shared, and the answer to one question.
+
+Rules of this file: every default is the safe one, so an empty policy refuses; unknown fields are refused, since an
+older hub must not pass over a wish that it does not understand; only the owner's key, pinned at pairing, counts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, field
+
+from agent.clock import WallTime
+from agent.command.statement import read_statement
+from agent.command.words import (
+    CAMERAS_MAX,
+    SKEW_NS,
+    CameraName,
+    Claims,
+    Identifier,
+    IncidentType,
+    NumericDate,
+    Sha256,
+    Thumbprint,
+    Version,
+    WindowClaim,
+    wall_time,
+)
+from agent.crypto import SigningKey
+from agent.errors import BadInputError
+
+POLICY_TYP: Final = "transom-policy+jwt"
+ANSWER_TYP: Final = "transom-answer+jwt"
+ANSWER_LIFETIME_S_MAX: Final = 24 * 3600
+DAY_S: Final = 24 * 3600
+
+Mode = Literal["opt_in", "ask_first", "paused"]
+Share = Literal["share", "ask", "never"]
+
+
+class AgencyConsent(Claims, frozen=True):
+    """An agency that may ask, and the roots that speak for it: a root swapped by the server is not in this list."""
+
+    id: Identifier
+    roots: Annotated[tuple[Thumbprint, ...], Meta(max_length=8)]
+
+
+class Policy(Claims, frozen=True):
+    """The claims of a `transom-policy+jwt`."""
+
+    hub: Identifier
+    version: Version
+    iat: NumericDate
+    mode: Mode = "paused"
+    cameras: Annotated[dict[CameraName, Share], Meta(max_length=CAMERAS_MAX)] = field(
+        default_factory=dict
+    )  # else: never
+    agencies: Annotated[tuple[AgencyConsent, ...], Meta(max_length=16)] = ()  # empty: no agency
+    incident_types: Annotated[tuple[IncidentType, ...], Meta(max_length=64)] | None = ()  # empty: none; null: all
+    window_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800
+    age_s_max: Annotated[int, Meta(ge=0, le=30 * DAY_S)] = 2 * DAY_S  # from the window's start to the command
+    ahead_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 0  # from now to the window's end
+    uploads_per_day_max: Annotated[int, Meta(ge=0, le=1000)] = 10
+    answer_s_max: Annotated[int, Meta(ge=30, le=DAY_S)] = 3600  # after it, silence is a no
+
+    @property
+    def issued(self) -> WallTime:
+        """When the owner signed it."""
+        return wall_time(self.iat)
+
+
+class Answer(Claims, frozen=True):
+    """The claims of a `transom-answer+jwt`: the owner's word on one command, bound to its digest."""
+
+    hub: Identifier
+    command_sha256: Sha256
+    decision: Literal["yes", "no"]
+    iat: NumericDate
+    exp: NumericDate
+    cameras: Annotated[tuple[CameraName, ...], Meta(max_length=CAMERAS_MAX)] | None = None  # null: as asked
+    window: WindowClaim | None = None  # null: as asked
+
+
+def open_policy(token: str, owner_key: SigningKey, hub: str, newer_than: int) -> Policy:
+    """Read a policy for `hub` of a version above `newer_than` (0 for the first). Raises BadInputError."""
+    policy = read_statement(token, owner_key, POLICY_TYP, Policy)
+    if policy.hub != hub:
+        raise BadInputError("a policy for another hub")
+    if policy.version <= newer_than:
+        raise BadInputError(f"policy {policy.version} is not newer than {newer_than}")
+    return policy
+
+
+def open_answer(token: str, owner_key: SigningKey, hub: str, now: WallTime) -> Answer:
+    """Read the owner's answer, in time and for `hub`. Raises BadInputError; the question then stays open."""
+    answer = read_statement(token, owner_key, ANSWER_TYP, Answer)
+    if answer.hub != hub:
+        raise BadInputError("an answer for another hub")
+    if not 0 < answer.exp - answer.iat <= ANSWER_LIFETIME_S_MAX:
+        raise BadInputError(f"an answer must live between 1 and {ANSWER_LIFETIME_S_MAX} seconds")
+    if not wall_time(answer.iat) - SKEW_NS <= now < wall_time(answer.exp) + SKEW_NS:
+        raise BadInputError("an answer that is not in time")
+    if answer.window is not None:
+        answer.window.window()
+    return answer

@@ -1,0 +1,119 @@
+"""The hub and its broker: commands and documents in, statuses and the retained state out.
+
+Rules of this file: a message is acknowledged after the story that takes it has stored what it means; a message that
+could not be stored is left for the broker to bring again. What the broker sends is never believed here, only sorted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from agent.documents import Desk
+from agent.errors import UnavailableError
+from agent.exporter import Exporter
+from agent.ports import BrokerLink, Inbound, Mailbox
+
+BATCH: Final = 20
+RETRY_S: Final = 5.0
+
+
+class Topics:
+    """The hub's own topics; `command/FORMAT.md` lists them."""
+
+    def __init__(self, hub: str) -> None:
+        own = f"hub/v1/{hub}"
+        self.command, self.policy = f"{own}/cmd", f"{own}/policy"
+        self.pairing, self.answer = f"{own}/pair", f"{own}/answer"
+        self.state, self.status, self.checkpoint = f"{own}/state", f"{own}/evt/cmd", f"{own}/evt/audit"
+
+    @property
+    def inward(self) -> tuple[str, ...]:
+        """What the hub listens to."""
+        return self.command, self.policy, self.pairing, self.answer
+
+
+class Conversation:
+    """Listens and speaks; `wake` and `state_changed` may be called at any time in the event loop."""
+
+    def __init__(  # noqa: PLR0913 - who talks to whom, each by name
+        self,
+        *,
+        link: BrokerLink,
+        topics: Topics,
+        exporter: Exporter,
+        desk: Desk,
+        mailbox: Mailbox,
+        state: Callable[[], bytes],
+        checkpoint: Callable[[], str],
+        on_paired: Callable[[], None],
+    ) -> None:
+        self._link, self._topics, self._exporter, self._desk = link, topics, exporter, desk
+        self._mailbox, self._state, self._checkpoint, self._on_paired = mailbox, state, checkpoint, on_paired
+        self._something_to_say = asyncio.Event()
+        self._is_state_new = True
+
+    def wake(self) -> None:
+        """There is something to say, or the broker is there again."""
+        self._something_to_say.set()
+
+    def state_changed(self) -> None:
+        """Publish the hub's state anew."""
+        self._is_state_new = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Talk for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="listen")
+            tasks.create_task(self._speak(), name="speak")
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._link.receive()
+            with contextlib.suppress(UnavailableError):  # not stored: not acknowledged, the broker brings it again
+                self._take(message)
+                self._link.acknowledge(message)
+
+    def _take(self, message: Inbound) -> None:
+        if message.topic == self._topics.command:
+            self._exporter.take(message.payload)
+        elif message.topic == self._topics.answer:
+            self._exporter.answer(message.payload.decode("ascii", "replace"))
+        elif message.topic == self._topics.policy and self._desk.take_policy(message.payload):
+            self.state_changed()
+        elif message.topic == self._topics.pairing and self._desk.take_pairing(message.payload):
+            self._on_paired()
+            self.state_changed()
+
+    async def _speak(self) -> None:
+        while True:
+            await self._something_to_say.wait()
+            self._something_to_say.clear()
+            try:
+                await self._say_all()
+            except UnavailableError:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RETRY_S):
+                        await self._something_to_say.wait()
+                self.wake()
+
+    async def _say_all(self) -> None:
+        """Publish the state if it changed, then what the mailbox has, then a checkpoint of what has happened."""
+        if self._is_state_new:
+            self._is_state_new = False
+            try:
+                await self._link.publish(self._topics.state, self._state(), retain=True)
+            except UnavailableError:
+                self._is_state_new = True
+                raise
+        said = 0
+        while messages := self._mailbox.outgoing(0, BATCH):
+            for message in messages:
+                await self._link.publish(message.topic, message.payload)
+                self._mailbox.sent(message.id)
+                said += 1
+        if said:
+            await self._link.publish(self._topics.checkpoint, self._checkpoint().encode())

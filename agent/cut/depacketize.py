@@ -1,0 +1,298 @@
+"""Wire chunks become access units: whole coded pictures with their hub time (RFC 2326 10.12, RFC 3550, RFC 6184).
+
+Rules of this file: nothing is guessed. A picture of which a packet is missing is torn, the one behind a hole is marked;
+what to do about either is decided in `pictures`. Whatever the bytes are, only BadInputError is raised.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.acquire.stream import StreamHeader
+from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, hub_time
+from agent.clock import WallTime
+from agent.cut.clip import WireChunk
+from agent.cut.h264 import NalType, is_slice, nal_type
+from agent.errors import BadInputError
+
+UNITS_MAX: Final = 40_000  # access units in one part: 5 minutes at 120 pictures a second
+NALS_PER_UNIT_MAX: Final = 1024
+NAL_BYTES_MAX: Final = 8 * 1024 * 1024
+WIRE_BYTES_MAX: Final = 512 * 1024 * 1024  # of one part
+
+_STAP_A, _FU_A, _SINGLE_MAX = 24, 28, 23
+_STARTS_NEXT_UNIT: Final = frozenset({NalType.SEI, NalType.SPS, NalType.PPS, NalType.AUD})  # H.264 7.4.1.2.3
+
+
+@dataclass(frozen=True, slots=True)
+class AccessUnit:
+    """One coded picture as it was sent, in the order it was sent (which is decode order)."""
+
+    time: WallTime  # when it was taken, by the hub's clock
+    nals: tuple[bytes, ...]  # without start codes, escapes kept; at least one slice
+    is_key: bool  # every slice is of an IDR picture
+    is_gap: bool  # something was lost right before it
+    is_torn: bool  # something of itself was lost
+    run: int
+    anchor: Anchor
+
+    @property
+    def slices(self) -> list[bytes]:
+        """The NAL units that carry the picture."""
+        return [nal for nal in self.nals if is_slice(nal)]
+
+
+def depacketize(headers: Sequence[StreamHeader], chunks: Iterable[WireChunk]) -> list[AccessUnit]:
+    """Turn chunks in recorded order into access units; their parameter sets start with those of the SDP.
+
+    Raises BadInputError if the codec is not H.264, the framing is broken, or a limit is passed.
+    """
+    by_run = {header.run: header for header in headers}
+    units: list[AccessUnit] = []
+    assembler: _Assembler | None = None
+    total = 0
+    for chunk in chunks:
+        total += len(chunk.wire)
+        if total > WIRE_BYTES_MAX:
+            raise BadInputError(f"more than {WIRE_BYTES_MAX} bytes for one part", cure="ask for shorter parts")
+        if assembler is None or assembler.run != chunk.run:
+            units += assembler.finish() if assembler else []
+            if chunk.run not in by_run:
+                raise BadInputError(f"run {chunk.run} has no stream header")
+            assembler = _Assembler(by_run[chunk.run])
+        units += assembler.take(chunk)
+        if len(units) > UNITS_MAX:
+            raise BadInputError(f"more than {UNITS_MAX} pictures for one part")
+    return units + (assembler.finish() if assembler else [])
+
+
+def interleaved_frames(wire: bytes) -> Iterator[tuple[int, memoryview]]:
+    """Yield (channel, packet) of whole interleaved frames: `$`, channel, 16-bit length, packet (RFC 2326 10.12)."""
+    view, position = memoryview(wire), 0
+    while position < len(wire):
+        if len(wire) - position < 4 or wire[position] != 0x24:  # noqa: PLR2004 - "$" and the 4-byte frame header
+            raise BadInputError("a chunk is not whole interleaved frames")
+        channel, length = struct.unpack_from(">BH", wire, position + 1)
+        packet = view[position + 4 : position + 4 + length]
+        if len(packet) != length:
+            raise BadInputError("a chunk ends within a frame")
+        yield channel, packet
+        position += 4 + length
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    sequence: int
+    timestamp: int
+    is_marked: bool  # the last packet of its picture, says the camera
+    payload: bytes
+
+
+def _parse_rtp(packet: memoryview, payload_type: int) -> _Packet | None:
+    """Read an RTP packet of the track (RFC 3550 5.1); None for anything else on the channel."""
+    if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] & 0x7F != payload_type:  # noqa: PLR2004 - fixed header
+        return None
+    sequence, timestamp = struct.unpack_from(">HI", packet, 2)
+    begin, end = 12 + 4 * (packet[0] & 15), len(packet)
+    if packet[0] & 0x10:
+        if end < begin + 4:
+            return None
+        begin += 4 + 4 * int.from_bytes(packet[begin + 2 : begin + 4], "big")
+    if packet[0] & 0x20 and end > begin:
+        end -= packet[end - 1]
+    if begin > end:
+        return None
+    return _Packet(sequence, timestamp, packet[1] & 0x80 != 0, bytes(packet[begin:end]))
+
+
+def sprop_parameter_sets(fmtp: str) -> list[bytes]:
+    """Read the parameter sets out of an SDP's format parameters (RFC 6184 8.1); broken ones are left out."""
+    for parameter in fmtp.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name.strip().lower() == "sprop-parameter-sets":
+            return [nal for text in value.split(",") if (nal := _decode_base64(text))]
+    return []
+
+
+def _decode_base64(text: str) -> bytes:
+    try:
+        nal = base64.b64decode(text.strip() + "=" * (-len(text.strip()) % 4))
+    except (binascii.Error, ValueError):
+        return b""
+    return nal if nal and nal_type(nal) in (NalType.SPS, NalType.PPS) else b""
+
+
+@dataclass(slots=True)
+class _Unit:
+    """An access unit that is still being collected."""
+
+    timestamp: int
+    anchor: Anchor
+    is_gap: bool
+    nals: list[bytes] = field(default_factory=list)
+    is_torn: bool = False
+    is_marked: bool = False  # its last packet so far had the marker: nothing more is expected
+    has_slice: bool = False
+
+
+class _Assembler:
+    """Collects the packets of one run into access units."""
+
+    def __init__(self, header: StreamHeader) -> None:
+        if not header.tracks or header.video.encoding.upper() != "H264":
+            encoding = header.video.encoding if header.tracks else "none"
+            raise BadInputError(
+                f"codec not supported yet: {encoding[:32]}", cure="set the camera's recorded stream to H.264"
+            )
+        if header.video.clock_rate_hz != VIDEO_CLOCK_HZ:
+            raise BadInputError(f"a video clock of {header.video.clock_rate_hz} Hz instead of {VIDEO_CLOCK_HZ}")
+        self.run = header.run
+        self._track = header.video
+        self._pending_sets = sprop_parameter_sets(header.video.fmtp)
+        self._next_chunk: int | None = None
+        self._next_packet: int | None = None
+        self._is_gap = True  # a run begins behind a hole
+        self._unit: _Unit | None = None
+        self._fragments: list[bytes] = []  # of the FU-A that is being collected
+        self._fragment_bytes = 0
+        self._done: list[AccessUnit] = []
+
+    def take(self, chunk: WireChunk) -> list[AccessUnit]:
+        """Take the next chunk of this run and return the units it completes."""
+        if self._next_chunk is not None and chunk.sequence != self._next_chunk:
+            self._lose()
+        self._next_chunk = chunk.sequence + 1
+        for channel, frame in interleaved_frames(chunk.wire):
+            if channel == self._track.channel and (packet := _parse_rtp(frame, self._track.payload_type)):
+                self._take_packet(packet, chunk.anchor)
+        return self._take_done()
+
+    def finish(self) -> list[AccessUnit]:
+        """Return what is left at the end of the run."""
+        if self._fragments or (self._unit and not self._unit.is_marked):
+            self._lose()  # nobody can tell whether more of this picture was to come
+        self._close_unit()
+        return self._take_done()
+
+    def _take_done(self) -> list[AccessUnit]:
+        done, self._done = self._done, []
+        return done
+
+    def _take_packet(self, packet: _Packet, anchor: Anchor) -> None:
+        if self._next_packet is not None:
+            if packet.sequence == (self._next_packet - 1) % 65536:
+                return  # sent twice
+            if packet.sequence != self._next_packet:
+                self._lose(packet.timestamp)
+        self._next_packet = (packet.sequence + 1) % 65536
+        unit = self._unit
+        if unit is None or unit.timestamp != packet.timestamp:
+            if self._fragments:
+                self._lose()
+            unit = self._open_unit(packet.timestamp, anchor)
+        unit.is_marked = packet.is_marked
+        if packet.payload:
+            self._take_payload(packet.payload)
+
+    def _take_payload(self, payload: bytes) -> None:
+        kind = payload[0] & 31
+        if kind != _FU_A and self._fragments:
+            self._lose()
+        if 0 < kind <= _SINGLE_MAX:
+            self._take_nal(payload)
+        elif kind == _STAP_A:
+            self._take_aggregate(payload)
+        elif kind == _FU_A:
+            self._take_fragment(payload)
+        else:
+            self._lose()  # STAP-B, MTAP, FU-B belong to interleaved mode, which we never set up
+
+    def _take_aggregate(self, payload: bytes) -> None:
+        position = 1
+        while position + 2 < len(payload):
+            length = int.from_bytes(payload[position : position + 2], "big")
+            nal = payload[position + 2 : position + 2 + length]
+            if not length or len(nal) != length:
+                self._lose()
+                return
+            self._take_nal(nal)
+            position += 2 + length
+
+    def _take_fragment(self, payload: bytes) -> None:
+        if len(payload) < 2:  # noqa: PLR2004 - FU indicator and FU header
+            self._lose()
+            return
+        is_start, is_end = payload[1] & 0x80, payload[1] & 0x40
+        if is_start:
+            if self._fragments:
+                self._lose()
+            self._fragments, self._fragment_bytes = [bytes([payload[0] & 0xE0 | payload[1] & 0x1F])], 1
+        elif not self._fragments:
+            self._lose()
+            return
+        self._fragments.append(payload[2:])
+        self._fragment_bytes += len(payload) - 2
+        if self._fragment_bytes > NAL_BYTES_MAX:
+            raise BadInputError(f"a NAL unit of more than {NAL_BYTES_MAX} bytes")
+        if is_end:
+            nal, self._fragments = b"".join(self._fragments), []
+            self._take_nal(nal)
+
+    def _take_nal(self, nal: bytes) -> None:
+        unit = self._unit
+        if unit is None or not 0 < nal_type(nal) <= _SINGLE_MAX:
+            return
+        if unit.has_slice and nal_type(nal) in _STARTS_NEXT_UNIT:
+            # Parameter sets sent with the time stamp of the picture before them belong to the one after it.
+            self._pending_sets.append(nal)
+        else:
+            if is_slice(nal) and self._pending_sets and unit.has_slice:  # two pictures with one time stamp
+                unit = self._open_unit(unit.timestamp, unit.anchor)
+            unit.nals.append(nal)
+            unit.has_slice |= is_slice(nal)
+        if len(unit.nals) + len(self._pending_sets) > NALS_PER_UNIT_MAX:
+            raise BadInputError(f"more than {NALS_PER_UNIT_MAX} NAL units in one picture")
+
+    def _lose(self, next_timestamp: int | None = None) -> None:
+        """Note a hole here: the unit being collected is torn (unless it had ended), the next one is behind a gap."""
+        unit = self._unit
+        if unit and (self._fragments or not unit.is_marked or unit.timestamp == next_timestamp):
+            unit.is_torn = True
+        self._fragments = []
+        self._is_gap = True
+
+    def _open_unit(self, timestamp: int, anchor: Anchor) -> _Unit:
+        self._close_unit()
+        self._unit = unit = _Unit(timestamp, anchor, self._is_gap, self._pending_sets)
+        self._is_gap, self._pending_sets = False, []
+        return unit
+
+    def _close_unit(self) -> None:
+        unit, self._unit = self._unit, None
+        if unit is None:
+            return
+        if not unit.has_slice:  # parameter sets alone, or nothing whole: they lead the next unit
+            self._pending_sets = [n for n in unit.nals if nal_type(n) in _STARTS_NEXT_UNIT] + self._pending_sets
+            self._is_gap |= unit.is_gap or unit.is_torn
+            return
+        slices = [nal for nal in unit.nals if is_slice(nal)]
+        self._done.append(
+            AccessUnit(
+                time=hub_time(unit.anchor, unit.timestamp),
+                nals=tuple(unit.nals),
+                is_key=all(nal_type(nal) == NalType.SLICE_IDR for nal in slices),
+                is_gap=unit.is_gap,
+                is_torn=unit.is_torn or (unit.is_gap and not _begins_picture(slices[0])),
+                run=self.run,
+                anchor=unit.anchor,
+            )
+        )
+
+
+def _begins_picture(first_slice: bytes) -> bool:
+    return len(first_slice) > 1 and first_slice[1] & 0x80 != 0  # first_mb_in_slice is ue(0): a single 1

@@ -1,0 +1,105 @@
+"""Copied and re-encoded segments become one stream: ids that do not collide, one list of samples.
+
+Rules of this file: the first copied segment keeps its ids; every other set of parameters gets ids of its own. Slices
+under kept ids pass untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agent.clock import SECOND_NS, WallTime, Window
+from agent.cut.h264 import (
+    NalType,
+    ParameterSets,
+    Renumbering,
+    fresh_ids,
+    is_slice,
+    is_user_data,
+    nal_type,
+    parameter_sets,
+    renumber_set,
+    renumber_slice,
+)
+from agent.cut.mp4 import TIMESCALE_HZ, Sample
+
+_ONE_PICTURE_TICKS: Final = 3600  # how long a picture alone in its clip stays: 40 ms
+
+
+@dataclass(frozen=True, slots=True)
+class CodedPicture:
+    """One picture of the clip: which access unit it shows, and its NAL units."""
+
+    unit: int
+    is_sync: bool
+    nals: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodedSegment:
+    """Pictures in decode order with the parameter sets they are coded under."""
+
+    is_copy: bool
+    pictures: tuple[CodedPicture, ...]
+    sets: ParameterSets
+
+
+def kept_nals(nals: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Drop what a clip must not or need not hold: parameter sets, delimiters, filler, user data, other layers."""
+    return tuple(n for n in nals if is_slice(n) or (nal_type(n) == NalType.SEI and not is_user_data(n)))
+
+
+def join_segments(segments: Sequence[CodedSegment]) -> tuple[list[CodedPicture], ParameterSets]:
+    """Give every segment ids of its own where their sets differ; return all pictures and all sets.
+
+    Raises BadInputError if the ids run out: then everything must be re-encoded.
+    """
+    first = next((segment for segment in segments if segment.is_copy), segments[0])
+    union: dict[tuple[int, int], bytes] = dict(first.sets)
+    known: dict[tuple[tuple[tuple[int, int], bytes], ...], Renumbering] = {_identity(first.sets): {}}
+    pictures: list[CodedPicture] = []
+    for segment in segments:
+        identity = _identity(segment.sets)
+        if identity not in known:
+            known[identity] = ids = fresh_ids(union, segment.sets)
+            union |= parameter_sets([renumber_set(nal, ids) for nal in segment.sets.values()])
+        if ids := known[identity]:
+            # SEI is left out here: a buffering period names the old SPS.
+            pictures += [
+                CodedPicture(p.unit, p.is_sync, tuple(renumber_slice(n, ids) for n in p.nals if is_slice(n)))
+                for p in segment.pictures
+            ]
+        else:
+            pictures += segment.pictures
+    return pictures, union
+
+
+def _identity(sets: ParameterSets) -> tuple[tuple[tuple[int, int], bytes], ...]:
+    return tuple(sorted(sets.items()))
+
+
+def samples_of(pictures: Sequence[CodedPicture], times: Sequence[WallTime], window: Window) -> tuple[list[Sample], int]:
+    """Lay pictures on the movie's own time line, which begins at 0; return them and the last one's duration in ticks.
+
+    `times` are the pictures' hub times. Equal ones are moved apart by one tick.
+    """
+    ticks: dict[int, int] = {}
+    shown: list[int] = []
+    for place in sorted(range(len(pictures)), key=lambda place: times[place]):
+        exact = _ticks(times[place] - min(times))
+        shown.append(max(exact, shown[-1] + 1) if shown else 0)
+        ticks[place] = shown[-1]
+    last = _ticks(window.end - max(times))
+    before = shown[-1] - shown[-2] if len(shown) > 1 else _ONE_PICTURE_TICKS
+    samples = [Sample(ticks[place], p.is_sync, _payload(p.nals)) for place, p in enumerate(pictures)]
+    return samples, max(1, min(last, before))
+
+
+def _ticks(span_ns: int) -> int:
+    return (span_ns * TIMESCALE_HZ + SECOND_NS // 2) // SECOND_NS
+
+
+def _payload(nals: Sequence[bytes]) -> bytes:
+    return b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals)

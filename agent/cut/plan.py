@@ -1,0 +1,138 @@
+"""A grant and what the ring has become the next part to cut, or the time to look again.
+
+Rules of this file:
+- Nothing outside `grant.window` is ever planned.
+- Parts follow each other without overlap: one ends where the next begins. Inner borders lie on the first picture of a
+  key chunk wherever there is one, so that only the two outer edges of a clip are re-encoded.
+- A part is planned only when no picture of it can still come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from agent.acquire.stream import CameraId
+from agent.buffer.chunk import StoredChunk
+from agent.buffer.ring import Footage
+from agent.clock import SECOND_NS, WallTime, Window
+from agent.consent.grant import Granted
+from agent.cut.clip import ClipReport, CutPlan, Gap
+
+WHY_NO_FOOTAGE: Final = "nothing was recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class PartSettings:
+    """How a clip is divided, and how long to wait for pictures."""
+
+    live_ns: int = 4 * SECOND_NS  # a part of a running incident ends at the first key picture at least this late
+    past_ns: int = 60 * SECOND_NS  # a part of a window that is over ends at the last key picture within this
+    grace_ns: int = 5 * SECOND_NS  # this long after a part's end a silent camera is not waited for any more
+    reorder_ns: int = SECOND_NS // 2  # pictures may be sent this much later than they are shown (B-frames)
+    poll_ns: int = SECOND_NS  # how soon to look again for a chunk that is due: the ring commits once a second
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be cut yet; ask again at `until`."""
+
+    until: WallTime
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All of the window is delivered."""
+
+
+def plan_next(
+    *,
+    grant: Granted,
+    camera: CameraId,
+    next_part: int,
+    delivered_until: WallTime,
+    footage: Footage,
+    now: WallTime,
+    settings: PartSettings,
+) -> CutPlan | Wait | Finished:
+    """Plan the part that begins at `delivered_until` (the window's start for the first one).
+
+    `footage` is the ring's answer for `grant.window`, or for what is left of it. A plan without chunks means that
+    nothing was recorded: there is nothing to cut, `empty_report` says so, and no part number is used up.
+    """
+    start = max(delivered_until, grant.window.start)
+    if start >= grant.window.end:
+        return Finished()
+    is_over = now > grant.window.end + settings.grace_ns
+    end: WallTime | Wait
+    if is_over:
+        end = _past_end(start, grant.window.end, footage, settings)
+    else:
+        end = _live_end(start, grant.window.end, footage, now, settings)
+    if isinstance(end, Wait):
+        return end
+    window = Window(start, end)
+    chunks = _chunks_for(window, footage)
+    runs = {chunk.meta.run for chunk in chunks}
+    return CutPlan(
+        grant=grant,
+        camera=camera,
+        part=next_part,
+        window=window,
+        is_last=end == grant.window.end,
+        headers=tuple(header for header in footage.headers if header.meta.run in runs),
+        chunks=chunks,
+    )
+
+
+def empty_report(plan: CutPlan) -> ClipReport:
+    """Report a part for which nothing was recorded: no pictures, one gap."""
+    gap = Gap(plan.window.start, plan.window.end, WHY_NO_FOOTAGE)
+    return ClipReport(pictures=0, copied=0, reencoded=0, first_picture=None, last_picture=None, gaps=(gap,))
+
+
+def _past_end(start: WallTime, last: WallTime, footage: Footage, settings: PartSettings) -> WallTime:
+    """End a part of a window that is over: late, on a key picture, and across all of a stretch without footage."""
+    limit = start + settings.past_ns
+    if limit >= last:
+        return last
+    if not any(chunk.meta.first_picture < limit and chunk.meta.last_picture >= start for chunk in footage.chunks):
+        upcoming = [c.meta.first_picture for c in footage.chunks if c.meta.first_picture >= limit]
+        return min([*upcoming, last])
+    keys = _key_pictures(footage)
+    return max((key for key in keys if start < key <= limit), default=WallTime(limit))
+
+
+def _live_end(
+    start: WallTime, last: WallTime, footage: Footage, now: WallTime, settings: PartSettings
+) -> WallTime | Wait:
+    """End a part of a running window at the first key picture that is late enough, if it is here already."""
+    earliest, latest = WallTime(start + settings.live_ns), WallTime(min(start + settings.past_ns, last))
+    keys = [key for key in _key_pictures(footage) if earliest <= key < latest]
+    if keys:
+        return min(keys)  # it is committed, so is everything sent before it
+    newest = footage.newest_picture
+    if (newest is not None and newest >= latest + settings.reorder_ns) or now > latest + settings.grace_ns:
+        return latest
+    return Wait(WallTime(max(min(earliest, latest), now + settings.poll_ns)))
+
+
+def _key_pictures(footage: Footage) -> list[WallTime]:
+    return [chunk.meta.first_picture for chunk in footage.chunks if chunk.meta.is_key]
+
+
+def _chunks_for(window: Window, footage: Footage) -> tuple[StoredChunk, ...]:
+    """Choose what the child must read: from the last key chunk at or before the start to the first behind the end."""
+    chunks = footage.chunks
+    touching = [
+        number
+        for number, chunk in enumerate(chunks)
+        if chunk.meta.first_picture < window.end and chunk.meta.last_picture >= window.start
+    ]
+    if not touching:
+        return ()
+    leading = [
+        n for n in range(touching[0] + 1) if chunks[n].meta.is_key and chunks[n].meta.first_picture <= window.start
+    ]
+    first = leading[-1] if leading else touching[0]
+    return chunks[first : touching[-1] + 2]

@@ -1,0 +1,96 @@
+"""The cutter's child process: one job from standard input, its result on standard output, then it ends.
+
+Rules of this file: it confines itself before it reads; it holds no key and opens no connection; libav is imported only
+when a job has come. Messages are in FORMAT.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from agent.cut.clip import WireChunk
+from agent.cut.confine import Confinement, confine
+from agent.cut.messages import (
+    TEXT_CHARACTERS_MAX,
+    Failure,
+    Job,
+    Kind,
+    Work,
+    decode_chunk,
+    decode_job,
+    frame,
+    message_frame,
+    read_frame,
+)
+from agent.errors import BadInputError, TransomError
+
+_EXIT_FAILED = 1
+_PIECE_BYTES = 1024 * 1024
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do one job; return the exit status: 0 if the answer is complete, 1 if it is a Failure."""
+    parser = argparse.ArgumentParser(prog="agent.cut.worker", description="Cut one part of a clip (see FORMAT.md).")
+    usual = Confinement()
+    parser.add_argument("--memory-bytes", type=int, default=usual.memory_bytes)
+    parser.add_argument("--cpu-s", type=int, default=usual.cpu_s)
+    limits = parser.parse_args(arguments)
+    confine(Confinement(limits.memory_bytes, limits.cpu_s))
+    try:
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    except BrokenPipeError:
+        return _EXIT_FAILED
+    except (TransomError, MemoryError) as error:
+        what = str(error) or "not enough memory for this part"
+        failure = Failure(isinstance(error, BadInputError), what[:TEXT_CHARACTERS_MAX])
+        sys.stdout.buffer.write(message_frame(Kind.FAILED, failure))
+        sys.stdout.buffer.flush()
+        return _EXIT_FAILED
+    return 0
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Read one job and write its answer. Raises BadInputError if the job or what it brings cannot be used."""
+    kind, body = read_frame(source)
+    if kind is not Kind.JOB:
+        raise BadInputError("the first message is not a job")
+    job = decode_job(body)
+    if job.work is Work.CUT:
+        _cut(job, source, sink)
+    else:
+        _read_codes(job, source, sink)
+    sink.flush()
+
+
+def _cut(job: Job, source: BinaryIO, sink: BinaryIO) -> None:
+    from agent.cut.splice import make_clip  # noqa: PLC0415 - libav costs a tenth of a second; only a job is worth it
+
+    pieces, report = make_clip(job.order, _chunks(source))
+    for piece in pieces:
+        sink.writelines(
+            frame(Kind.CLIP, piece[begin : begin + _PIECE_BYTES]) for begin in range(0, len(piece), _PIECE_BYTES)
+        )
+    sink.write(message_frame(Kind.REPORT, report))
+
+
+def _read_codes(job: Job, source: BinaryIO, sink: BinaryIO) -> None:
+    from agent.cut.codes import read_codes  # noqa: PLC0415 - OpenCV stays out of the cut
+
+    sink.write(message_frame(Kind.CODES, read_codes(job.order, _chunks(source))))
+
+
+def _chunks(source: BinaryIO) -> Iterator[WireChunk]:
+    while True:
+        kind, body = read_frame(source)
+        if kind is Kind.END:
+            return
+        if kind is not Kind.CHUNK:
+            raise BadInputError("a message that is not a chunk")
+        yield decode_chunk(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

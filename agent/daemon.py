@@ -1,0 +1,288 @@
+"""The daemon: the one place that builds the adapters, ties the stories together, and takes them down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import version
+from typing import Final
+
+from agent.acquire.camera import CameraStream
+from agent.acquire.discovery import FoundCamera
+from agent.acquire.stream import CameraId
+from agent.buffer.latch import KeyFrameLatch
+from agent.camera_watch import CameraWatch
+from agent.claim_watch import ClaimWatch
+from agent.clip_job import JobPart
+from agent.clip_maker import ClipMaker
+from agent.clock import SECOND_NS
+from agent.config import MIB, Config
+from agent.consent.grant import Granted
+from agent.conversation import Conversation, Topics
+from agent.courier import Courier, outbox_name
+from agent.cut.plan import PartSettings
+from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
+from agent.documents import Desk, first_standing
+from agent.evidence.manifest import ClipFacts, build_manifest
+from agent.evidence.note import verifier_of
+from agent.exporter import Exporter
+from agent.outside.audit_file import AuditFile
+from agent.outside.bridge import seconds_since_press
+from agent.outside.cutter import ChildCutter
+from agent.outside.database import Database
+from agent.outside.discovery_sockets import discover
+from agent.outside.host import HostClock, notify_service_manager, watchdog_interval_s
+from agent.outside.https import TusUploader
+from agent.outside.keystore import Keystore
+from agent.outside.mqtt import BrokerAddress, MqttLink, Will
+from agent.outside.onvif import examine
+from agent.outside.outbox_files import OutboxFiles
+from agent.outside.rtsp_sockets import RtspDialer
+from agent.outside.slab_files import SlabLog
+from agent.part_sealer import PartSealer
+from agent.presence import PresenceBoard
+from agent.recorder import Recorder, RecorderSettings
+from provisioning.enrolment import Enrolment
+from provisioning.enrolment_https import enrol
+from provisioning.pairing import OwnerKey, pair_owner
+from provisioning.store import IdentityStore
+
+log: Final = logging.getLogger("transom")
+
+RECORDER_STUCK_S: Final = 10
+"""A recorder whose loop has not come round for so long is dead: the service manager restarts the hub."""
+RECORDER_STOP_S_MAX: Final = 2.0
+
+
+async def run(config: Config) -> None:
+    """Run the hub until SIGTERM or SIGINT: enrol it if it is blank, then record and serve commands."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    work = asyncio.create_task(_work(config), name="hub")
+    ending = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
+    notify_service_manager("STOPPING=1")
+    for task in (work, ending):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+async def _work(config: Config) -> None:
+    clock = HostClock(unsafe_assume_synchronised=config.clock == "unsafe_assume_synchronised")
+    keys, identity, cutter, latch = (
+        Keystore(config.key_dir),
+        IdentityStore(config.identity_dir),
+        ChildCutter(),
+        KeyFrameLatch(),
+    )
+    topics = Topics(identity.load_factory().hub_id)
+    settings = RecorderSettings(tick_ms=config.ring.tick_ms, commit_ms=config.ring.commit_ms)
+    with contextlib.ExitStack() as stack:
+        journal = Database(config.data_dir / "journal.db", topics.status)
+        stack.callback(journal.close)
+        recorder = RecorderThread(Recorder(latch, clock, RtspDialer(), settings))
+        stack.callback(recorder.stop)
+        watch = _camera_watch(config, clock, recorder.recorder, journal)
+        board = PresenceBoard(watch, recorder.recorder.health)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch.run(board.changed), name="cameras")
+            tasks.create_task(_feed_watchdog(clock, recorder.recorder), name="watchdog")
+            notify_service_manager("READY=1", "STATUS=looking for cameras")
+            enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
+            log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
+            hub = _Hub(config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics)
+            async with hub.open() as conversation:
+                notify_service_manager("STATUS=in service")
+                await conversation.run()
+
+
+async def _enrol(
+    keys: Keystore, identity: IdentityStore, clock: HostClock, latch: KeyFrameLatch, cutter: ChildCutter
+) -> Enrolment:
+    log.info("this hub is blank: hold the installer's claim code before any of its cameras")
+    public = keys.evidence_key().public_key().public_bytes_raw()
+
+    def try_claim(text: str) -> Enrolment:
+        return enrol(identity, text, evidence_key=public, now_s=clock.now() // SECOND_NS)
+
+    return await ClaimWatch(latch, cutter, try_claim).run()
+
+
+def _camera_watch(config: Config, clock: HostClock, recorder: Recorder, journal: Database) -> CameraWatch:
+    login = config.cameras.login.read() if config.cameras.login else None
+
+    def search() -> Sequence[FoundCamera]:
+        return discover(config.cameras.interfaces, config.cameras.search_s)
+
+    def ask(found: FoundCamera) -> CameraStream:
+        return examine(found, login, clock.now)
+
+    return CameraWatch(search, ask, recorder, journal, login, config.cameras.search_every_s)
+
+
+class RecorderThread:
+    """The recorder in its thread; `stop` may be called twice, and what was received is committed when it returns."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._thread = threading.Thread(target=recorder.run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop and wait."""
+        self.recorder.stop()
+        self._thread.join(RECORDER_STOP_S_MAX)
+
+
+async def _feed_watchdog(clock: HostClock, recorder: Recorder) -> None:
+    """Tell the service manager that the event loop and the recorder both live; otherwise stay silent."""
+    interval_s = watchdog_interval_s()
+    while interval_s is not None:
+        if clock.instant() - recorder.last_tick < RECORDER_STUCK_S * SECOND_NS:
+            notify_service_manager("WATCHDOG=1")
+        await asyncio.sleep(interval_s)
+
+
+class _Hub:
+    """An enrolled hub: everything that needs to know who it is."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what exists before a hub is enrolled
+        self,
+        config: Config,
+        clock: HostClock,
+        keys: Keystore,
+        identity: IdentityStore,
+        enrolment: Enrolment,
+        recorder: RecorderThread,
+        cutter: ChildCutter,
+        board: PresenceBoard,
+        journal: Database,
+        topics: Topics,
+    ) -> None:
+        self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
+        self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
+        self._journal, self._topics, self._hub = journal, topics, enrolment.hub_id
+        self._evidence = keys.evidence_key()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Conversation]:
+        """Open ring, audit log and broker, and resume what was open; close all of it in the reverse order."""
+        config, topics, loop = self._config, self._topics, asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as stack:
+            ring = SlabLog(
+                config.data_dir / "ring", self._keys.key_encryption_key(), config.ring.settings(), self._clock
+            )
+            stack.callback(ring.close)
+            stack.callback(self._recorder.stop)  # before the ring closes
+            audit = AuditFile(config.data_dir / "audit" / "log", self._hub, self._evidence, self._clock)
+            stack.callback(audit.close)
+            boot = self._journal.count_boot()
+            audit.append("started", "", {"boot": boot, "version": version("transom")})
+            desk = self._desk(audit)
+            exporter = await self._exporter(stack, ring, audit, desk)
+            will = Will(topics.state, self._board.offline(boot))
+
+            def connected() -> None:
+                conversation.state_changed()
+
+            def something_to_say() -> None:
+                loop.call_soon_threadsafe(conversation.wake)
+
+            link = MqttLink(self._hub, self._broker(), topics.inward, will, connected)
+            conversation = Conversation(
+                link=link,
+                topics=topics,
+                exporter=exporter,
+                desk=desk,
+                mailbox=self._journal,
+                state=lambda: self._board.online(boot, desk.standing, verifier_of(self._hub, self._evidence)),
+                checkpoint=audit.checkpoint,
+                on_paired=lambda: self._recorder.recorder.replace_sink(ring),
+            )
+            self._journal.on_message = something_to_say
+            self._board.on_change = conversation.state_changed
+            if desk.standing.owner is not None:
+                self._recorder.recorder.replace_sink(ring)
+            link.start()
+            stack.callback(link.stop, (topics.state, self._board.offline(boot)))
+            exporter.resume()
+            stack.push_async_callback(exporter.stop)
+            yield conversation
+
+    def _desk(self, audit: AuditFile) -> Desk:
+        identity, factory = self._identity, self._identity.load_factory()
+
+        def pair(statement: bytes) -> OwnerKey | str:
+            now_s = self._clock.instant() / SECOND_NS
+            since_s = seconds_since_press(self._config.bridge_socket) if self._config.bridge_socket else None
+            owner = pair_owner(
+                statement,
+                hub_id=factory.hub_id,
+                owner_secret=factory.owner_secret,
+                paired=identity.load_owner(),
+                pressed_s=None if since_s is None else now_s - since_s,
+                now_s=now_s,
+            )
+            if isinstance(owner, OwnerKey):
+                identity.save_owner(owner)
+            return owner
+
+        enrolment = self._enrolment
+        first = first_standing(self._hub, enrolment.pairing_epoch, enrolment.trust_bundle, identity.load_owner())
+        return Desk(first, self._journal, audit, pair)
+
+    async def _exporter(
+        self, stack: contextlib.AsyncExitStack, ring: SlabLog, audit: AuditFile, desk: Desk
+    ) -> Exporter:
+        config, clock, journal = self._config, self._clock, self._journal
+        outbox = OutboxFiles(config.data_dir / "outbox", config.clips.outbox_mib * MIB)
+        anchors = desk.standing.trust.tls_anchors
+        uploader = await stack.enter_async_context(TusUploader(anchors, clock))
+        courier = Courier(
+            journal=journal,
+            outbox=outbox,
+            uploader=uploader,
+            audit=audit,
+            clock=clock,
+            hub=self._hub,
+            give_up_h=config.clips.give_up_h,
+        )
+
+        def write_manifest(grant: Granted, camera: CameraId, parts: Sequence[JobPart]) -> bytes:
+            delivered = [
+                (
+                    SealedPart(part.id, outbox.path(outbox_name(part)), part.size, part.sha256, MEDIA_TYPE_CLIP),
+                    part.report,
+                )
+                for part in parts
+                if part.report and part.report.pictures
+            ]
+            empty = [part.report for part in parts if part.report and not part.report.pictures]
+            name = self._board.camera_name(camera)
+            software = f"transom {version('transom')}"
+            facts = ClipFacts(self._hub, grant, camera, name, delivered, empty, audit.head(), software)
+            return build_manifest(facts, self._evidence)
+
+        clips = ClipMaker(
+            ring=ring,
+            sealer=PartSealer(ring, self._cutter, outbox),
+            outbox=outbox,
+            journal=journal,
+            courier=courier,
+            audit=audit,
+            clock=clock,
+            write_manifest=write_manifest,
+            settings=PartSettings(live_ns=int(config.clips.part_s * SECOND_NS)),
+        )
+        return Exporter(journal, audit, clock, lambda: desk.standing, lambda: self._board.cameras, clips)
+
+    def _broker(self) -> BrokerAddress:
+        broker = self._enrolment.broker
+        paths = self._identity.mtls_certificate_path, self._identity.mtls_key_path
+        return BrokerAddress(broker.host, broker.port, broker.anchors_pem, *paths)

@@ -1,0 +1,295 @@
+"""A virtual camera: one scene, two encoded streams over RTSP, ONVIF over HTTP, and WS-Discovery; all in one event loop.
+
+    python -m agent.demo.camera --name "Front door" --user hub --password-stdin
+
+The password is the first line of stdin. One JSON line on stdout says that the camera is ready and where; afterwards
+each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}` or `{"quit": true}`. It ends with stdin, SIGTERM or
+SIGINT.
+
+Rules of this file: pictures keep their cadence without gaps; a late camera makes up for every picture it owes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import io
+import os
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import msgspec
+
+from agent.acquire.camera import Login
+from agent.crypto import Secret
+from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
+from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
+from agent.demo.camera_discovery import DiscoveryResponder
+from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS, DigestGate
+from agent.demo.camera_onvif import OnvifServer
+from agent.demo.camera_rtsp import SESSION_SECONDS, RtspServer, VideoStream
+from agent.demo.camera_soap import TokenGate
+from agent.demo.h264_rtp import EncoderSettings, H264Encoder, parameter_sets
+from agent.demo.scene import CodeMatrix, Planes, Scene, code_matrix, jpeg, shrink
+from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+
+LINE_BYTES_MAX: Final = 16 * 1024
+_MAIN, _SUB = "main", "sub"
+_WIDTH_STEP: Final = 160  # the block code's cells must be whole pixels in both streams
+_HEIGHT_STEP: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """Everything that makes one virtual camera different from another."""
+
+    login: Login
+    name: str = "Front door"
+    address: str = "127.0.0.1"
+    http_port: int = 0  # 0: any free port
+    rtsp_port: int = 0
+    interface: str = "lo"  # where it answers discovery; empty: it cannot be found
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    clock_offset_ms: int = 0  # how far its clock is ahead of this machine's
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # in the order in which they are offered
+    nonce_s: float = NONCE_SECONDS
+    session_s: float = SESSION_SECONDS
+
+    def __post_init__(self) -> None:
+        if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
+            raise ConfigurationError("an unknown digest algorithm", cure=f"choose from {', '.join(DIGEST_HASHES)}")
+        if self.encoder.width % _WIDTH_STEP or self.encoder.height % _HEIGHT_STEP or self.encoder.width < _WIDTH_STEP:
+            raise ConfigurationError("a picture size that cannot be halved", cure="use 640x360, 960x540 or 1280x720")
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
+    """Where a camera is and when it takes its pictures: what the command line prints when it is ready."""
+
+    name: str
+    onvif: str
+    rtsp: str
+    rtsp_sub: str
+    epr: str
+    base_ticks: int
+    period_ticks: int
+    clock_offset_ms: int
+
+    @property
+    def cadence(self) -> Cadence:
+        """The ticks of all its pictures, for `prove.judge`."""
+        return Cadence(self.base_ticks, self.period_ticks, self.clock_offset_ms)
+
+
+class VirtualCamera:
+    """One camera; `start` and `stop` belong to one event loop, `show_code` may be called from any thread."""
+
+    def __init__(self, settings: CameraSettings) -> None:
+        self._settings = settings
+        self._clock = CameraClock(settings.clock_offset_ms)
+        self._scene = Scene(settings.name, settings.encoder.width, settings.encoder.height)
+        self._shown: tuple[CodeMatrix, int] | None = None  # the code on the phone, until which tick
+        self._latest: Planes | None = None
+        small = _sub_settings(settings.encoder)
+        self._main = VideoStream(_MAIN, settings.name, settings.encoder, parameter_sets(settings.encoder))
+        self._sub = VideoStream(_SUB, settings.name, small, parameter_sets(small))
+        self._main_encoder = H264Encoder(settings.encoder)
+        self._sub_encoder: H264Encoder | None = None
+        digest = DigestGate(settings.login, "Transom camera", settings.digest_algorithms, settings.nonce_s)
+        self._onvif = OnvifServer(self._clock, digest, TokenGate(settings.login, self._clock), self._snapshot)
+        self._rtsp = RtspServer([self._main, self._sub], digest, self._clock, settings.session_s)
+        self._discovery: DiscoveryResponder | None = None
+        self.filming: asyncio.Task[None] | None = None  # ends only if it fails
+
+    async def start(self) -> Ready:
+        """Open the sockets, start filming. Raises ConfigurationError or UnavailableError."""
+        settings = self._settings
+        cadence = start_cadence(self._clock, settings.encoder.fps)
+        try:
+            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
+            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot listen on {settings.address}: {error}", cure="choose another port"
+            ) from error
+        profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
+        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles)
+        self._onvif.identity = identity
+        self.filming = asyncio.create_task(self._film(cadence))
+        if settings.interface:
+            self._discovery = DiscoveryResponder(identity, settings.interface, settings.address)
+            self._discovery.start()
+        return Ready(
+            name=settings.name,
+            onvif=http + DEVICE_PATH,
+            rtsp=f"{rtsp}/{_MAIN}",
+            rtsp_sub=f"{rtsp}/{_SUB}",
+            epr=f"urn:uuid:{settings.uuid}",
+            base_ticks=cadence.base_ticks,
+            period_ticks=cadence.period_ticks,
+            clock_offset_ms=settings.clock_offset_ms,
+        )
+
+    async def stop(self) -> None:
+        """Say goodbye and close everything; may be called after a failed start too."""
+        if self._discovery is not None:
+            self._discovery.stop()
+        if self.filming is not None:
+            self.filming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.filming
+        await self._rtsp.stop()
+        await self._onvif.stop()
+
+    def show_code(self, text: str, seconds: float) -> None:
+        """Hold a phone with the QR code of `text` before the camera. Raises BadInputError if it is too long."""
+        self._shown = (code_matrix(text), self._clock.now_ticks() + round(seconds * TICKS_HZ))
+
+    async def _film(self, cadence: Cadence) -> None:
+        number = 0
+        while True:
+            ticks = cadence.tick(number)
+            await asyncio.sleep(0)  # while catching up, too, the sockets get their turn
+            while (early := ticks - self._clock.now_ticks()) > 0:  # noqa: ASYNC110 - waits for a time, not for an event
+                await asyncio.sleep(early / TICKS_HZ)
+            self._take_picture(ticks)
+            number += 1
+
+    def _take_picture(self, ticks: int) -> None:
+        shown = self._shown
+        code = shown[0] if shown and ticks < shown[1] else None
+        self._latest = self._scene.picture(ticks, code)
+        for unit in self._main_encoder.encode(self._latest, ticks):
+            self._main.publish(unit)
+        if not self._sub.viewers:
+            self._sub_encoder = None
+            return
+        self._sub_encoder = self._sub_encoder or H264Encoder(self._sub.settings)
+        for unit in self._sub_encoder.encode(shrink(self._latest, ticks), ticks):
+            self._sub.publish(unit)
+
+    def _snapshot(self) -> bytes:
+        latest = self._latest if self._latest is not None else self._scene.picture(self._clock.now_ticks())
+        return jpeg(latest)
+
+
+@contextlib.contextmanager
+def running_camera(settings: CameraSettings) -> Iterator[tuple[VirtualCamera, Ready]]:
+    """Run a camera in a thread of its own for the time of a `with` block."""
+    camera = VirtualCamera(settings)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name=f"camera {settings.name}")
+    thread.start()
+    try:
+        yield camera, asyncio.run_coroutine_threadsafe(camera.start(), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(camera.stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line on stdin."""
+
+    show_qr: str = ""
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 8
+    quit: bool = False
+
+
+def _sub_settings(settings: EncoderSettings) -> EncoderSettings:
+    return dataclasses.replace(
+        settings, width=settings.width // 2, height=settings.height // 2, bitrate_bps=settings.bitrate_bps // 4
+    )
+
+
+async def _run(settings: CameraSettings, orders: io.RawIOBase) -> None:
+    loop = asyncio.get_running_loop()
+    is_over = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, is_over.set)
+    camera = VirtualCamera(settings)
+    try:
+        _say(await camera.start())
+        threading.Thread(target=_read_orders, args=(orders, loop, camera, is_over), daemon=True).start()
+        waits = {asyncio.ensure_future(is_over.wait()), *([camera.filming] if camera.filming else [])}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await camera.stop()
+
+
+def _read_orders(
+    orders: io.RawIOBase, loop: asyncio.AbstractEventLoop, camera: VirtualCamera, is_over: asyncio.Event
+) -> None:
+    """Obey stdin until it ends; runs in a thread, since stdin may be a file, a terminal or a pipe."""
+    while line := orders.readline(LINE_BYTES_MAX):
+        try:
+            order = msgspec.json.decode(line, type=Order)
+            if order.quit:
+                break
+            camera.show_code(order.show_qr, order.seconds)
+        except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError) as error:
+            _say({"event": "error", "what": f"not an order: {error}"})
+    with contextlib.suppress(RuntimeError):  # the loop is closed: a signal was faster
+        loop.call_soon_threadsafe(is_over.set)
+
+
+def _say(event: Ready | dict[str, str]) -> None:
+    print(msgspec.json.encode(event).decode(), flush=True)
+
+
+def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
+    parser = argparse.ArgumentParser(prog="python -m agent.demo.camera", description="A virtual ONVIF camera.")
+    add, size = parser.add_argument, EncoderSettings()
+    add("--name", default="Front door")
+    add("--user", required=True)
+    add("--password-stdin", action="store_true", required=True, help="the password is the first line of stdin")
+    add("--address", default="127.0.0.1", help="IPv4 address to listen on")
+    add("--http-port", type=int, default=0)
+    add("--rtsp-port", type=int, default=0)
+    add("--interface", default="lo", help="where to answer WS-Discovery; empty for nowhere")
+    add("--uuid", default=str(uuid.uuid4()), help="the camera's identity (EPR)")
+    add("--clock-offset-ms", type=int, default=0, help="how wrong the camera's clock is")
+    add("--fps", type=int, default=size.fps)
+    add("--gop", type=int, default=size.gop, help="pictures from one key picture to the next")
+    add("--b-frames", type=int, default=size.b_frames)
+    add("--bitrate-bps", type=int, default=size.bitrate_bps)
+    add("--width", type=int, default=size.width)
+    add("--height", type=int, default=size.height)
+    add("--digest", default="SHA-256,MD5", help="login algorithms in the order in which they are offered")
+    said = parser.parse_args(arguments)
+    encoder = EncoderSettings(said.width, said.height, said.fps, said.gop, said.b_frames, said.bitrate_bps)
+    return CameraSettings(
+        login=Login(said.user, Secret(first_line.rstrip(b"\r\n"))),
+        name=said.name,
+        address=said.address,
+        http_port=said.http_port,
+        rtsp_port=said.rtsp_port,
+        interface=said.interface,
+        uuid=said.uuid,
+        clock_offset_ms=said.clock_offset_ms,
+        encoder=encoder,
+        digest_algorithms=tuple(said.digest.split(",")),
+    )
+
+
+def main() -> int:
+    """Run one camera until it is told to stop; returns the exit code."""
+    orders = io.FileIO(os.dup(sys.stdin.fileno()), "r")  # unbuffered: no lock that a thread could hold at exit
+    try:
+        asyncio.run(_run(_settings(sys.argv[1:], orders.readline(LINE_BYTES_MAX)), orders))
+    except TransomError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

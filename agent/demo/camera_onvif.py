@@ -1,0 +1,171 @@
+"""The virtual camera's ONVIF device and media services and its snapshots, over HTTP, behind WSSE or HTTP Digest logins.
+
+Rules of this file: one request per connection; rubbish, replays and oversized bodies get a 4xx and change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from agent.clock import SECOND_NS
+from agent.demo.camera_answers import (
+    DEVICE_PATH,
+    MEDIA_PATH,
+    OPEN_CALLS,
+    SNAPSHOT_PATH,
+    Identity,
+    UnknownProfileError,
+    answer_call,
+)
+from agent.demo.camera_cadence import CameraClock
+from agent.demo.camera_login import DigestGate, Verdict
+from agent.demo.camera_request import HEAD_BYTES_MAX, Request, TooLargeError, read_request
+from agent.demo.camera_soap import Call, TokenGate, envelope, fault, parse_call
+from agent.errors import BadInputError
+
+REQUEST_SECONDS: Final = 10
+CONNECTIONS_MAX: Final = 32
+_HEAR_OUT_READS: Final = 32
+_SOAP: Final = "application/soap+xml; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: HTTPStatus
+    body: bytes = b""
+    content_type: str = _SOAP
+    asks: tuple[str, ...] = ()  # WWW-Authenticate
+
+
+class OnvifServer:
+    """Answers ONVIF calls about `identity`, which is set once the ports are known, and serves JPEG snapshots."""
+
+    def __init__(
+        self, clock: CameraClock, digest: DigestGate, tokens: TokenGate, snapshot: Callable[[], bytes]
+    ) -> None:
+        self.identity: Identity | None = None
+        self._clock = clock
+        self._digest = digest
+        self._tokens = tokens
+        self._snapshot = snapshot
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port."""
+        self._server = await asyncio.start_server(self._accept, host, port, limit=HEAD_BYTES_MAX)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close the listening socket and every connection."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._tasks) >= CONNECTIONS_MAX:
+            writer.transport.abort()
+            return
+        self._tasks.add(task)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._read_and_answer(reader)
+                if answer is not None:
+                    writer.write(self._encode(answer))
+                    await writer.drain()
+                    await _hear_out(reader, writer)
+        except (TimeoutError, ConnectionError, asyncio.CancelledError):
+            pass  # the client is gone or too slow, or `stop` was called: nobody waits for an answer
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _read_and_answer(self, reader: asyncio.StreamReader) -> Answer | None:
+        try:
+            request = await read_request(reader)
+        except TooLargeError:
+            return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        except BadInputError:
+            return Answer(HTTPStatus.BAD_REQUEST)
+        return None if request is None else self.answer(request)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one HTTP request."""
+        match request.method, request.path:
+            case "POST", path if path in (DEVICE_PATH, MEDIA_PATH):
+                return self._answer_soap(request)
+            case "GET", path if path == SNAPSHOT_PATH:
+                return self._answer_snapshot(request)
+            case _, path if path in (DEVICE_PATH, MEDIA_PATH, SNAPSHOT_PATH):
+                return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+        return Answer(HTTPStatus.NOT_FOUND)
+
+    def _answer_soap(self, request: Request) -> Answer:
+        try:
+            call = parse_call(request.body)
+        except BadInputError:
+            return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "WellFormed", "Not a SOAP 1.2 call"))
+        if call.operation not in OPEN_CALLS:
+            refusal = self._check_login(request, call)
+            if refusal is not None:
+                return refusal
+        now_s = self._clock.now_ns() // SECOND_NS
+        try:
+            body = answer_call(self.identity, call.operation, call.texts, now_s) if self.identity else None
+        except UnknownProfileError:
+            return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "InvalidArgVal", "No such profile"))
+        if body is None:
+            text = fault("Receiver", "ActionNotSupported", "Optional action not implemented")
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, text)
+        return Answer(HTTPStatus.OK, envelope(body))
+
+    def _check_login(self, request: Request, call: Call) -> Answer | None:
+        """Return the refusal, or None for who may come in: HTTP Digest is looked at first, then the token."""
+        header = request.headers.get("authorization")
+        if header is None and call.token is not None:
+            if self._tokens.judge(call.token) is Verdict.WELCOME:
+                return None
+            return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "NotAuthorized", "Sender not authorized"))
+        return self._check_digest(request)
+
+    def _check_digest(self, request: Request) -> Answer | None:
+        verdict = self._digest.judge(request.method, request.uri, request.headers.get("authorization"))
+        if verdict is Verdict.WELCOME:
+            return None
+        text = fault("Sender", "NotAuthorized", "Sender not authorized")
+        return Answer(HTTPStatus.UNAUTHORIZED, text, asks=tuple(self._digest.challenges(verdict)))
+
+    def _answer_snapshot(self, request: Request) -> Answer:
+        return self._check_digest(request) or Answer(HTTPStatus.OK, self._snapshot(), "image/jpeg")
+
+    def _encode(self, answer: Answer) -> bytes:
+        head = [
+            f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
+            f"Date: {formatdate(self._clock.now_ns() // SECOND_NS, usegmt=True)}",
+            *(f"WWW-Authenticate: {ask}" for ask in answer.asks),
+            f"Content-Type: {answer.content_type}",
+            f"Content-Length: {len(answer.body)}",
+            "Connection: close",
+        ]
+        return "\r\n".join(head).encode() + b"\r\n\r\n" + answer.body
+
+
+async def _hear_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read a little of what was refused: closing on unread bytes would reset the connection under our answer."""
+    writer.write_eof()
+    for _ in range(_HEAR_OUT_READS):
+        if not await reader.read(HEAD_BYTES_MAX):
+            return

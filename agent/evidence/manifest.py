@@ -1,0 +1,295 @@
+"""What a clip is: a statement over its sealed parts, signed by the hub that made them (in-toto Statement v1, DSSE).
+
+Rules of this file: a manifest travels in the clear beside the sealed parts, so it names ciphertext only and holds
+nothing of the pictures. Times are RFC 3339 in UTC. Format and limits: FORMAT.md beside this file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.acquire.stream import CameraId
+from agent.acquire.timeline import ClockSource
+from agent.clock import Window, parse_rfc3339, rfc3339
+from agent.consent.grant import Granted
+from agent.crypto import canonical_json
+from agent.cut.clip import ClipReport, Gap
+from agent.deliver.part import SealedPart
+from agent.errors import BadInputError
+from agent.evidence.dsse import open_envelope, seal_envelope
+from agent.evidence.note import Verifier
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://transom.example/clip/v1"
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+PARTS_MAX: Final = 4096
+GAPS_MAX: Final = 4096  # of a clip with more, the rest is one last gap
+
+PartName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.mp4\.age\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+Line = Annotated[str, msgspec.Meta(max_length=2048)]
+TEXT_CHARS_MAX: Final = 200  # a camera's name, the why of a gap
+_SUFFIX: Final = ".mp4.age"
+_SOURCES_BEST_FIRST: Final = [str(source) for source in ClockSource]
+
+
+class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A half-open interval."""
+
+    start: Line
+    end: Line
+
+
+class StatedGap(Span, frozen=True, forbid_unknown_fields=True):
+    """An interval of the window without pictures, and why."""
+
+    why: Line
+
+
+class CommandFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who asked for the clip, and why."""
+
+    id: Line
+    sha256: Digest
+    subject: Line
+    agency: Line
+    basis: Line
+    reason: Line
+
+
+class IncidentFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happened, in the agency's words."""
+
+    id: Line
+    type: Line
+    reported_at: Line
+
+
+class CameraFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which camera."""
+
+    id: Line
+    name: Line
+
+
+class WindowFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was asked, what the hub granted, and when the first and last delivered pictures were taken (or empty)."""
+
+    asked: Span
+    granted: Span
+    first_picture: Line
+    last_picture: Line
+
+
+class PartFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One sealed part: its file and what is in it."""
+
+    name: PartName
+    size: Count  # bytes of the sealed file
+    sha256: Digest  # of the sealed file
+    first_picture: Line
+    last_picture: Line
+    pictures: Count
+    copied: Count
+    reencoded: Count
+    refused: Count
+    width: Count
+    height: Count
+    codec: Line
+
+
+class ClockFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the times come from (the worst source used), and how far off they may be."""
+
+    source: Line
+    error_ns: Count
+
+
+class PolicyFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The owner's consent that covered it."""
+
+    version: Count
+    sha256: Line
+    mode: Line
+
+
+class AuditFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The hub's audit log when the manifest was made: whoever sees the log can check that it still begins so."""
+
+    size: Count
+    root: Digest
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a hub states about one camera's clip for one command."""
+
+    hub: Line
+    command: CommandFacts
+    incident: IncidentFacts
+    camera: CameraFacts
+    window: WindowFacts
+    parts: Annotated[tuple[PartFacts, ...], msgspec.Meta(max_length=PARTS_MAX)]  # in order
+    gaps: Annotated[tuple[StatedGap, ...], msgspec.Meta(max_length=GAPS_MAX)]  # in order
+    clock: ClockFacts
+    processing: Line
+    recipients: Annotated[tuple[Line, ...], msgspec.Meta(max_length=64)]  # ids, as in the trust bundle
+    policy: PolicyFacts
+    audit: AuditFacts
+    software: Line
+
+
+class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: PartName
+    digest: dict[str, Digest]
+
+
+class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"type": "_type"}):
+    type: str
+    subject: Annotated[list[_Subject], msgspec.Meta(max_length=PARTS_MAX)]
+    predicateType: str  # noqa: N815 - in-toto's spelling
+    predicate: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What the exporter knows about one camera's clip when its last part is sealed."""
+
+    hub: str
+    grant: Granted
+    camera: CameraId
+    camera_name: str
+    parts: Sequence[tuple[SealedPart, ClipReport]]  # in order
+    empty: Sequence[ClipReport]  # reports of the parts of the window that had no pictures, so no file
+    audit: tuple[int, str]  # size and root (hex) of the audit log
+    software: str
+
+
+def part_file_name(part_id: str) -> str:
+    """Name a sealed part's file, at the store and on the officer's computer."""
+    return part_id + _SUFFIX
+
+
+def build_manifest(clip: ClipFacts, key: Ed25519PrivateKey) -> bytes:
+    """Write and sign the manifest of a clip: a DSSE envelope, one line of JSON."""
+    manifest = _manifest(clip)
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": part.name, "digest": {"sha256": part.sha256}} for part in manifest.parts],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": msgspec.to_builtins(manifest),
+    }
+    payload = canonical_json(statement)
+    _read(payload)  # what this hub signs, every reader must be able to read
+    return seal_envelope(payload, PAYLOAD_TYPE, clip.hub, key)
+
+
+def open_manifest(envelope: bytes, hub: Verifier) -> Manifest:
+    """Verify and read a manifest that `hub` signed. Raises BadInputError."""
+    manifest = _read(open_envelope(envelope, PAYLOAD_TYPE, hub))
+    if manifest.hub != hub.name:
+        raise BadInputError(f"the manifest says it is from {_shown(manifest.hub)}, but {hub.name} signed it")
+    return manifest
+
+
+def _read(payload: bytes) -> Manifest:
+    try:
+        statement = msgspec.json.decode(payload, type=_Statement)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadInputError(f"not a clip's manifest: {_shown(str(error))}") from None
+    if (statement.type, statement.predicateType) != (STATEMENT_TYPE, PREDICATE_TYPE):
+        raise BadInputError("a statement about something else than a clip, or of a newer version")
+    manifest = statement.predicate
+    if [(part.name, {"sha256": part.sha256}) for part in manifest.parts] != [
+        (subject.name, subject.digest) for subject in statement.subject
+    ]:
+        raise BadInputError("the manifest's subjects and parts differ")
+    if len({part.name for part in manifest.parts}) != len(manifest.parts):
+        raise BadInputError("the manifest names a part twice")
+    for span in (manifest.window.asked, manifest.window.granted, *manifest.gaps):
+        Window(parse_rfc3339(span.start), parse_rfc3339(span.end))
+    return manifest
+
+
+def _manifest(clip: ClipFacts) -> Manifest:
+    command, reports = clip.grant.command, [report for _, report in clip.parts]
+    copied, reencoded = sum(report.copied for report in reports), sum(report.reencoded for report in reports)
+    incident = command.incident
+    return Manifest(
+        hub=clip.hub,
+        command=CommandFacts(
+            command.id, command.sha256, command.subject, command.agency, command.basis, command.reason
+        ),
+        incident=IncidentFacts(incident.id, incident.type, rfc3339(incident.reported_at)),
+        camera=CameraFacts(clip.camera, _cut(clip.camera_name)),
+        window=_window(command.window, clip.grant.window, reports),
+        parts=tuple(_part(sealed, report) for sealed, report in clip.parts),
+        gaps=_gaps([gap for report in [*reports, *clip.empty] for gap in report.gaps]),
+        clock=_clock(reports),
+        processing=f"copied {copied}, re-encoded {reencoded} pictures",
+        recipients=tuple(recipient.id for recipient in command.recipients),
+        policy=PolicyFacts(clip.grant.policy_version, clip.grant.policy_sha256, clip.grant.mode),
+        audit=AuditFacts(*clip.audit),
+        software=clip.software,
+    )
+
+
+def _window(asked: Window, granted: Window, reports: Sequence[ClipReport]) -> WindowFacts:
+    first = [report.first_picture for report in reports if report.first_picture is not None]
+    last = [report.last_picture for report in reports if report.last_picture is not None]
+    return WindowFacts(
+        Span(rfc3339(asked.start), rfc3339(asked.end)),
+        Span(rfc3339(granted.start), rfc3339(granted.end)),
+        rfc3339(min(first)) if first else "",
+        rfc3339(max(last)) if last else "",
+    )
+
+
+def _part(sealed: SealedPart, report: ClipReport) -> PartFacts:
+    return PartFacts(
+        name=part_file_name(sealed.id),
+        size=sealed.size,
+        sha256=sealed.sha256,
+        first_picture=rfc3339(report.first_picture) if report.first_picture is not None else "",
+        last_picture=rfc3339(report.last_picture) if report.last_picture is not None else "",
+        pictures=report.pictures,
+        copied=report.copied,
+        reencoded=report.reencoded,
+        refused=report.refused,
+        width=report.width,
+        height=report.height,
+        codec=report.codec,
+    )
+
+
+def _gaps(gaps: Sequence[Gap]) -> tuple[StatedGap, ...]:
+    ordered = sorted(gaps, key=lambda gap: (gap.start, gap.end))
+    if len(ordered) > GAPS_MAX:
+        rest = ordered[GAPS_MAX - 1 :]
+        joined = Gap(rest[0].start, max(gap.end for gap in rest), f"{len(rest)} gaps with pictures between them")
+        ordered = [*ordered[: GAPS_MAX - 1], joined]
+    return tuple(StatedGap(rfc3339(gap.start), rfc3339(gap.end), _cut(gap.why)) for gap in ordered)
+
+
+def _clock(reports: Sequence[ClipReport]) -> ClockFacts:
+    """State the worst source and bound of all parts; a source this version does not know counts as the worst."""
+    sources = [report.source for report in reports if report.source]
+    known = _SOURCES_BEST_FIRST
+    worst = max(sources, key=lambda source: known.index(source) if source in known else len(known), default="")
+    return ClockFacts(worst, max((report.error_ns for report in reports), default=0))
+
+
+def _cut(text: str) -> str:
+    """Keep what a camera or a library said within the format, whatever it said."""
+    return text.encode(errors="replace").decode()[:TEXT_CHARS_MAX]
+
+
+def _shown(text: str) -> str:
+    """Cut a text from outside so that it can stand in an error."""
+    return re.sub(r"[^\x20-\x7e]", "?", text[:200])

@@ -1,0 +1,252 @@
+"""The daemon's side of a cut: one confined child process per call, fed and read at the same time, ended on time.
+
+Rules of this file: the child has met a camera's bytes, so nothing it says is believed beyond its limits; it gets no
+environment, no file descriptor but its pipes, and it is reaped on every way out.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import agent
+from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.messages import (
+    HEAD,
+    Job,
+    Kind,
+    Work,
+    decode_codes,
+    decode_failure,
+    decode_report,
+    frame,
+    message_frame,
+    parse_head,
+)
+from agent.errors import BadInputError, UnavailableError
+
+_Answer = TypeVar("_Answer")
+CLIP_BYTES_MAX: Final = 1024 * 1024 * 1024  # of one part
+_STDERR_TAIL_BYTES: Final = 1000
+_READ_BYTES: Final = 256 * 1024
+_EXIT_S: Final = 5.0  # between its last word and its end
+_SOURCE_ROOT: Final = str(Path(agent.__file__).resolve().parent.parent)
+_ENVIRONMENT: Final = {"PYTHONPATH": _SOURCE_ROOT, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLimits:
+    """What one child may use."""
+
+    deadline_s: float = 180.0  # from its start to its end, whatever it does
+    memory_bytes: int = 1536 * 1024 * 1024
+    cpu_s: int = 240
+
+
+class ChildCutter:
+    """`ports.Cutter` by child processes. Calls block; several at once are as many children."""
+
+    def __init__(self, limits: ChildLimits = ChildLimits()) -> None:
+        self._limits = limits
+
+    def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
+        """Make one part; its bytes go to `sink` as they come, and count only once the report is returned."""
+        written = 0
+        with self._start() as conversation:
+            for kind, body in conversation.answers(_questions(Work.CUT, order, chunks)):
+                if kind is Kind.CLIP:
+                    written += len(body)
+                    if written > CLIP_BYTES_MAX:
+                        raise UnavailableError(f"the cutter made more than {CLIP_BYTES_MAX} bytes")
+                    sink(body)
+                elif kind is Kind.REPORT:
+                    report = _decoded(decode_report, body)
+                    _check_report(report, order, written)
+                    conversation.end()
+                    return report
+        raise conversation.failure()
+
+    def read_codes(self, order: CutOrder, chunks: Iterable[WireChunk]) -> list[str]:
+        """Return the texts of the QR codes in the newest key picture."""
+        with self._start() as conversation:
+            for kind, body in conversation.answers(_questions(Work.READ_CODES, order, chunks)):
+                if kind is Kind.CODES:
+                    codes = _decoded(decode_codes, body)
+                    conversation.end()
+                    return codes
+        raise conversation.failure()
+
+    def _start(self) -> _Conversation:
+        limits = self._limits
+        arguments = [f"--memory-bytes={limits.memory_bytes}", f"--cpu-s={limits.cpu_s}"]
+        return _Conversation(
+            [sys.executable, "-P", "-B", "-s", "-m", "agent.cut.worker", *arguments], limits.deadline_s
+        )
+
+
+def _questions(work: Work, order: CutOrder, chunks: Iterable[WireChunk]) -> Iterator[bytes]:
+    yield message_frame(Kind.JOB, Job(work, order))
+    for chunk in chunks:
+        yield message_frame(Kind.CHUNK, chunk)
+    yield frame(Kind.END)
+
+
+def _decoded(decode: Callable[[bytes], _Answer], body: bytes) -> _Answer:
+    try:
+        return decode(body)
+    except BadInputError as error:
+        raise UnavailableError(f"the cutter's child gave an answer that cannot be read: {error}") from error
+
+
+def _check_report(report: ClipReport, order: CutOrder, written: int) -> None:
+    times = (report.first_picture, report.last_picture)
+    inside = all(moment is not None and moment in order.window for moment in times)
+    if (report.pictures > 0) != (written > 0) or (report.pictures > 0 and not inside):
+        raise UnavailableError("the cutter's child reports a clip that was not ordered")
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """One child and its three pipes; as a context manager it leaves no process behind."""
+
+    command: list[str]
+    deadline_s: float
+    child: subprocess.Popen[bytes] = field(init=False)
+    ends_at: float = field(init=False)
+    tail: bytearray = field(init=False, default_factory=bytearray)
+    failed: BadInputError | UnavailableError | None = field(init=False, default=None)
+
+    def __enter__(self) -> Self:
+        self.ends_at = time.monotonic() + self.deadline_s
+        try:
+            self.child = subprocess.Popen(  # noqa: S603 - fixed argv, no shell
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_ENVIRONMENT,
+                cwd="/",
+                close_fds=True,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise UnavailableError(f"the cutter cannot be started: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.kill()
+        self.child.wait()
+        for pipe in (self.child.stdin, self.child.stdout, self.child.stderr):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+    def answers(self, questions: Iterator[bytes]) -> Iterator[tuple[Kind, bytes]]:
+        """Send the questions and yield the child's frames as they come, until it closes its output or fails."""
+        stdin, stdout, stderr = self._pipes()
+        received, waiting = bytearray(), memoryview(b"")
+        with selectors.DefaultSelector() as selector:
+            for pipe in (stdin, stdout, stderr):
+                os.set_blocking(pipe, False)
+            selector.register(stdin, selectors.EVENT_WRITE)
+            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(stderr, selectors.EVENT_READ)
+            while stdout in selector.get_map() or stderr in selector.get_map():
+                for key, _ in selector.select(self._left_s()):
+                    if key.fd == stdin:
+                        sent = _send(stdin, waiting, questions)
+                        if sent is None:
+                            selector.unregister(stdin)
+                            self._close_stdin()
+                        else:
+                            waiting = sent
+                    elif not (piece := _read(key.fd)):
+                        selector.unregister(key.fd)
+                    elif key.fd == stderr:
+                        self.tail = (self.tail + piece)[-_STDERR_TAIL_BYTES:]
+                    else:
+                        received += piece
+                for kind, body in _take_frames(received):
+                    if kind is Kind.FAILED:
+                        failure = _decoded(decode_failure, body)
+                        self.failed = (BadInputError if failure.is_input else UnavailableError)(failure.what)
+                        return
+                    yield kind, body
+        with suppress(subprocess.TimeoutExpired):
+            self.child.wait(min(_EXIT_S, self._left_s()))
+
+    def end(self) -> None:
+        """Wait until the child has ended by itself, well. Raises UnavailableError otherwise."""
+        try:
+            status = self.child.wait(min(_EXIT_S, self._left_s()))
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError("the cutter's child does not end") from error
+        if status != 0:
+            raise UnavailableError(f"the cutter's child ended with status {status}")
+
+    def failure(self) -> BadInputError | UnavailableError:
+        """Say why there was no answer, once the child is reaped."""
+        if self.failed:
+            return self.failed
+        said = self.tail.decode("utf-8", "replace").strip().splitlines()
+        last = "".join(letter for letter in said[-1] if letter.isprintable()) if said else "no word"
+        return UnavailableError(f"the cutter's child ended with status {self.child.returncode}: {last}")
+
+    def _left_s(self) -> float:
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise UnavailableError(
+                f"a cut took longer than {self.deadline_s:g} s", cure="ask for fewer cameras or shorter parts at once"
+            )
+        return left
+
+    def _pipes(self) -> tuple[int, int, int]:
+        pipes = (self.child.stdin, self.child.stdout, self.child.stderr)
+        numbers = [pipe.fileno() for pipe in pipes if pipe]
+        return numbers[0], numbers[1], numbers[2]
+
+    def _close_stdin(self) -> None:
+        if self.child.stdin:
+            with suppress(BrokenPipeError):
+                self.child.stdin.close()
+
+
+def _send(pipe: int, waiting: memoryview, questions: Iterator[bytes]) -> memoryview | None:
+    """Write what the pipe takes; None when all is said or nobody listens any more."""
+    if not waiting:
+        following = next(questions, None)
+        if following is None:
+            return None
+        waiting = memoryview(following)
+    try:
+        return waiting[os.write(pipe, waiting) :]
+    except BlockingIOError:
+        return waiting
+    except BrokenPipeError:
+        return None
+
+
+def _read(pipe: int) -> bytes:
+    return os.read(pipe, _READ_BYTES)
+
+
+def _take_frames(received: bytearray) -> Iterator[tuple[Kind, bytes]]:
+    while len(received) >= HEAD.size:
+        try:
+            kind, length = parse_head(bytes(received[: HEAD.size]))
+        except BadInputError as error:
+            raise UnavailableError("the cutter's child does not keep to its messages") from error
+        if len(received) < HEAD.size + length:
+            return
+        body = bytes(received[HEAD.size : HEAD.size + length])
+        del received[: HEAD.size + length]
+        yield kind, body

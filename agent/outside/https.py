@@ -1,0 +1,219 @@
+"""Sealed parts over HTTPS: carries out what the upload machine asks for, and fetches the store's receipts.
+
+Rules of this file: TLS 1.3, the operator's authorities and nobody else's, no redirect, no proxy from the environment,
+no cookies; every request and every answer has a limit; the token goes into one header and into no error. httpx's own
+errors can repeat header values, so they are never chained or quoted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import random
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from agent.clock import SECOND_NS, Clock, Instant
+from agent.command.request import UploadTarget
+from agent.crypto import Secret
+from agent.deliver.part import SealedPart
+from agent.deliver.receipt import RECEIPT_BYTES_MAX
+from agent.deliver.tus_answer import URL_CHARS_MAX, Answer, Lost, is_retryable
+from agent.deliver.upload import Event, Request, TusUpload
+from agent.errors import BadInputError, ConfigurationError, UnavailableError
+
+READ_BYTES: Final = 256 * 1024
+ANSWER_BYTES_MAX: Final = 64 * 1024
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9\-._~+/]{1,8192}=*")  # RFC 6750 section 2.1
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the uploader waits for what, in seconds."""
+
+    connect_s: float = 10
+    silence_s: float = 30  # no byte moved in either direction
+    request_s: float = 600  # one request as a whole: 4 MiB at 7 KB/s
+    upload_s: float = 20  # retries inside one call; short, since only between calls consent is asked again
+
+
+class TusUploader:
+    """The `Uploader` of `agent.ports` over httpx. Build it inside the running event loop; close it with `aclose()`.
+
+    `authorities_pem` are the certificates that the store's chain must end in.
+    """
+
+    def __init__(self, authorities_pem: Sequence[str], clock: Clock, patience: Patience = Patience()) -> None:
+        timeout = httpx.Timeout(patience.silence_s, connect=patience.connect_s)
+        context = tls_context(authorities_pem)
+        # one identity on the wire; no compression, so that no answer unfolds to more than it was
+        headers = {"User-Agent": "transom", "Accept-Encoding": "identity"}
+        self._client = httpx.AsyncClient(
+            verify=context, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
+        )
+        self._clock = clock
+        self._patience = patience
+        self._chance = random.SystemRandom().random
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def create(self, part: SealedPart, target: UploadTarget) -> str:
+        """Create the upload and return its URL. Raises BadInputError, UnavailableError."""
+        upload = self._upload(part, target, None)
+        while upload.location is None:
+            await self._step(upload, part, target)
+        return upload.location
+
+    async def send(self, part: SealedPart, target: UploadTarget, location: str) -> None:
+        """Send what the store does not have yet; create the upload anew if the store has forgotten it.
+
+        Raises BadInputError, UnavailableError; call again later after the latter: nothing that arrived is sent twice.
+        """
+        upload = self._upload(part, target, location)
+        while not upload.is_finished:
+            await self._step(upload, part, target)
+
+    async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
+        """Fetch the store's receipt (not verified here). Raises UnavailableError while there is none, BadInputError."""
+        url = f"{_https(target.receipts_url).rstrip('/')}/{quote(part.id, safe='')}"
+        event, body = await self._request(Request("GET", url), part, target.token)
+        if isinstance(event, Lost):
+            raise UnavailableError(f"the receipt of part {part.id} could not be fetched ({event.why})")
+        if event.status in (HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND) or is_retryable(event.status):
+            raise UnavailableError(f"the store has no receipt for part {part.id} yet (status {event.status})")
+        if event.status != HTTPStatus.OK:
+            raise BadInputError(f"the store refuses the receipt of part {part.id} with status {event.status}")
+        if len(body) > RECEIPT_BYTES_MAX or not body.isascii():
+            raise BadInputError(f"the store's receipt for part {part.id} is not one")
+        return body.decode("ascii").strip()
+
+    def _upload(self, part: SealedPart, target: UploadTarget, location: str | None) -> TusUpload:
+        give_up = Instant(self._clock.instant() + int(self._patience.upload_s * SECOND_NS))
+        return TusUpload(part, _https(target.url), give_up=give_up, chance=self._chance, location=location)
+
+    async def _step(self, upload: TusUpload, part: SealedPart, target: UploadTarget) -> None:
+        due = upload.deadline()
+        if due is not None:
+            await asyncio.sleep(max(0, due - self._clock.instant()) / SECOND_NS)
+        request = upload.next_effect(self._clock.instant())
+        if request is not None:
+            event, _ = await self._request(request, part, target.token)
+            upload.feed(event, self._clock.instant())
+
+    async def _request(self, request: Request, part: SealedPart, token: Secret) -> tuple[Event, bytes]:
+        """Make one request; a failure of the network is an event, not an error."""
+        headers = {**request.headers, "Authorization": _bearer(token)}
+        content: AsyncIterator[bytes] | None = None
+        if request.length:
+            headers["Content-Length"] = str(request.length)
+            if request.has_checksum:
+                headers["Upload-Checksum"] = await asyncio.to_thread(_checksum, part.path, request)
+            content = _body(part.path, request)
+        try:
+            async with asyncio.timeout(self._patience.request_s):
+                return await self._exchange(request, headers, content)
+        except httpx.InvalidURL:
+            raise BadInputError("the store's address is not a URL") from None
+        except TimeoutError:
+            return Lost("the store takes too long"), b""
+        except httpx.TransportError as error:
+            _raise_if_untrusted(error)
+            return Lost(type(error).__name__), b""
+
+    async def _exchange(
+        self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | None
+    ) -> tuple[Event, bytes]:
+        async with self._client.stream(request.method, request.url, headers=headers, content=content) as response:
+            answer = Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()})
+            self._client.cookies.clear()
+            body = b""
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    raise BadInputError(f"the store answers with more than {ANSWER_BYTES_MAX} bytes")
+            return answer, body
+
+
+def tls_context(authorities_pem: Sequence[str]) -> ssl.SSLContext:
+    """Return a client context: TLS 1.3, host names checked, chains that end in one of `authorities_pem` only."""
+    cure = "list the certificate of the store's authority as PEM in the hub's configuration"
+    if not authorities_pem:
+        raise ConfigurationError("no certificate authority for the store", cure=cure)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        for pem in authorities_pem:
+            context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError("an authority for the store is not a PEM certificate", cure=cure) from error
+    return context
+
+
+def _raise_if_untrusted(error: BaseException) -> None:
+    """Raise UnavailableError at once if the other side is not the store: waiting a minute more does not mend that."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            cure = "check the store's certificate, the hub's list of authorities and the hub's clock"
+            raise UnavailableError("the store's certificate is not one this hub trusts", cure=cure) from None
+        if isinstance(cause, ssl.SSLError) and "VERSION" in (cause.reason or ""):
+            raise UnavailableError("the store does not speak TLS 1.3", cure="enable it on the store") from None
+        cause = cause.__cause__ or cause.__context__
+
+
+def _https(url: str) -> str:
+    if not url.startswith("https://") or len(url) > URL_CHARS_MAX:
+        raise BadInputError("the store's address must begin with https://")
+    return url
+
+
+def _bearer(token: Secret) -> str:
+    """Write the token's header; anything that could break out of a header is refused without being repeated."""
+    if _TOKEN.fullmatch(token.reveal()) is None:
+        raise BadInputError("the command's upload token has characters that no bearer token has")
+    return "Bearer " + token.reveal().decode("ascii")
+
+
+async def _body(path: Path, request: Request) -> AsyncIterator[bytes]:
+    for start in range(request.offset, request.offset + request.length, READ_BYTES):
+        length = min(READ_BYTES, request.offset + request.length - start)
+        yield await asyncio.to_thread(_read, path, start, length)
+
+
+def _checksum(path: Path, request: Request) -> str:
+    digest = hashlib.sha256()
+    for start in range(request.offset, request.offset + request.length, READ_BYTES):
+        digest.update(_read(path, start, min(READ_BYTES, request.offset + request.length - start)))
+    return f"sha256 {base64.b64encode(digest.digest()).decode()}"
+
+
+def _read(path: Path, start: int, length: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read(length)
+    except OSError as error:
+        raise UnavailableError(f"{path.name} cannot be read from the outbox ({error.strerror})") from error
+    if len(content) != length:
+        raise UnavailableError(f"{path.name} is shorter in the outbox than when it was sealed")
+    return content

@@ -1,0 +1,168 @@
+"""The broker: MQTT 5 over TLS 1.3 with the hub's certificate, a durable session and a last will.
+
+Rules of this file:
+- A message from the broker is acknowledged by `acknowledge` only, after the story has stored what it means.
+- paho runs its own network thread; everything crosses to the event loop by `call_soon_threadsafe`.
+- The broker is not trusted: what it sends is bounded here and judged by the stages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.errors import UnavailableError
+from agent.ports import Inbound
+
+PACKET_BYTES_MAX: Final = 128 * 1024
+UNACKNOWLEDGED_MAX: Final = 20
+INBOX_MAX: Final = 100
+"""Messages waiting for the event loop. Acknowledged kinds cannot be more than UNACKNOWLEDGED_MAX; a flood of others is
+dropped and counted."""
+SESSION_EXPIRY_S: Final = 7 * 24 * 3600
+KEEPALIVE_S: Final = 30
+WILL_DELAY_S: Final = 5
+"""A connection lost for less than this is nobody's business."""
+RECONNECT_S_MAX: Final = 60
+ACKNOWLEDGED_S_MAX: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker is and how both sides prove who they are."""
+
+    host: str
+    port: int
+    anchors_pem: str
+    certificate: Path  # the hub's chain, PEM
+    key: Path  # the hub's key, PEM
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says for us when we are gone."""
+
+    topic: str
+    payload: bytes
+
+
+class MqttLink:
+    """One durable session with one broker; reconnects by itself for ever."""
+
+    def __init__(
+        self,
+        client_id: str,
+        address: BrokerAddress,
+        subscriptions: tuple[str, ...],
+        will: Will,
+        on_connected: Callable[[], None],
+    ) -> None:
+        self._inbox: asyncio.Queue[Inbound] = asyncio.Queue(INBOX_MAX)
+        self.dropped = 0
+        self._address = address
+        self._subscriptions = subscriptions
+        self._on_connected = on_connected
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
+        client.tls_set_context(_tls(address))
+        client.reconnect_delay_set(min_delay=random.randint(1, 3), max_delay=RECONNECT_S_MAX)  # noqa: S311 - jitter
+        client.max_inflight_messages_set(UNACKNOWLEDGED_MAX)
+        delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]  # paho has no types there
+        delay.WillDelayInterval = WILL_DELAY_S
+        client.will_set(will.topic, will.payload, qos=1, retain=True, properties=delay)
+        client.on_connect = self._connected
+        client.on_message = self._message
+        client.on_publish = self._published
+        self._client = client
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types there
+        session.SessionExpiryInterval = SESSION_EXPIRY_S
+        session.ReceiveMaximum = UNACKNOWLEDGED_MAX
+        session.MaximumPacketSize = PACKET_BYTES_MAX
+        self._client.connect_async(
+            self._address.host, self._address.port, keepalive=KEEPALIVE_S, clean_start=False, properties=session
+        )
+        self._client.loop_start()
+
+    async def receive(self) -> Inbound:
+        """Wait for the next message."""
+        return await self._inbox.get()
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish at least once and wait for the broker's acknowledgement. Raises UnavailableError without one."""
+        sent = self._client.publish(topic, payload, qos=1, retain=retain)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise UnavailableError("the broker is not connected")
+        if sent.is_published():
+            return
+        waiting = self._waiting[sent.mid] = self._loop.create_future()
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_S_MAX):
+                await waiting
+        except TimeoutError as error:
+            raise UnavailableError(f"the broker did not acknowledge a message within {ACKNOWLEDGED_S_MAX} s") from error
+        finally:
+            self._waiting.pop(sent.mid, None)
+
+    def acknowledge(self, message: Inbound) -> None:
+        """Tell the broker that it may forget a message."""
+        self._client.ack(message.id, message.qos)
+
+    def stop(self, farewell: tuple[str, bytes]) -> None:
+        """Say the retained farewell, disconnect and end the network thread; the session stays at the broker."""
+        if self._client.is_connected():
+            self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    # ------------------------------------------------ called in paho's thread
+    def _connected(self, _c: paho.Client, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:  # noqa: ANN401 - paho's
+        if reason.is_failure:
+            return
+        self._client.subscribe([(topic, 1) for topic in self._subscriptions])
+        self._cross(self._on_connected)
+
+    def _message(self, _c: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401 - paho's
+        inbound = Inbound(message.topic, bytes(message.payload), message.mid, message.qos)
+        self._cross(self._put, inbound)
+
+    def _published(self, _c: paho.Client, _u: Any, mid: int, _r: ReasonCode, _p: Any) -> None:  # noqa: ANN401 - paho's
+        self._cross(self._settle, mid)
+
+    def _cross(self, call: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    # ------------------------------------------------------ in the event loop
+    def _put(self, message: Inbound) -> None:
+        try:
+            self._inbox.put_nowait(message)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def _settle(self, mid: int) -> None:
+        waiting = self._waiting.get(mid)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+
+def _tls(address: BrokerAddress) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=address.anchors_pem)
+    context.load_cert_chain(address.certificate, address.key)
+    return context

@@ -1,0 +1,33 @@
+"""Why a camera cannot be used, told apart so that an installer knows what to do: one class for each cure."""
+
+from __future__ import annotations
+
+from agent.errors import ConfigurationError, UnavailableError
+
+
+class CameraUnreachableError(UnavailableError):
+    """Nothing answers there, or not in time: try again later."""
+
+
+class NotOnvifError(ConfigurationError):
+    """Something answers, but it does not speak ONVIF: it is switched off, or this is no camera."""
+
+
+class LoginNeededError(ConfigurationError):
+    """The camera wants a login and none was given."""
+
+
+class LoginRefusedError(ConfigurationError):
+    """The camera refused this login, or refused it a short while ago: it is not sent again until that time is over."""
+
+
+class ClockWrongError(ConfigurationError):
+    """The camera refuses a login whose time it does not like, and does not tell its time."""
+
+
+class NoStreamError(ConfigurationError):
+    """The camera offers no H.264 profile to record."""
+
+
+class CameraFaultError(UnavailableError):
+    """The camera answered one question with a SOAP fault that has nothing to do with the login."""

@@ -1,0 +1,77 @@
+"""The outbox: sealed files waiting for the store, written once and never changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from agent.ports import OutboxFullError
+
+OUTBOX_BYTES_MAX: Final = 2 * 1024**3
+"""What may wait here while the store is away; after that new parts wait in the ring."""
+
+_Result = TypeVar("_Result")
+
+
+class OutboxFiles:
+    """A directory of finished files; what was not finished before a crash is removed at the next start."""
+
+    def __init__(self, directory: Path, bytes_max: int = OUTBOX_BYTES_MAX) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+        self._bytes_max = bytes_max
+        for unfinished in directory.glob("*.unfinished"):
+            unfinished.unlink()
+
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
+        """Make the file `name` from what `fill` appends; it exists whole and synced when this returns, or not at all.
+
+        Raises OutboxFullError when the outbox or the disk is full.
+        """
+        unfinished = self._directory / f"{name}.unfinished"
+        left = self._bytes_max - sum(path.stat().st_size for path in self._directory.iterdir())
+
+        def append(content: bytes) -> None:
+            nonlocal left
+            left -= len(content)
+            if left < 0:
+                raise OutboxFullError(f"the outbox is full ({self._bytes_max} bytes wait for the store)")
+            file.write(content)
+
+        try:
+            with open(unfinished, "xb", opener=_private) as file:
+                result = fill(append)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(self._directory / name)
+            self._sync_directory()
+        except OSError as error:
+            raise OutboxFullError(f"the outbox cannot be written: {error.strerror}") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return result
+
+    def path(self, name: str) -> Path:
+        """Say where a finished file lies."""
+        return self._directory / name
+
+    def discard(self, name: str) -> None:
+        """Remove a file that the store holds, or that may not go any more."""
+        (self._directory / name).unlink(missing_ok=True)
+
+    def names(self) -> frozenset[str]:
+        """Name all finished files."""
+        return frozenset(path.name for path in self._directory.iterdir())
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,113 @@
+"""TCP connections to cameras that never block: the recorder's one thread serves all of them.
+
+Rules of this file: no call waits; what the camera does not read is bounded; every failure is an UnavailableError.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from typing import Final
+
+from agent.errors import ConfigurationError, UnavailableError
+
+RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
+SEND_QUEUE_BYTES_MAX: Final = 64 * 1024
+_IN_PROGRESS: Final = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
+
+
+class RtspDialer:
+    """Begins connections to cameras; implements `CameraDialer`."""
+
+    def dial(self, host: str, port: int) -> RtspLink:
+        """Begin a connection to an IP address.
+
+        Raises ConfigurationError for a name (looking it up could block every camera), UnavailableError if the network
+        refuses at once.
+        """
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError as error:
+            raise ConfigurationError(
+                "a camera's stream address must hold an IP address, not a name", cure="search for the camera again"
+            ) from error
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 - IP version
+        link = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            link.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES
+            )  # before connect: sets the window
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            refusal = link.connect_ex((host, port))
+        except OSError as error:
+            link.close()
+            raise _unavailable(error.errno) from error
+        if refusal and refusal not in _IN_PROGRESS:
+            link.close()
+            raise _unavailable(refusal)
+        return RtspLink(link)
+
+
+class RtspLink:
+    """One connection; implements `CameraLink`."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._queue = bytearray()
+        self._is_open = False
+
+    def is_open(self) -> bool:
+        """Whether the camera took the connection, False while it is on its way. Raises UnavailableError."""
+        if self._is_open:
+            return True
+        if refusal := self._link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise _unavailable(refusal)
+        try:
+            self._link.getpeername()
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                return False
+            raise _unavailable(error.errno) from error
+        self._is_open = True
+        return True
+
+    def send(self, octets: bytes) -> None:
+        """Queue bytes and write what goes without waiting. Raises UnavailableError if the camera reads too little."""
+        if len(self._queue) + len(octets) > SEND_QUEUE_BYTES_MAX:
+            raise UnavailableError("the camera does not read what is sent to it")
+        self._queue += octets
+        self._flush()
+
+    def receive_into(self, room: memoryview) -> int:
+        """Read what is there into `room`; 0 if there is nothing. Raises UnavailableError when the camera closed."""
+        self._flush()
+        try:
+            count = self._link.recv_into(room)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            raise _unavailable(error.errno) from error
+        if count == 0:
+            raise UnavailableError("the camera closed the connection")
+        return count
+
+    def close(self) -> None:
+        """Close the connection; what is queued and cannot go at once is lost."""
+        self._link.close()
+
+    def _flush(self) -> None:
+        while self._queue:
+            try:
+                count = self._link.send(self._queue)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                raise _unavailable(error.errno) from error
+            del self._queue[:count]
+
+
+def _unavailable(number: int | None) -> UnavailableError:
+    reason = os.strerror(number) if number else "connection failed"
+    return UnavailableError(f"the camera cannot be reached: {reason}", cure="check its power, cable and address")

@@ -1,0 +1,200 @@
+"""RAUC over D-Bus: checks, installs and keeps signed bundles; the bridge only ever asks it to.
+
+Rules of this file: one bus connection per question, so that a bus or a RAUC that went away is an answer and not a
+state; a signal counts only if it comes from the connection that owns RAUC's name.
+Interface: RAUC manual, section "D-Bus API"; works with RAUC 1.8 (Debian 12) and later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+from dbus_fast import BusType, Message, MessageType, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import DBusFastError
+from dbus_fast.unpack import unpack_variants
+
+from firmware_bridge.backend import Bundle
+from firmware_bridge.errors import BadInputError, UnavailableError
+from firmware_bridge.messages import Progress, Slot
+
+RAUC: Final = "de.pengutronix.rauc"
+INSTALLER: Final = "de.pengutronix.rauc.Installer"
+CONNECT_S_MAX: Final = 5.0
+CALL_S_MAX: Final = 30.0
+"""Checking a bundle's signature reads all of it from a slow card."""
+INSTALL_S_MAX: Final = 30 * 60.0
+SLOTS_MAX: Final = 32
+TEXT_CHARACTERS_MAX: Final = 300
+
+_BUS: Final = "org.freedesktop.DBus"
+_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_GONE: Final = {f"{_BUS}.Error.ServiceUnknown", f"{_BUS}.Error.NameHasNoOwner", f"{_BUS}.Error.NoReply"}
+_UNKNOWN_METHOD: Final = f"{_BUS}.Error.UnknownMethod"
+_Shape = TypeVar("_Shape")
+
+
+class RaucUpdater:
+    """Talks to RAUC on the system bus, or on the bus at `address`."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self._address = address
+
+    async def slots(self) -> list[Slot]:
+        """Return every slot that RAUC knows."""
+        async with self._bus() as bus:
+            return await _slots(bus)
+
+    async def inspect(self, bundle: Path) -> Bundle:
+        """Have RAUC check the bundle's signature, and read its version. Raises BadInputError if RAUC refuses it."""
+        async with self._bus() as bus:
+            try:
+                reply = await _call(bus, "InspectBundle", "sa{sv}", str(bundle), {})
+            except _UnknownMethodError:  # before RAUC 1.9
+                return Bundle(_shaped(await _call(bus, "Info", "s", str(bundle)), tuple[str, str])[1], None)
+        told = _shaped(reply, tuple[dict[str, Any]])[0]
+        version = _shaped(told, _Inspected).update.get("version")
+        if not isinstance(version, str):
+            raise BadInputError("the bundle names no version", cure="build it again with a version in its manifest")
+        manifest_hash = told.get("manifest-hash")
+        return Bundle(version, manifest_hash if isinstance(manifest_hash, str) else None)
+
+    async def install(self, bundle: Path, manifest_hash: str | None, progress: Callable[[Progress], None]) -> None:
+        """Install a bundle and wait for RAUC's verdict."""
+        arguments = {"require-manifest-hash": Variant("s", manifest_hash)} if manifest_hash else {}
+        async with self._bus() as bus:
+            finished = await _watch(bus, progress)
+            await _call(bus, "InstallBundle", "sa{sv}", str(bundle), arguments)
+            gone = asyncio.ensure_future(_disconnected(bus))
+            ends: list[asyncio.Future[Any]] = [finished, gone]
+            try:
+                await asyncio.wait(ends, timeout=INSTALL_S_MAX, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                gone.cancel()
+                await asyncio.gather(gone, return_exceptions=True)
+            if not finished.done():
+                raise UnavailableError("RAUC did not say how the installation ended", cure="ask for the slots")
+            if finished.result() != 0:
+                raise BadInputError(f"RAUC could not install the bundle: {await _last_error(bus)}")
+
+    async def mark_good(self) -> str:
+        """Mark the booted slot good; return the version it was installed from, or an empty text."""
+        async with self._bus() as bus:
+            name, _ = _shaped(await _call(bus, "Mark", "ss", "good", "booted"), tuple[str, str])
+            return next((slot.version or "" for slot in await _slots(bus) if slot.name == name), "")
+
+    @contextlib.asynccontextmanager
+    async def _bus(self) -> AsyncIterator[MessageBus]:
+        try:
+            bus = MessageBus(self._address, bus_type=BusType.SYSTEM)
+            async with asyncio.timeout(CONNECT_S_MAX):
+                await bus.connect()
+        except (OSError, EOFError, DBusFastError, TimeoutError) as error:
+            raise UnavailableError("no D-Bus to reach RAUC on", cure="is dbus.service running?") from error
+        try:
+            yield bus
+        finally:
+            bus.disconnect()
+            with contextlib.suppress(OSError, EOFError, DBusFastError):
+                await _disconnected(bus)
+
+
+async def _disconnected(bus: MessageBus) -> None:
+    # Shielded: the future behind it is the bus's own, and whoever stops waiting must not cancel it.
+    await asyncio.shield(bus.wait_for_disconnect())  # type: ignore[no-untyped-call] # dbus-fast has no types here
+
+
+class _UnknownMethodError(Exception):
+    """This RAUC is too old for the method."""
+
+
+class _Inspected(msgspec.Struct):
+    update: dict[str, Any]
+
+
+async def _slots(bus: MessageBus) -> list[Slot]:
+    rows = _shaped(await _call(bus, "GetSlotStatus", ""), tuple[list[tuple[str, dict[str, Any]]]])[0]
+    return [
+        Slot(
+            name=name[:TEXT_CHARACTERS_MAX],
+            state=_text(status, "state") or "",
+            boot_status=_text(status, "boot-status"),
+            version=_text(status, "bundle.version"),
+        )
+        for name, status in rows[:SLOTS_MAX]
+    ]
+
+
+async def _watch(bus: MessageBus, progress: Callable[[Progress], None]) -> asyncio.Future[int]:
+    """Subscribe to RAUC's signals; the future gets its result code, or -1 if RAUC goes away."""
+    owner = _shaped(await _ask(bus, _BUS, "/org/freedesktop/DBus", _BUS, "GetNameOwner", "s", RAUC), tuple[str])[0]
+    for rule in (
+        f"type='signal',sender='{RAUC}',path='/'",
+        f"type='signal',sender='{_BUS}',interface='{_BUS}',member='NameOwnerChanged',arg0='{RAUC}'",
+    ):
+        await _ask(bus, _BUS, "/org/freedesktop/DBus", _BUS, "AddMatch", "s", rule)
+    finished: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def heard(message: Message) -> None:
+        if message.message_type is not MessageType.SIGNAL or finished.done():
+            return
+        match message.sender, message.member, unpack_variants(message.body):
+            case sender, "Completed", [int(code)] if sender == owner:
+                finished.set_result(code)
+            case sender, "PropertiesChanged", [_, {"Progress": [int(percent), str(step), *_]}, *_] if sender == owner:
+                progress(Progress(min(max(percent, 0), 100), step[:TEXT_CHARACTERS_MAX]))
+            case "org.freedesktop.DBus", "NameOwnerChanged", [str(name), *_] if name == RAUC:
+                finished.set_exception(UnavailableError("RAUC went away", cure="ask for the slots, then try again"))
+
+    bus.add_message_handler(heard)
+    return finished
+
+
+async def _last_error(bus: MessageBus) -> str:
+    reply = await _ask(bus, RAUC, "/", _PROPERTIES, "Get", "ss", INSTALLER, "LastError")
+    return _shaped(reply, tuple[str])[0][:TEXT_CHARACTERS_MAX]
+
+
+async def _call(bus: MessageBus, member: str, signature: str, *body: object) -> list[Any]:
+    return await _ask(bus, RAUC, "/", INSTALLER, member, signature, *body)
+
+
+async def _ask(
+    bus: MessageBus, destination: str, path: str, interface: str, member: str, signature: str, *body: object
+) -> list[Any]:
+    message = Message(
+        destination=destination, path=path, interface=interface, member=member, signature=signature, body=list(body)
+    )
+    try:
+        async with asyncio.timeout(CALL_S_MAX):
+            reply = await bus.call(message)
+    except (OSError, EOFError, DBusFastError, TimeoutError) as error:
+        raise UnavailableError("RAUC does not answer", cure="is rauc.service running?") from error
+    if reply is None:
+        raise UnavailableError("RAUC does not answer", cure="is rauc.service running?")
+    if reply.message_type is not MessageType.ERROR:
+        unpacked: list[Any] = unpack_variants(reply.body)
+        return unpacked
+    if reply.error_name == _UNKNOWN_METHOD:
+        raise _UnknownMethodError
+    if reply.error_name in _GONE:
+        raise UnavailableError("RAUC is not running", cure="is rauc.service installed and enabled?")
+    text = str(reply.body[0]) if reply.body else str(reply.error_name)
+    raise BadInputError(f"RAUC refuses: {text[:TEXT_CHARACTERS_MAX]}")
+
+
+def _shaped(value: object, shape: type[_Shape]) -> _Shape:
+    try:
+        return msgspec.convert(value, shape)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UnavailableError("RAUC answered in an unknown form", cure="which RAUC is this?") from error
+
+
+def _text(status: dict[str, Any], key: str) -> str | None:
+    value = status.get(key)
+    return value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else None

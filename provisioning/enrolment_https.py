@@ -1,0 +1,124 @@
+"""A claim that a camera saw becomes an enrolment on disk, over one TLS 1.3 connection to the server that it pins.
+
+Rules of this file: nothing is sent before the server has proven the pinned key, and the code is noted as used before
+it is sent; whatever goes wrong after that needs a fresh claim.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from provisioning.claim import Claim, open_claim
+from provisioning.enrolment import ANSWER_BYTES_MAX, Enrolment, finish_enrolment, start_enrolment
+from provisioning.errors import BadInputError, ConfigurationError, UnavailableError
+from provisioning.keys import certificate_pin
+from provisioning.store import HubState, IdentityStore
+
+ENROL_PATH: Final = "/enrol"
+CONNECT_S_MAX: Final = 10.0
+CONVERSATION_S_MAX: Final = 30.0
+_SERVER_ERRORS: Final = 500
+
+
+def enrol(
+    store: IdentityStore,
+    claim_text: str,
+    *,
+    evidence_key: bytes,
+    now_s: int,
+    conversation_s_max: float = CONVERSATION_S_MAX,
+) -> Enrolment:
+    """Enrol a blank hub by the text of a claim code; blocking. `evidence_key` is its raw Ed25519 public key.
+
+    Raises BadInputError (not a claim for this hub, or the server's answer lies), UnavailableError (no server; the claim
+    is still good if the text says so), ConfigurationError (this hub is not blank).
+    """
+    # 1. The hub is blank, and the claim is for it.
+    if store.state() is not HubState.BLANK:
+        raise ConfigurationError("this hub is enrolled already", cure="a factory reset makes it blank again")
+    identity = store.load_factory()
+    claim = open_claim(claim_text, identity.label_secret, now_s)
+    # 2. The server holds the pinned key.
+    with _pinned_connection(claim, conversation_s_max) as connection:
+        # 3. The code is spent, whatever happens from here on.
+        store.spend_code(claim.code)
+        # 4. One request, one answer, checked before any of it is kept.
+        attempt = start_enrolment(identity, claim, evidence_key)
+        enrolment = finish_enrolment(attempt, _post(connection, attempt.request))
+    store.save_enrolment(enrolment, attempt.mtls_key)
+    return enrolment
+
+
+@contextlib.contextmanager
+def _pinned_connection(claim: Claim, conversation_s_max: float) -> Iterator[http.client.HTTPConnection]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # Trust is the pin of the authenticated claim, checked below: the operator's name may be new and its CA unknown.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with contextlib.ExitStack() as stack:
+        try:
+            plain = stack.enter_context(socket.create_connection((claim.host, claim.port), CONNECT_S_MAX))
+            stack.enter_context(_time_limit(plain, conversation_s_max))
+            server = stack.enter_context(context.wrap_socket(plain, server_hostname=claim.host))
+        except (OSError, UnicodeError) as error:
+            raise UnavailableError(
+                f"no TLS 1.3 connection to {claim.host}:{claim.port}",
+                cure="check the network; the claim code is still good",
+            ) from error
+        _check_pin(server, claim)
+        connection = http.client.HTTPConnection(claim.host, claim.port)
+        connection.sock = server
+        yield connection
+
+
+def _check_pin(server: ssl.SSLSocket, claim: Claim) -> None:
+    certificate = server.getpeercert(binary_form=True)
+    if certificate is None or not hmac.compare_digest(certificate_pin(certificate), claim.server_pin):
+        raise BadInputError(
+            f"{claim.host}:{claim.port} is not the server of this claim code: nothing was sent",
+            cure="somebody may be listening in on this network; try another one, and tell the operator",
+        )
+
+
+@contextlib.contextmanager
+def _time_limit(server: socket.socket, limit_s: float) -> Iterator[None]:
+    # A socket's timeout is for one read: a server that drips a byte now and then would hold the hub for hours.
+    # The twin is the same connection; it stays ours when TLS takes the socket over.
+    with server.dup() as twin:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                twin.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(limit_s, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _post(connection: http.client.HTTPConnection, request: bytes) -> bytes:
+    try:
+        connection.request("POST", ENROL_PATH, request, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = response.read(ANSWER_BYTES_MAX + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise UnavailableError(
+            "the server broke off the enrolment", cure="make a new claim code in the installer's app"
+        ) from error
+    if response.status >= _SERVER_ERRORS:
+        raise UnavailableError(f"the server answered {response.status}", cure="try again with a new claim code")
+    if response.status != http.client.OK:
+        raise BadInputError(f"the server refused the claim ({response.status})", cure="make a new claim code")
+    return answer

@@ -1,0 +1,305 @@
+"""The hub's yes, no and question: what the owner's policy makes of a verified command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.acquire.stream import CameraId
+from agent.clock import SECOND_NS, WallTime, Window, rfc3339
+from agent.command.envelope import verify
+from agent.command.request import Refusal, RefusalReason, VerifiedCommand
+from agent.command.trust import TrustBundle
+from agent.command.words import WindowClaim
+from agent.consent.decide import answered, decide, still_allowed
+from agent.consent.grant import Ask, Granted
+from agent.consent.policy import Answer, Policy
+from agent.demo.authority import sharing_claims
+from tests.vectors.command import scene
+
+NOW = scene.NOW
+CAMERAS = [CameraId(name) for name in ("back", "front", "office")]
+SHA256 = "5" * 64
+
+
+def command_of_scene() -> VerifiedCommand:
+    """Return the scene's command, verified: front and back, ten to five minutes ago."""
+    trust = msgspec.convert(scene.trust_claims(), TrustBundle)
+    command = verify(scene.message(), trust, scene.AUDIENCE, NOW, is_clock_trusted=True)
+    assert isinstance(command, VerifiedCommand)
+    return command
+
+
+COMMAND = command_of_scene()
+
+
+def policy(**claims: object) -> Policy:
+    """Return a policy that shares front and back with the scene's agency for anything, or a changed one."""
+    shared = {**sharing_claims(scene.AUTHORITY, ["front", "back"]), **claims}
+    return msgspec.convert({"hub": scene.AUDIENCE.hub, "version": 4, "iat": 0, **shared}, Policy)
+
+
+def choose(
+    rules: Policy | None, command: VerifiedCommand = COMMAND, now: WallTime = NOW, uploads: int = 0
+) -> Granted | Refusal | Ask:
+    """Decide at the scene's hub."""
+    return decide(command, rules, CAMERAS, now, uploads, SHA256)
+
+
+def asked(**claims: object) -> Ask:
+    """Return the question that an ask-first policy leads to."""
+    ask = choose(policy(mode="ask_first", **claims))
+    assert isinstance(ask, Ask)
+    return ask
+
+
+def yes(**claims: object) -> Answer:
+    """Return the owner's yes to the scene's command."""
+    said = {"hub": scene.AUDIENCE.hub, "command_sha256": COMMAND.sha256, "decision": "yes", "iat": 0, "exp": 1}
+    return msgspec.convert({**said, **claims}, Answer)
+
+
+def later(seconds: float) -> WallTime:
+    """Return a time after the command."""
+    return WallTime(NOW + int(seconds * SECOND_NS))
+
+
+def test_opt_in_grants_exactly_what_was_asked() -> None:
+    """A business that opted in is not asked; the grant names policy and digest."""
+    assert choose(policy()) == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "opt_in")
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        (None, RefusalReason.NOT_PAIRED),
+        (Policy(hub="hub-7Q2M", version=1, iat=0), RefusalReason.PAUSED),
+        (policy(mode="paused"), RefusalReason.PAUSED),
+        (policy(agencies=[]), RefusalReason.AGENCY),
+        (policy(agencies=[{"id": "pd-0042", "roots": []}]), RefusalReason.AGENCY),
+        (policy(agencies=[{"id": "pd-0042", "roots": ["A" * 43]}]), RefusalReason.AGENCY),
+        (policy(agencies=[{"id": "pd-0043", "roots": [COMMAND.root]}]), RefusalReason.AGENCY),
+        (policy(incident_types=[]), RefusalReason.INCIDENT_TYPE),
+        (policy(incident_types=["fire"]), RefusalReason.INCIDENT_TYPE),
+        (policy(window_s_max=299), RefusalReason.WINDOW_TOO_LONG),
+        (policy(age_s_max=599), RefusalReason.WINDOW_TOO_OLD),
+        (policy(uploads_per_day_max=0), RefusalReason.TOO_MANY_UPLOADS),
+        (policy(cameras={}), RefusalReason.CAMERA_NOT_SHARED),
+        (policy(cameras={"front": "never", "office": "share"}), RefusalReason.CAMERA_NOT_SHARED),
+    ],
+)
+def test_policy_refuses(rules: Policy | None, reason: RefusalReason) -> None:
+    """Each rule of a policy alone is enough for a no that names the command."""
+    refusal = choose(rules)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.command_id) == (reason, COMMAND.id)
+
+
+def test_limits_include_their_own_value() -> None:
+    """A window as long and as old as allowed, by the last upload of the day, is granted."""
+    rules = policy(window_s_max=300, age_s_max=600, uploads_per_day_max=1)
+    assert isinstance(choose(rules), Granted)
+
+
+def test_window_ahead_needs_the_owners_leave() -> None:
+    """A window that reaches into the future is refused unless the policy says how far it may."""
+    ahead = replace(COMMAND, window=Window(NOW, later(120)))
+    refusal = choose(policy(), ahead)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is RefusalReason.WINDOW_TOO_FAR_AHEAD
+    assert isinstance(choose(policy(ahead_s_max=120), ahead), Granted)
+
+
+def test_unshared_cameras_fall_out() -> None:
+    """Every camera means every shared one; a camera the hub does not have is not there."""
+    everything = replace(COMMAND, cameras=())
+    granted = choose(policy(cameras={"front": "share", "office": "never", "gone": "share"}), everything)
+    assert isinstance(granted, Granted)
+    assert granted.cameras == ("front",)
+
+
+def test_other_action_is_nothing_to_consent_to() -> None:
+    """A verified command of another kind is not granted by accident."""
+    refusal = choose(policy(), replace(COMMAND, action="hub.ping"))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is RefusalReason.UNSUPPORTED
+
+
+def test_one_camera_to_ask_for_makes_it_a_question() -> None:
+    """The strictest camera counts for the whole command."""
+    ask = choose(policy(cameras={"front": "share", "back": "ask"}))
+    assert isinstance(ask, Ask)
+    assert ask.cameras == ("front", "back")
+
+
+def test_question_ends_with_the_policy_or_the_command() -> None:
+    """The deadline is the owner's, or the command's expiry if that is sooner."""
+    assert asked(answer_s_max=60).deadline == later(60)
+    assert asked(answer_s_max=3600).deadline == COMMAND.expires
+
+
+def test_yes_grants_what_was_asked() -> None:
+    """A plain yes covers cameras and window as asked."""
+    grant = answered(asked(), yes(), policy(mode="ask_first"), later(30), SHA256)
+    assert grant == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "owner_said_yes")
+
+
+def test_yes_may_narrow() -> None:
+    """The owner gives one camera and one minute."""
+    minute = {"start": rfc3339(COMMAND.window.start), "end": rfc3339(WallTime(COMMAND.window.start + 60 * SECOND_NS))}
+    grant = answered(asked(), yes(cameras=["back", "office"], window=minute), policy(), later(30), SHA256)
+    assert isinstance(grant, Granted)
+    assert (grant.cameras, grant.window.seconds) == (("back",), 60)
+
+
+@pytest.mark.parametrize(
+    ("answer", "late_s"),
+    [
+        (None, 1),
+        (yes(decision="no"), 1),
+        (yes(command_sha256="0" * 64), 1),
+        (yes(cameras=[]), 1),
+        (yes(cameras=["office"]), 1),
+        (yes(window={"start": "2026-11-22T13:55:00Z", "end": "2026-11-22T13:59:00Z"}), 1),
+        (yes(window={"start": "2026-11-22T13:55:00Z", "end": "2026-11-22T13:50:00Z"}), 1),
+        (yes(), 900),
+    ],
+    ids=["silence", "no", "other-command", "no-camera", "other-camera", "other-window", "empty-window", "too-late"],
+)
+def test_silence_and_no_look_the_same(answer: Answer | None, late_s: int) -> None:
+    """The server cannot tell whether the owner looked."""
+    refusal = answered(asked(), answer, policy(), later(late_s), SHA256)
+    assert refusal == Refusal(RefusalReason.OWNER_DECLINED, "", COMMAND.id)
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        (None, RefusalReason.NOT_PAIRED),
+        (policy(mode="paused"), RefusalReason.PAUSED),
+        (policy(cameras={"front": "never"}), RefusalReason.CAMERA_NOT_SHARED),
+    ],
+)
+def test_yes_does_not_overrule_the_policy_of_now(rules: Policy | None, reason: RefusalReason) -> None:
+    """Who pauses between question and answer has paused."""
+    refusal = answered(asked(), yes(), rules, later(30), SHA256)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is reason
+
+
+def test_slow_answer_does_not_age_the_window() -> None:
+    """A window that was young enough when the command came is so when the owner answers."""
+    rules = policy(mode="ask_first", age_s_max=600)
+    assert isinstance(answered(asked(age_s_max=600), yes(), rules, later(300), SHA256), Granted)
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_allowed"),
+    [
+        (policy(), True),
+        (policy(version=5, uploads_per_day_max=0), True),
+        (policy(version=5, age_s_max=600), True),
+        (None, False),
+        (policy(mode="paused"), False),
+        (policy(mode="ask_first"), False),
+        (policy(cameras={"front": "share"}), False),
+        (policy(cameras={"front": "share", "back": "ask"}), False),
+        (policy(agencies=[]), False),
+        (policy(incident_types=["fire"]), False),
+        (policy(window_s_max=60), False),
+        (policy(age_s_max=60), False),
+    ],
+)
+def test_next_part_needs_todays_policy(rules: Policy | None, is_allowed: bool) -> None:  # noqa: FBT001 - parametrised
+    """A change that would refuse the grant today stops it before its next part, hours later too."""
+    grant = choose(policy())
+    assert isinstance(grant, Granted)
+    assert still_allowed(grant, rules, later(7200)) is is_allowed
+
+
+def test_owners_yes_holds_under_ask_first() -> None:
+    """What the owner said yes to goes on while the policy still asks first."""
+    grant = answered(asked(), yes(), policy(mode="ask_first"), later(30), SHA256)
+    assert isinstance(grant, Granted)
+    assert still_allowed(grant, policy(mode="ask_first"), later(60))
+
+
+NAMES = st.sampled_from(["front", "back", "office", "gone"])
+POLICIES = st.builds(
+    policy,
+    mode=st.sampled_from(["opt_in", "ask_first", "paused"]),
+    cameras=st.dictionaries(NAMES, st.sampled_from(["share", "ask", "never"])),
+    incident_types=st.sampled_from([None, [], ["fire"], ["alarm.burglary"]]),
+    window_s_max=st.integers(0, 2000),
+    age_s_max=st.integers(0, 2000),
+    ahead_s_max=st.integers(0, 2000),
+    uploads_per_day_max=st.integers(0, 3),
+)
+OFFSETS = st.lists(st.integers(-2000, 2000), min_size=2, max_size=2, unique=True).map(sorted)
+WINDOWS = OFFSETS.map(lambda ends: Window(later(ends[0]), later(ends[1])))
+COMMANDS = st.builds(
+    lambda window, cameras: replace(COMMAND, window=window, cameras=tuple(cameras)),
+    WINDOWS,
+    st.lists(NAMES, unique=True),
+)
+ANSWERS = st.builds(
+    lambda decision, cameras, window: yes(
+        decision=decision,
+        cameras=cameras,
+        window=window and {"start": rfc3339(window.start), "end": rfc3339(window.end)},
+    ),
+    st.sampled_from(["yes", "yes", "yes", "no"]),
+    st.none() | st.lists(NAMES, unique=True),
+    st.none() | WINDOWS,
+)
+
+
+def assert_within(grant: Granted, rules: Policy, command: VerifiedCommand, now: WallTime) -> None:
+    """Nothing in a grant is more than the policy shares or than the command asked for."""
+    assert rules.mode != "paused"
+    assert grant.cameras
+    assert all(rules.cameras[name] != "never" and name in CAMERAS for name in grant.cameras)
+    assert not command.cameras or set(grant.cameras) <= set(command.cameras)
+    assert command.window.start <= grant.window.start < grant.window.end <= command.window.end
+    assert grant.window.seconds <= rules.window_s_max
+    assert grant.window.end <= now + rules.ahead_s_max * SECOND_NS
+
+
+@settings(max_examples=200, deadline=None)
+@given(POLICIES, COMMANDS, st.integers(0, 800), st.integers(0, 3))
+def test_no_grant_exceeds_policy_or_command(rules: Policy, command: VerifiedCommand, late_s: int, uploads: int) -> None:
+    """Whatever policy, command and time meet, a grant lies within both, and only opt-in gives it unasked."""
+    now = later(late_s)
+    grant = choose(rules, command, now, uploads)
+    if isinstance(grant, Granted):
+        assert_within(grant, rules, command, now)
+        assert (rules.mode, {rules.cameras[name] for name in grant.cameras}) == ("opt_in", {"share"})
+        assert uploads < rules.uploads_per_day_max
+        assert still_allowed(grant, rules, now)
+
+
+@settings(max_examples=200, deadline=None)
+@given(COMMANDS, POLICIES, ANSWERS, st.integers(0, 1200))
+def test_no_answer_widens(command: VerifiedCommand, rules: Policy, answer: Answer, late_s: int) -> None:
+    """Whatever the owner answers to whatever question, a grant lies within question, answer and policy."""
+    wide = policy(mode="ask_first", cameras=dict.fromkeys(CAMERAS, "ask"), age_s_max=9000, ahead_s_max=9000,
+                  window_s_max=9000)  # fmt: skip
+    ask = choose(wide, command)
+    if not isinstance(ask, Ask):
+        assert command.cameras == ("gone",)
+        return
+    grant = answered(ask, answer, rules, later(late_s), SHA256)
+    if isinstance(grant, Granted):
+        assert_within(grant, rules, command, later(late_s))
+        assert answer.decision == "yes"
+        assert set(grant.cameras) <= set(ask.cameras) & set(answer.cameras or ask.cameras)
+        assert answer.window is None or _within(grant.window, answer.window)
+        assert later(late_s) < ask.deadline
+
+
+def _within(window: Window, claim: WindowClaim) -> bool:
+    return claim.window().intersection(window) == window

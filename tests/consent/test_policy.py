@@ -1,0 +1,117 @@
+"""Policies and answers: only the owner's key speaks, and only words this hub understands."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.clock import SECOND_NS, WallTime
+from agent.consent.policy import ANSWER_TYP, POLICY_TYP, Policy, open_answer, open_policy
+from agent.crypto import SigningKey
+from agent.demo.authority import sign_claims
+from agent.errors import BadInputError
+from tests.vectors.command.scene import AUDIENCE, MALLORY, NOW, OWNER
+
+HUB = AUDIENCE.hub
+SHA256 = "0" * 64
+
+
+def test_empty_policy_shares_nothing() -> None:
+    """Every default is the safe one."""
+    policy = open_policy(OWNER.policy(NOW, 1), OWNER.key, HUB, 0)
+    assert policy == Policy(hub=HUB, version=1, iat=NOW // SECOND_NS)
+    assert (policy.mode, policy.cameras, policy.agencies, policy.incident_types, policy.ahead_s_max) == (
+        "paused",
+        {},
+        (),
+        (),
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "key", "hub", "newer_than"),
+    [
+        (OWNER.policy(NOW, 1), MALLORY, HUB, 0),
+        (OWNER.policy(NOW, 1), OWNER.key, "other", 0),
+        (OWNER.policy(NOW, 1), OWNER.key, HUB, 1),
+        (OWNER.policy(NOW, 1, live_view=True), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, mode="always"), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, cameras={"../front": "share"}), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, cameras={"front": "sometimes"}), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, window_s_max=-1), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, window_s_max=True), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, ahead_s_max=86_401), OWNER.key, HUB, 0),
+        (OWNER.answer(NOW, SHA256, "yes"), OWNER.key, HUB, 0),
+    ],
+    ids=[
+        "mallory",
+        "other-hub",
+        "not-newer",
+        "unknown-field",
+        "mode",
+        "camera-path",
+        "share-word",
+        "negative",
+        "bool",
+        "too-far",
+        "answer-as-policy",
+    ],
+)
+def test_policy_is_refused(token: str, key: SigningKey, hub: str, newer_than: int) -> None:
+    """The server cannot flip a policy, roll it back, move it to another hub or say what we do not understand."""
+    with pytest.raises(BadInputError):
+        open_policy(token, key, hub, newer_than)
+
+
+def test_answer_in_time_is_read() -> None:
+    """The owner's yes with narrower cameras and window."""
+    window = {"start": "2026-11-22T13:51:00Z", "end": "2026-11-22T13:52:00Z"}
+    token = OWNER.answer(NOW, SHA256, "yes", cameras=["front"], window=window)
+    answer = open_answer(token, OWNER.key, HUB, NOW)
+    assert (answer.decision, answer.cameras, answer.window is not None) == ("yes", ("front",), True)
+
+
+@pytest.mark.parametrize(
+    ("token", "late_s"),
+    [
+        (sign_claims({"hub": HUB}, MALLORY, ANSWER_TYP), 0),
+        (OWNER.answer(NOW, SHA256, "yes", hub="other"), 0),
+        (OWNER.answer(NOW, SHA256, "maybe"), 0),
+        (OWNER.answer(NOW, "abc", "yes"), 0),
+        (OWNER.answer(NOW, SHA256, "yes"), 660),
+        (OWNER.answer(NOW, SHA256, "yes"), -61),
+        (OWNER.answer(NOW, SHA256, "yes", exp=NOW // SECOND_NS + 86_401), 0),
+        (OWNER.answer(NOW, SHA256, "yes", window={"start": "2026-11-22T13:51:00Z", "end": "2026-11-22T13:51:00Z"}), 0),
+        (OWNER.answer(NOW, SHA256, "yes", live_view=True), 0),
+        (OWNER.policy(NOW, 1), 0),
+        (sign_claims({"hub": HUB}, OWNER.key, POLICY_TYP), 0),
+    ],
+)
+def test_answer_is_refused(token: str, late_s: int) -> None:
+    """Another key, hub, time or meaning: the question stays open."""
+    with pytest.raises(BadInputError):
+        open_answer(token, OWNER.key, HUB, WallTime(NOW + late_s * SECOND_NS))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in msgspec.structs.fields(Policy)]),
+        st.none()
+        | st.integers()
+        | st.text(max_size=5)
+        | st.lists(st.integers(), max_size=2)
+        | st.dictionaries(st.text(max_size=3), st.text(max_size=3)),
+    )
+)
+def test_owner_signed_nonsense_is_bad_input_or_a_policy(claims: dict[str, object]) -> None:
+    """The owner's app may be broken; the hub does not break with it."""
+    token = sign_claims({"hub": HUB, "version": 1, "iat": 1, **claims}, OWNER.key, POLICY_TYP)
+    try:
+        policy = open_policy(token, OWNER.key, HUB, 0)
+    except BadInputError:
+        return
+    assert policy.hub == HUB

@@ -1,0 +1,115 @@
+"""The journal keeps what it was told, across restarts, and never says a thing without its state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.acquire.stream import CameraId
+from agent.clip_job import Job, JobPart, JobState, PartState, Status
+from agent.clock import WallTime
+from agent.command.request import RefusalReason
+from agent.cut.clip import ClipReport
+from agent.errors import ConfigurationError
+from agent.outside.database import JOB_KEPT_NS, OUTGOING_MAX, Database
+from agent.ports import Document, Opening
+
+NOW = WallTime(1_800_000_000_000_000_000)
+JOB = Job("cmd-1", b"{envelope}", NOW)
+
+
+def status(state: JobState, command: str = "cmd-1") -> Status:
+    """Make a small status."""
+    return Status(command, state, "2026-11-22T13:46:00.000Z")
+
+
+def opened(path: Path) -> Database:
+    """Open the database of a test."""
+    return Database(path / "hub.db", "hub/v1/H/evt/cmd")
+
+
+def test_a_command_is_new_once(tmp_path: Path) -> None:
+    """The same bytes again are known as open, after the end as ended, and other bytes under the id are seen."""
+    database = opened(tmp_path)
+    assert database.open_job(JOB, "aa", NOW)[0] is Opening.NEW
+    assert database.open_job(JOB, "aa", NOW)[0] is Opening.STILL_OPEN
+    assert database.open_job(JOB, "bb", NOW)[0] is Opening.OTHER_BYTES
+    ended = replace(JOB, state=JobState.REJECTED, reason=RefusalReason.PAUSED)
+    database.move(ended, status(JobState.REJECTED))
+    assert database.open_job(JOB, "aa", NOW) == (Opening.ENDED, ended)
+    database.close()
+
+
+def test_a_restart_finds_open_jobs_parts_and_messages(tmp_path: Path) -> None:
+    """What was stored before the process died is there afterwards, byte for byte."""
+    report = ClipReport(3, 2, 1, NOW, NOW, 640, 360, "h264")
+    part = JobPart("cmd-1", CameraId("c"), 0, False, NOW, WallTime(NOW + 5), PartState.SEALED, 9, "ff", "", "", report)  # noqa: FBT003 - a row
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    database.move(replace(JOB, state=JobState.IN_PROGRESS), status(JobState.IN_PROGRESS), granted=NOW)
+    database.put_part(part)
+    database.put_part(replace(part, state=PartState.CREATED, location="https://store/1"))
+    database.put_document("policy", Document(7, "a.b.c"))
+    database.close()
+
+    database = opened(tmp_path)
+    assert [job.state for job in database.open_jobs()] == [JobState.IN_PROGRESS]
+    assert database.parts("cmd-1") == (replace(part, state=PartState.CREATED, location="https://store/1"),)
+    assert database.document("policy") == Document(7, "a.b.c")
+    assert database.grants_since(WallTime(NOW - 1)) == 1
+    (message,) = database.outgoing(0, 10)
+    assert b'"IN_PROGRESS"' in message.payload
+    database.sent(message.id)
+    assert database.outgoing(0, 10) == ()
+    database.close()
+
+
+def test_the_manifest_stands_beside_the_parts_and_comes_last(tmp_path: Path) -> None:
+    """A camera's manifest does not take the place of its first part."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    first = JobPart("cmd-1", CameraId("c"), 0, False, NOW, WallTime(NOW + 5), PartState.SEALED, 9, "ff", "", "", None)  # noqa: FBT003 - a row
+    database.put_part(replace(first, is_manifest=True))
+    database.put_part(first)
+    assert [part.id for part in database.parts("cmd-1")] == ["cmd-1.c.0000", "cmd-1.c.manifest"]
+    database.close()
+
+
+def test_ended_jobs_are_forgotten_only_when_nobody_can_replay_them(tmp_path: Path) -> None:
+    """A job stays while it is open, while its command is valid, and for two days."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    later = WallTime(NOW + JOB_KEPT_NS + 10)
+    database.forget_before(later, 0)
+    assert database.job("cmd-1") is not None
+    database.move(replace(JOB, state=JobState.FAILED), status(JobState.FAILED))
+    database.forget_before(later, JOB_KEPT_NS * 2)
+    assert database.job("cmd-1") is not None
+    database.forget_before(later, 0)
+    assert database.job("cmd-1") is None
+    database.close()
+
+
+def test_the_outbox_is_bounded_and_keeps_the_ends(tmp_path: Path) -> None:
+    """With the broker away for long, progress is dropped before the end of a job is."""
+    database = opened(tmp_path)
+    database.say(status(JobState.SUCCEEDED, "the end"))
+    with database._transaction() as rows:
+        values = ((b"{}",) for _ in range(OUTGOING_MAX))
+        rows.executemany("INSERT INTO outgoing (topic, payload, is_final) VALUES ('t', ?, 0)", values)
+        rows.execute("DELETE FROM outgoing WHERE id = (SELECT max(id) FROM outgoing)")
+    database.say(status(JobState.IN_PROGRESS))
+    assert len(database.outgoing(0, OUTGOING_MAX + 5)) == OUTGOING_MAX
+    assert b"the end" in database.outgoing(0, 1)[0].payload
+    database.close()
+
+
+def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
+    """An older program says that it is too old instead of guessing."""
+    database = opened(tmp_path)
+    database._connection.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(ConfigurationError, match="version 99"):
+        opened(tmp_path)

@@ -1,0 +1,201 @@
+"""A synthetic camera: numbered pictures, encoded with x264 and packetised as a camera would send them over RTSP/TCP."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from agent.acquire.stream import CameraId, StreamHeader, Track
+from agent.acquire.timeline import Anchor, ClockSource
+from agent.clock import WallTime
+from agent.cut.clip import WireChunk
+from agent.cut.splice import split_annex_b
+
+EPOCH = WallTime(1_795_000_000_000_000_000)  # 2026-11-18T11:06:40Z, hub time of picture 0
+CAMERA = CameraId("cam-1")
+BLOCK = 16
+NUMBER_BITS = 10
+_RTP_START = 0xFFFF_F000  # wraps soon
+_SEQUENCE_START = 65_530
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the virtual camera encodes."""
+
+    pictures: int = 60
+    fps: int = 25
+    gop: int = 20
+    b_frames: int = 0
+    profile: str = "high"
+    slices: int = 1
+    width: int = 192
+    height: int = 112
+    x264: str = ""  # more parameters, "name=value:..."
+    pix_fmt: str = "yuv420p"
+    first_number: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run of the camera: its header, its chunks, and what is true about them."""
+
+    header: StreamHeader
+    chunks: tuple[WireChunk, ...]
+    times: tuple[WallTime, ...]  # of the pictures in presentation order
+    numbers: tuple[int, ...]
+    units: tuple[tuple[bytes, ...], ...]  # NAL units by access unit in decode order
+    order: tuple[int, ...]  # presentation index by access unit
+    key_units: frozenset[int] = field(default_factory=frozenset)
+
+
+def draw(number: int, width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Draw a picture: a moving gradient, and the number as two rows of blocks (bits, inverted bits)."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    gray = ((x * 2 + y + number * 5) % 256).astype(np.uint8)
+    for bit in range(NUMBER_BITS):
+        value = 255 if number >> bit & 1 else 0
+        gray[0:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = value
+        gray[BLOCK : 2 * BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 - value
+    return gray
+
+
+def read_number(gray: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> int:
+    """Read a picture's number back; -1 if its two rows disagree."""
+    number = 0
+    for bit in range(NUMBER_BITS):
+        columns = slice(bit * BLOCK + 4, (bit + 1) * BLOCK - 4)
+        up, down = gray[4 : BLOCK - 4, columns].mean(), gray[BLOCK + 4 : 2 * BLOCK - 4, columns].mean()
+        if abs(up - down) < 100:
+            return -1
+        number |= int(up > down) << bit
+    return number
+
+
+def luma(frame: VideoFrame) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Return a frame's luma plane."""
+    plane = frame.planes[0]
+    return np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : frame.width]
+
+
+@lru_cache(maxsize=32)
+def encode(recipe: Recipe) -> tuple[tuple[tuple[int, bool, tuple[bytes, ...]], ...], tuple[bytes, ...]]:
+    """Encode a recipe: (presentation index, is IDR, NAL units) in decode order, and the parameter sets."""
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = recipe.width, recipe.height, recipe.pix_fmt
+    encoder.time_base, encoder.framerate = Fraction(1, recipe.fps), Fraction(recipe.fps)
+    encoder.thread_count = 1
+    parameters = (
+        f"keyint={recipe.gop}:min-keyint={recipe.gop}:scenecut=0:bframes={recipe.b_frames}:b-adapt=0"
+        f":slices={recipe.slices}:repeat-headers=1:rc-lookahead=0:aud=1"
+    )
+    parameters += f":{recipe.x264}" if recipe.x264 else ""
+    encoder.options = {"preset": "veryfast", "profile": recipe.profile, "crf": "24", "x264-params": parameters}
+    out = []
+    for index in range(recipe.pictures):
+        gray = draw(recipe.first_number + index, recipe.width, recipe.height)
+        chroma = np.full((recipe.height // 2, recipe.width), 128, np.uint8)
+        frame = VideoFrame.from_ndarray(np.vstack([gray, chroma]), format="yuv420p")
+        if recipe.pix_fmt != "yuv420p":
+            frame = frame.reformat(format=recipe.pix_fmt)
+        frame.pts, frame.time_base = index, encoder.time_base
+        out += encoder.encode(frame)
+    out += encoder.encode(None)
+    coded = []
+    sets: dict[int, bytes] = {}
+    for packet in out:
+        nals = split_annex_b(bytes(packet))
+        sets |= {nal[0] & 31: nal for nal in nals if nal[0] & 31 in (7, 8)}
+        coded.append((int(packet.pts or 0), any(n[0] & 31 == 5 for n in nals), tuple(nals)))
+    return tuple(coded), tuple(sets.values())
+
+
+def packetize(nals: Sequence[bytes], mtu: int = 400) -> list[bytes]:
+    """Make RTP payloads: delimiter, parameter sets and SEI as STAP-A, what fits as single NAL units, the rest as FU-A."""
+    small = [nal for nal in nals if nal[0] & 31 in (6, 7, 8, 9)]
+    payloads = []
+    if len(small) > 1 and sum(len(nal) + 2 for nal in small) < 4 * mtu:
+        payloads.append(b"\x78" + b"".join(len(nal).to_bytes(2, "big") + nal for nal in small))
+        nals = [nal for nal in nals if nal not in small]
+    for nal in nals:
+        if len(nal) <= mtu:
+            payloads.append(nal)
+            continue
+        parts = [nal[i : i + mtu] for i in range(1, len(nal), mtu)]
+        for place, part in enumerate(parts):
+            flags = (0x80 if place == 0 else 0) | (0x40 if place == len(parts) - 1 else 0)
+            payloads.append(bytes([nal[0] & 0xE0 | 28, flags | nal[0] & 31]) + part)
+    return payloads
+
+
+def rtp_frame(
+    sequence: int, timestamp: int, payload: bytes, *, marker: bool, channel: int = 0, kind: int = 96
+) -> bytes:
+    """Wrap one payload in RTP and an interleaved frame."""
+    packet = (
+        struct.pack(">BBHII", 0x80, kind | (0x80 if marker else 0), sequence % 65536, timestamp % 2**32, 7) + payload
+    )
+    return struct.pack(">cBH", b"$", channel, len(packet)) + packet
+
+
+def film(
+    recipe: Recipe, *, run: int = 1, start: WallTime = EPOCH, chunk_pictures: int = 13, in_band: bool = True
+) -> Source:
+    """Film, encode and packetise; key pictures begin a chunk. `in_band=False` puts parameter sets in the SDP only."""
+    coded, sets = encode(recipe)
+    tick = 90_000 // recipe.fps
+    anchor = Anchor(_RTP_START, start, 2_000_000, ClockSource.SR_ONVIF)
+    sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
+    track = Track(0, "video", "H264", 96, 90_000, f"packetization-mode=1; sprop-parameter-sets={sprop}")
+    sequence, wire, chunks, units = _SEQUENCE_START, b"", [], []
+
+    def close() -> None:
+        chunks.append(WireChunk(run, len(chunks), anchor, wire))
+
+    for place, (shown, is_key, nals) in enumerate(coded):
+        if wire and (is_key or place % chunk_pictures == 0):
+            close()
+            wire = b""
+        sent = nals if in_band else tuple(nal for nal in nals if nal[0] & 31 not in (7, 8))
+        units.append(sent)
+        payloads = packetize(sent)
+        timestamp = _RTP_START + shown * tick
+        for number, payload in enumerate(payloads):
+            wire += rtp_frame(sequence, timestamp, payload, marker=number == len(payloads) - 1)
+            sequence += 1
+        wire += rtp_frame(0, 0, b"report", marker=False, channel=1, kind=72)  # RTCP travels along
+    close()
+    times = tuple(WallTime(start + index * 1_000_000_000 // recipe.fps) for index in range(recipe.pictures))
+    return Source(
+        header=StreamHeader(CAMERA, run, (track,), "virtual"),
+        chunks=tuple(chunks),
+        times=times,
+        numbers=tuple(range(recipe.first_number, recipe.first_number + recipe.pictures)),
+        units=tuple(units),
+        order=tuple(shown for shown, _, _ in coded),
+        key_units=frozenset(place for place, (_, is_key, _) in enumerate(coded) if is_key),
+    )
+
+
+def without_packets(source: Source, lost: Iterable[int]) -> Source:
+    """Return the source as it is after the video packets with these running numbers were lost."""
+    gone, count, chunks = set(lost), 0, []
+    for chunk in source.chunks:
+        wire, position = b"", 0
+        while position < len(chunk.wire):
+            size = 4 + int.from_bytes(chunk.wire[position + 2 : position + 4], "big")
+            is_video = chunk.wire[position + 1] == 0
+            if not (is_video and count in gone):
+                wire += chunk.wire[position : position + size]
+            count += is_video
+            position += size
+        chunks.append(WireChunk(chunk.run, chunk.sequence, chunk.anchor, wire))
+    return replace(source, chunks=tuple(chunks))

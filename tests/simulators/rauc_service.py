@@ -1,0 +1,168 @@
+"""A RAUC that installs nothing, on a private bus: the D-Bus side of the real one, told in advance how to behave."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+from dbus_fast import DBusError, PropertyAccess, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.annotations import DBusSignature, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
+
+Dictionary = Annotated[dict[str, Variant], DBusSignature("a{sv}")]
+
+
+@dataclass
+class Behaviour:
+    """What this RAUC knows and does."""
+
+    bundles: dict[str, str] = field(default_factory=dict)
+    """Version by bundle path; any other bundle has a bad signature."""
+    result: int = 0
+    last_error: str = ""
+    percents: tuple[int, ...] = (0, 40, 100)
+    is_leaving: bool = False
+    """Goes away in the middle of an installation."""
+    before_finishing: Callable[[], object] = lambda: None
+    booted_version: str = "2026.10.1"
+    installed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    marked: list[tuple[str, str]] = field(default_factory=list)
+
+
+class PrivateBus:
+    """A session bus of our own, from dbus-daemon; use as a context manager."""
+
+    def __enter__(self) -> Self:
+        self._daemon = subprocess.Popen(
+            ["dbus-daemon", "--session", "--print-address", "--nofork", "--address=unix:tmpdir=/tmp"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._daemon.stdout is not None
+        self.address = self._daemon.stdout.readline().strip()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        assert self._daemon.stdout is not None
+        self._daemon.stdout.close()
+
+    def stop(self) -> None:
+        """Take the bus away from everybody."""
+        self._daemon.terminate()
+        self._daemon.wait(10)
+
+
+class RaucService:
+    """Owns RAUC's name on a bus, in a thread of its own; use as a context manager."""
+
+    def __init__(self, address: str, behaviour: Behaviour, *, is_old: bool = False) -> None:
+        self._address = address
+        self._interface = _OldInstaller(behaviour, self._leave) if is_old else _Installer(behaviour, self._leave)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        self._bus = await MessageBus(self._address).connect()
+        self._bus.export("/", self._interface)
+        await self._bus.request_name("de.pengutronix.rauc")
+        self._ready.set()
+        await self._done.wait()
+        self._bus.disconnect()
+
+    def _leave(self) -> None:
+        self._bus.disconnect()
+
+
+class _OldInstaller(ServiceInterface):
+    """RAUC 1.8: no InspectBundle."""
+
+    def __init__(self, behaviour: Behaviour, leave: Callable[[], None]) -> None:
+        super().__init__("de.pengutronix.rauc.Installer")
+        self._does, self._leave = behaviour, leave
+        self._progress: list[Any] = [0, "", 0]
+        self._work: asyncio.Task[None] | None = None
+
+    def _version(self, bundle: str) -> str:
+        if bundle not in self._does.bundles:
+            raise DBusError(
+                "org.gtk.GDBus.UnmappedGError.Quark._rauc_5fbundle_5ferror", "signature verification failed"
+            )
+        return self._does.bundles[bundle]
+
+    @dbus_method(name="Info")
+    def info(self, bundle: DBusStr) -> Annotated[tuple[str, str], DBusSignature("ss")]:
+        return "transom-hub", self._version(bundle)
+
+    @dbus_method(name="GetSlotStatus")
+    def slot_status(self) -> Annotated[list[Any], DBusSignature("a(sa{sv})")]:
+        booted = {"state": "booted", "boot-status": "good", "bundle.version": self._does.booted_version}
+        other = {"state": "inactive", "boot-status": "bad", "installed.count": 3}
+        return [
+            ["rootfs.0", {name: Variant("s", value) for name, value in booted.items()}],
+            [
+                "rootfs.1",
+                {name: Variant("s" if isinstance(value, str) else "u", value) for name, value in other.items()},
+            ],
+        ]
+
+    @dbus_method(name="Mark")
+    def mark(self, state: DBusStr, slot: DBusStr) -> Annotated[tuple[str, str], DBusSignature("ss")]:
+        self._does.marked.append((state, slot))
+        return "rootfs.0", f"marked slot rootfs.0 as {state}"
+
+    @dbus_method(name="InstallBundle")
+    async def install_bundle(self, source: DBusStr, args: Dictionary) -> Annotated[None, DBusSignature("")]:
+        self._does.installed.append((source, {name: value.value for name, value in args.items()}))
+        self._work = asyncio.create_task(self._install())
+
+    async def _install(self) -> None:
+        for percent in self._does.percents:
+            self._progress = [percent, f"step at {percent}", 1]
+            self.emit_properties_changed({"Progress": self._progress})
+        await asyncio.to_thread(self._does.before_finishing)
+        if self._does.is_leaving:
+            self._leave()
+        else:
+            self.completed(self._does.result)
+
+    @dbus_signal(name="Completed")
+    def completed(self, result: int) -> Annotated[int, DBusSignature("i")]:
+        return result
+
+    @dbus_property(name="LastError", access=PropertyAccess.READ)
+    def last_error(self) -> DBusStr:
+        return self._does.last_error
+
+    @dbus_property(name="Progress", access=PropertyAccess.READ)
+    def progress(self) -> Annotated[list[Any], DBusSignature("(isi)")]:
+        return self._progress
+
+
+class _Installer(_OldInstaller):
+    """RAUC 1.12 and later."""
+
+    @dbus_method(name="InspectBundle")
+    def inspect_bundle(self, source: DBusStr, _args: Dictionary) -> Dictionary:
+        update = {"compatible": Variant("s", "transom-hub"), "version": Variant("s", self._version(source))}
+        return {"manifest-hash": Variant("s", "ab" * 32), "update": Variant("a{sv}", update)}
