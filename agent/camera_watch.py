@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from agent.acquire.camera import CameraStream, Login
-from agent.acquire.discovery import FoundCamera
+from agent.acquire.discovery import FoundCamera, ambiguous
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.stream import CameraId
 from agent.errors import TransomError
@@ -22,6 +22,7 @@ FIRST_SEARCHES: Final = 5
 FIRST_PAUSE_S: Final = 1.0
 """While a hub is new, somebody stands beside it: the first searches follow each other closely."""
 CAMERAS_MAX: Final = 64
+CLONE: Final = "two devices answer with this identity: give one of them another (factory reset), or remove it"
 
 
 class Roster(Protocol):
@@ -80,10 +81,15 @@ class CameraWatch:
         except TransomError:
             return  # no network at the moment: the next search may find one
         silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
+        clones = ambiguous(sightings)
+        for seen in sightings:
+            if seen.camera in clones:
+                self.troubles[seen.camera] = Trouble(seen.addresses[0], CLONE)
         wanted = [
             seen
             for seen in sightings[:CAMERAS_MAX]
-            if self._addresses.get(seen.camera) != seen.addresses[0] or seen.camera in silent
+            if seen.camera not in clones
+            and (self._addresses.get(seen.camera) != seen.addresses[0] or seen.camera in silent)
         ]
         await asyncio.gather(*(self._look_at(seen) for seen in wanted))
 

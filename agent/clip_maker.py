@@ -15,12 +15,12 @@ from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, PartState
-from agent.clock import SECOND_NS, Clock, Window
+from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.consent.grant import Granted
 from agent.courier import Courier, StoreRefusedError, outbox_name
 from agent.crypto import SigningKey, sha256_hex
-from agent.cut.clip import ClipReport, CutPlan, Gap
-from agent.cut.plan import Finished, PartSettings, Wait, empty_report, plan_next
+from agent.cut.clip import ClipReport, Gap
+from agent.cut.plan import CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
 from agent.ports import Audit, ChunkLog, Journal, Outbox, OutboxFullError
@@ -29,6 +29,8 @@ CUTS_AT_ONCE_MAX: Final = 2
 CUT_TRIES_MAX: Final = 2
 CUT_RETRY_S: Final = 2.0
 OUTBOX_FULL_S: Final = 10.0
+REORDERED_NS: Final = SECOND_NS
+"""With B-frames a picture of the window may be sent this much later than one behind it."""
 
 ManifestWriter = Callable[[Granted, CameraId, Sequence[JobPart]], bytes]
 """Makes the signed manifest of one camera's clip."""
@@ -129,7 +131,7 @@ class ClipMaker:
             camera=camera.id,
             next_part=len(sealed),
             delivered_until=until,
-            footage=self._ring.footage(camera.id, Window(until, window.end)),
+            footage=self._ring.footage(camera.id, Window(until, WallTime(window.end + REORDERED_NS))),
             now=self._clock.now(),
             settings=self._settings,
         )

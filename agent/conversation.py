@@ -18,6 +18,7 @@ from agent.ports import BrokerLink, Inbound, Mailbox
 
 BATCH: Final = 20
 RETRY_S: Final = 5.0
+CHECKPOINT_EVERY_S: Final = 3600.0
 
 
 class Topics:
@@ -90,18 +91,21 @@ class Conversation:
 
     async def _speak(self) -> None:
         while True:
-            await self._something_to_say.wait()
+            await self._wait_for_something(CHECKPOINT_EVERY_S)
             self._something_to_say.clear()
             try:
                 await self._say_all()
             except UnavailableError:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(RETRY_S):
-                        await self._something_to_say.wait()
+                await self._wait_for_something(RETRY_S)
                 self.wake()
 
+    async def _wait_for_something(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._something_to_say.wait()
+
     async def _say_all(self) -> None:
-        """Publish the state if it changed, then what the mailbox has, then a checkpoint of what has happened."""
+        """Publish the state if it changed, then what the mailbox has, then a checkpoint of what has happened by now."""
         if self._is_state_new:
             self._is_state_new = False
             try:
@@ -109,11 +113,8 @@ class Conversation:
             except UnavailableError:
                 self._is_state_new = True
                 raise
-        said = 0
         while messages := self._mailbox.outgoing(0, BATCH):
             for message in messages:
                 await self._link.publish(message.topic, message.payload)
                 self._mailbox.sent(message.id)
-                said += 1
-        if said:
-            await self._link.publish(self._topics.checkpoint, self._checkpoint().encode())
+        await self._link.publish(self._topics.checkpoint, self._checkpoint().encode())

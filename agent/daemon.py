@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -30,7 +30,7 @@ from agent.documents import Desk, first_standing
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
-from agent.outside.audit_file import AuditFile
+from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
@@ -56,6 +56,7 @@ log: Final = logging.getLogger("transom")
 RECORDER_STUCK_S: Final = 10
 """A recorder whose loop has not come round for so long is dead: the service manager restarts the hub."""
 RECORDER_STOP_S_MAX: Final = 2.0
+HEALTH_EVERY_S: Final = 1.0
 
 
 async def run(config: Config) -> None:
@@ -88,11 +89,13 @@ async def _work(config: Config) -> None:
         stack.callback(journal.close)
         recorder = RecorderThread(Recorder(latch, clock, RtspDialer(), settings))
         stack.callback(recorder.stop)
-        watch = _camera_watch(config, clock, recorder.recorder, journal)
+        searching = threading.Event()
+        stack.callback(searching.set)
+        watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
         board = PresenceBoard(watch, recorder.recorder.health)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(board.changed), name="cameras")
-            tasks.create_task(_feed_watchdog(clock, recorder.recorder), name="watchdog")
+            tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
@@ -114,11 +117,13 @@ async def _enrol(
     return await ClaimWatch(latch, cutter, try_claim).run()
 
 
-def _camera_watch(config: Config, clock: HostClock, recorder: Recorder, journal: Database) -> CameraWatch:
+def _camera_watch(
+    config: Config, clock: HostClock, recorder: Recorder, journal: Database, stop: threading.Event
+) -> CameraWatch:
     login = config.cameras.login.read() if config.cameras.login else None
 
     def search() -> Sequence[FoundCamera]:
-        return discover(config.cameras.interfaces, config.cameras.search_s)
+        return discover(config.cameras.interfaces, config.cameras.search_s, stop)
 
     def ask(found: FoundCamera) -> CameraStream:
         return examine(found, login, clock.now)
@@ -127,26 +132,39 @@ def _camera_watch(config: Config, clock: HostClock, recorder: Recorder, journal:
 
 
 class RecorderThread:
-    """The recorder in its thread; `stop` may be called twice, and what was received is committed when it returns."""
+    """The recorder in its thread; `stop` may be called twice, and what was received is committed when it returns.
+
+    If the thread ever ends by itself, that is a bug of ours: `watch` raises, and the service manager starts us anew.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self._is_stopping = False
         self._thread = threading.Thread(target=recorder.run, name="recorder", daemon=True)
         self._thread.start()
 
+    async def watch(self, clock: HostClock, on_health: Callable[[], None]) -> None:
+        """Look every second: tell when a camera's state changes, and feed the watchdog only while the loop lives."""
+        states: list[tuple[CameraId, str]] = []
+        interval_s, fed = watchdog_interval_s(), clock.instant()
+        while True:
+            await asyncio.sleep(HEALTH_EVERY_S)
+            if not self._thread.is_alive() and not self._is_stopping:
+                raise RuntimeError("the recorder has ended")
+            now = [(camera.camera, camera.state.value) for camera in self.recorder.health()]
+            if now != states:
+                states = now
+                on_health()
+            is_alive = clock.instant() - self.recorder.last_tick < RECORDER_STUCK_S * SECOND_NS
+            if is_alive and interval_s and clock.instant() - fed >= (interval_s - HEALTH_EVERY_S) * SECOND_NS:
+                notify_service_manager("WATCHDOG=1")
+                fed = clock.instant()
+
     def stop(self) -> None:
         """Stop and wait."""
+        self._is_stopping = True
         self.recorder.stop()
         self._thread.join(RECORDER_STOP_S_MAX)
-
-
-async def _feed_watchdog(clock: HostClock, recorder: Recorder) -> None:
-    """Tell the service manager that the event loop and the recorder both live; otherwise stay silent."""
-    interval_s = watchdog_interval_s()
-    while interval_s is not None:
-        if clock.instant() - recorder.last_tick < RECORDER_STUCK_S * SECOND_NS:
-            notify_service_manager("WATCHDOG=1")
-        await asyncio.sleep(interval_s)
 
 
 class _Hub:
@@ -180,8 +198,9 @@ class _Hub:
             )
             stack.callback(ring.close)
             stack.callback(self._recorder.stop)  # before the ring closes
-            audit = AuditFile(config.data_dir / "audit" / "log", self._hub, self._evidence, self._clock)
+            audit = open_audit(config.data_dir / "audit", self._hub, self._evidence, self._clock)
             stack.callback(audit.close)
+            stack.callback(audit.checkpoint)
             boot = self._journal.count_boot()
             audit.append("started", "", {"boot": boot, "version": version("transom")})
             desk = self._desk(audit)

@@ -117,7 +117,8 @@ class Exporter:
 
     async def _run(self, job: Job) -> None:
         """Carry a job from the state it is in to its end."""
-        while not self._clock.is_trusted():  # after a power cut: nothing goes out before the time is known again
+        # After a power cut nothing goes out before the time is known again.
+        while not self._clock.is_trusted():  # noqa: ASYNC110 - the kernel sends no event for it
             await asyncio.sleep(CLOCK_CHECK_S)
         standing, now = self._standing(), self._clock.now()
         command = verify_again(

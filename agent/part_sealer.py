@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from agent.acquire.stream import decode_stream_header
-from agent.cut.clip import ClipReport, CutOrder, CutPlan, WireChunk
+from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.plan import CutPlan
 from agent.deliver.seal import AgeWriter, Sealed
 from agent.errors import UnavailableError
 from agent.ports import ChunkLog, Cutter, Outbox

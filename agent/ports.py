@@ -17,7 +17,7 @@ from agent.acquire.stream import CameraId
 from agent.buffer.chunk import ChunkMeta, StoredChunk
 from agent.buffer.ring import Footage
 from agent.clip_job import Job, JobPart, Status
-from agent.clock import WallTime, Window
+from agent.clock import Instant, WallTime, Window
 from agent.command.request import UploadTarget
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.deliver.part import SealedPart
@@ -58,6 +58,12 @@ class CameraDialer(Protocol):
 
     def dial(self, host: str, port: int) -> CameraLink:
         """Begin a connection to an IP address without waiting. Raises ConfigurationError for a name."""
+
+    def part_from(self, link: CameraLink, now: Instant) -> None:
+        """Take over a connection that was told goodbye: closed at once, it is reset before the camera reads that."""
+
+    def close_parted(self, now: Instant) -> bool:
+        """Close what the camera has closed, or half a second after parting; say whether any is left."""
 
 
 class ChunkLog(ChunkSink, Protocol):

@@ -20,9 +20,10 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.rtsp import Ended, Ending, Send
-from agent.acquire.stream import CameraId, StreamHeader, encode_stream_header
+from agent.acquire.stream import CameraId
 from agent.acquire.timeline import StepWatch
-from agent.buffer.chunk import ChunkKind, ChunkMeta
+from agent.buffer.chunk import ChunkMeta
+from agent.buffer.chunking import Chunking
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 from agent.ports import CameraDialer, CameraLink, ChunkSink
@@ -106,6 +107,7 @@ class Recorder:
             for camera in self._cameras.values():
                 if is_tick or camera.is_opening:
                     camera.tick(now, self._sink)
+            is_parting = self._dialer.close_parted(now.instant)
             if is_tick:
                 next_tick = Instant(max(next_tick, now.instant - SECOND_NS) + self._settings.tick_ms * 1_000_000)
             if now.instant >= next_commit:
@@ -114,7 +116,7 @@ class Recorder:
             self._health = tuple(camera.health for camera in self._cameras.values())
             self._last_tick = now.instant
             wake = min(next_tick, next_commit)
-            if any(camera.is_opening for camera in self._cameras.values()):
+            if is_parting or any(camera.is_opening for camera in self._cameras.values()):
                 wake = min(wake, Instant(now.instant + OPENING_TICK_MS * 1_000_000))
             self._stop.wait(max(0, wake - self._clock.instant()) / SECOND_NS)
         now = self._read_clocks()
@@ -122,6 +124,8 @@ class Recorder:
             camera.leave(now, self._sink)
         self._commit(now)
         self._health = tuple(camera.health for camera in self._cameras.values())
+        while self._dialer.close_parted(self._clock.instant()):
+            threading.Event().wait(OPENING_TICK_MS / 1000)
 
     def _read_clocks(self) -> _Now:
         before, wall, after = self._clock.instant(), self._clock.now(), self._clock.instant()
@@ -171,8 +175,7 @@ class _Camera:
         self._reader: Reader | None = None
         self._due = Instant(0)  # waiting: the next try; dialing: when to give up
         self._recording_since: Instant | None = None
-        self._run = self._sequence = 0
-        self._header: StreamHeader | None = None  # until it is stored
+        self._chunking = Chunking()
         self._newest_key: ChunkMeta | None = None
 
     @property
@@ -242,7 +245,7 @@ class _Camera:
             raise UnavailableError(f"the camera did not answer within {DIAL_S_MAX} s", cure="check its power and cable")
 
     def _read(self, link: CameraLink, reader: Reader, now: _Now, sink: ChunkSink) -> None:
-        received = 0
+        received, ignored_before = 0, reader.reports_ignored
         while received < READ_BYTES_PER_TICK:
             room = reader.room()
             count = link.receive_into(room)
@@ -254,7 +257,14 @@ class _Camera:
                 break
         if received:
             total = self.health.bytes_received + received
-            self.health = replace(self.health, last_byte=now.wall, last_byte_at=now.instant, bytes_received=total)
+            ignored = self.health.reports_ignored + reader.reports_ignored - ignored_before
+            self.health = replace(
+                self.health,
+                last_byte=now.wall,
+                last_byte_at=now.instant,
+                bytes_received=total,
+                reports_ignored=ignored,
+            )
         self._take(reader.act(now.instant), now, sink)
 
     def _take(self, events: Iterable[ReaderEvent], now: _Now, sink: ChunkSink) -> None:
@@ -263,7 +273,7 @@ class _Camera:
                 case Recorded():
                     self._store(event, now, sink)
                 case RunBegan(header):
-                    self._header, self._run, self._sequence = header, header.run, 0
+                    self._chunking.begin(header)
                     self.health = replace(self.health, runs=self.health.runs + 1)
                 case Send(octets) if self._link is not None:
                     self._link.send(octets)
@@ -271,32 +281,14 @@ class _Camera:
                     raise _LoginRefusedError(why) if ending is Ending.LOGIN_REFUSED else UnavailableError(why)
 
     def _store(self, recorded: Recorded, now: _Now, sink: ChunkSink) -> None:
-        """Append the run's header, if it is not stored yet, and the span. A number that is lost marks a gap."""
-        span, anchor = recorded.span, recorded.anchor
-        meta = ChunkMeta(
-            camera=self.stream.camera,
-            kind=ChunkKind.MEDIA,
-            is_key=span.is_key,
-            run=self._run,
-            sequence=self._sequence + 1,
-            first_arrival=span.first_arrival,
-            last_arrival=span.last_arrival,
-            first_rtp=span.first_rtp,
-            last_rtp=span.last_rtp,
-            anchor=anchor,
-        )
-        self._sequence += 1
-        self._note_recording(meta, now)
         try:
-            if self._header is not None:
-                stream = replace(meta, kind=ChunkKind.STREAM, is_key=False, sequence=0, last_rtp=span.first_rtp)
-                sink.append(stream, encode_stream_header(self._header))
-                self._header = None
-            sink.append(meta, span.payload)
+            for meta, payload in self._chunking.chunks(recorded):
+                sink.append(meta, payload)
         except UnavailableError as error:
             self.health = replace(self.health, chunks_lost=self.health.chunks_lost + 1, error=str(error))
         else:
             self.health = replace(self.health, chunks=self.health.chunks + 1)
+            self._note_recording(meta, now)
 
     def _note_recording(self, meta: ChunkMeta, now: _Now) -> None:
         if self._recording_since is None:
@@ -339,8 +331,9 @@ class _Camera:
                     link.send(event.octets)
         except UnavailableError as error:
             _log.debug("camera %s: no goodbye: %s", self.stream.camera, error)
-        finally:
             link.close()
+        else:
+            self._dialer.part_from(link, now.instant)
 
 
 class _LoginRefusedError(UnavailableError):

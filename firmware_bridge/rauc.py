@@ -77,8 +77,10 @@ class RaucUpdater:
             finally:
                 gone.cancel()
                 await asyncio.gather(gone, return_exceptions=True)
-            if not finished.done():
-                raise UnavailableError("RAUC did not say how the installation ended", cure="ask for the slots")
+            if not finished.done() or finished.result() is None:
+                raise UnavailableError(
+                    "RAUC did not say how the installation ended", cure="ask for the slots, then try again"
+                )
             if finished.result() != 0:
                 raise BadInputError(f"RAUC could not install the bundle: {await _last_error(bus)}")
 
@@ -130,15 +132,15 @@ async def _slots(bus: MessageBus) -> list[Slot]:
     ]
 
 
-async def _watch(bus: MessageBus, progress: Callable[[Progress], None]) -> asyncio.Future[int]:
-    """Subscribe to RAUC's signals; the future gets its result code, or -1 if RAUC goes away."""
+async def _watch(bus: MessageBus, progress: Callable[[Progress], None]) -> asyncio.Future[int | None]:
+    """Subscribe to RAUC's signals; the future gets its result code, or None if RAUC goes away."""
     owner = _shaped(await _ask(bus, _BUS, "/org/freedesktop/DBus", _BUS, "GetNameOwner", "s", RAUC), tuple[str])[0]
     for rule in (
         f"type='signal',sender='{RAUC}',path='/'",
         f"type='signal',sender='{_BUS}',interface='{_BUS}',member='NameOwnerChanged',arg0='{RAUC}'",
     ):
         await _ask(bus, _BUS, "/org/freedesktop/DBus", _BUS, "AddMatch", "s", rule)
-    finished: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    finished: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     def heard(message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL or finished.done():
@@ -149,7 +151,7 @@ async def _watch(bus: MessageBus, progress: Callable[[Progress], None]) -> async
             case sender, "PropertiesChanged", [_, {"Progress": [int(percent), str(step), *_]}, *_] if sender == owner:
                 progress(Progress(min(max(percent, 0), 100), step[:TEXT_CHARACTERS_MAX]))
             case "org.freedesktop.DBus", "NameOwnerChanged", [str(name), *_] if name == RAUC:
-                finished.set_exception(UnavailableError("RAUC went away", cure="ask for the slots, then try again"))
+                finished.set_result(None)
 
     bus.add_message_handler(heard)
     return finished

@@ -12,7 +12,7 @@ from provisioning.claim import CLAIM_LIFETIME_S, Claim, make_claim
 from provisioning.errors import BadInputError, ProvisioningError
 from provisioning.factory import make_identity
 from provisioning.label import LabelKind, label_svg, read_label
-from provisioning.qr import draw_svg
+from provisioning.qr_drawing import draw_svg
 from provisioning.store import IdentityStore
 
 EXIT_FAILED = 1

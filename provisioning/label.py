@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from provisioning.errors import BadInputError
 from provisioning.hub_id import checked_hub_id
-from provisioning.qr import QUIET_ZONE_MODULES, draw_matrix
+from provisioning.qr_drawing import QUIET_ZONE_MODULES, draw_matrix
 from provisioning.secret import Secret, read_secret, secret_text
 
 LABEL_CHARACTERS_MAX: Final = 195

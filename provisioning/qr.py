@@ -1,4 +1,4 @@
-"""Texts become QR codes for labels and phones, and a camera's grey picture becomes the texts of the codes in it.
+"""A camera's grey picture becomes the texts of the QR codes in it.
 
 Rules of this file: the readers are native code fed by a stranger's picture, so they are imported on first use and
 belong in a child process with limits; a reader that fails has simply read nothing.
@@ -6,10 +6,7 @@ belong in a child process with limits; a reader that fails has simply read nothi
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Final
-
-import segno
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +18,6 @@ CODE_CHARACTERS_MAX: Final = 4296
 IMAGE_PIXELS_MAX: Final = 32_000_000
 UPSCALED_PIXELS_MAX: Final = 16_000_000
 """A 4K picture is large enough as it is: above this, the second look at twice the size is left out."""
-QUIET_ZONE_MODULES: Final = 4
 
 
 def read_codes(gray: NDArray[np.uint8]) -> list[str]:
@@ -33,35 +29,6 @@ def read_codes(gray: NDArray[np.uint8]) -> list[str]:
     if gray.ndim != 2 or str(gray.dtype) != "uint8" or not 0 < gray.size <= IMAGE_PIXELS_MAX:  # noqa: PLR2004 - rows and columns
         return []
     return _by_zxing(gray) or _by_zxing(_upscaled(gray)) or _by_opencv(gray)
-
-
-def draw_svg(text: str, *, module_px: int = 8) -> str:
-    """Draw a code as a stand-alone SVG document."""
-    out = io.BytesIO()
-    _code(text).save(out, kind="svg", scale=module_px, border=QUIET_ZONE_MODULES, light="white")
-    return out.getvalue().decode()
-
-
-def draw_png(text: str, *, module_px: int = 8) -> bytes:
-    """Draw a code as a black and white PNG."""
-    out = io.BytesIO()
-    _code(text).save(out, kind="png", scale=module_px, border=QUIET_ZONE_MODULES)
-    return out.getvalue()
-
-
-def draw_matrix(text: str) -> list[list[bool]]:
-    """Draw a code as rows of modules, True for dark, without the quiet zone."""
-    return [[bool(module) for module in row] for row in _code(text).matrix]
-
-
-def code_version(text: str) -> int:
-    """Return the version (1 to 40: the size) of the code that `text` needs."""
-    return int(_code(text).version)
-
-
-def _code(text: str) -> segno.QRCode:
-    # Level L on purpose: at the same printed size, more error correction means smaller modules and fewer reads.
-    return segno.make(text, error="l", boost_error=False, micro=False)
 
 
 def _by_zxing(gray: NDArray[np.uint8]) -> list[str]:

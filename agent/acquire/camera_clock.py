@@ -1,8 +1,8 @@
 """A camera's answers in whole seconds to the offset of its clock, as narrow as a few well-timed questions can make it.
 
 Each answer says: at some moment between asking and being answered, the camera's clock stood in
-`[second, second + 1 s)`. That bounds the offset; asking again where the camera should just be passing to the next
-second narrows it.
+`[second, second + 1 s)`, or up to one tick beyond. That bounds the offset; asking again where the camera should just
+be passing to the next second narrows it.
 
 Rules of this file: integers only; a bound is never narrower than the answers prove.
 """
@@ -17,6 +17,9 @@ from agent.acquire.lenient_xml import Element, element, text_of
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
+
+COARSE_CLOCK_NS: Final = 10_000_000
+"""How late a camera may notice a new second: time() reads Linux's coarse clock, one tick behind (10 ms at 100 Hz)."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,7 +43,7 @@ def read_camera_time(response: Element) -> WallTime:
 
 def offset_from_second(camera_second: WallTime, asked: WallTime, answered: WallTime) -> ClockOffset:
     """Bound the offset by one answer in whole seconds, given between `asked` and `answered` in hub time."""
-    return ClockOffset(camera_second - answered, camera_second + SECOND_NS - asked)
+    return ClockOffset(camera_second - answered, camera_second + SECOND_NS + COARSE_CLOCK_NS - asked)
 
 
 def narrowed(offsets: Iterable[ClockOffset]) -> ClockOffset | None:

@@ -70,27 +70,31 @@ class Authenticator:
         self._nonce_count = 0
         self._session_cnonce = ""
         self._was_sent = False
+        self._was_accepted = False  # since the last challenge
         self._stale_nonces = 0
 
     def challenged(self, header_values: Iterable[str]) -> bool:
         """Take a refusal; say whether the same request is worth sending once more.
 
-        A second refusal of the same login is final, unless the camera calls the nonce stale: cameras lock accounts.
+        A second refusal of the same login is final, unless the camera took the login in between or calls the nonce
+        stale: cameras lock accounts.
         """
         strongest = choose(parse_challenges(header_values))
         if self._login is None or strongest is None:
             return False
-        if self._was_sent:
+        if self._was_sent and not self._was_accepted:
             is_stale = strongest.parameters.get("stale", "").lower() == "true"
             if not is_stale or self._stale_nonces >= STALE_NONCES_MAX:
                 return False
             self._stale_nonces += 1
+        self._was_accepted = False
         self._challenge, self._nonce_count, self._was_sent = strongest, 0, False
         return True
 
     def accepted(self) -> None:
         """Note that the camera took the login: a later challenge only means that its nonce has run out."""
-        self._was_sent, self._stale_nonces = False, 0
+        self._was_accepted = self._was_accepted or self._was_sent
+        self._stale_nonces = 0
 
     def authorization(self, method: str, uri: str, cnonce: str) -> str | None:
         """Return the Authorization value for a request, or None while there was no challenge.

@@ -21,6 +21,7 @@ from agent.errors import BadInputError, UnavailableError
 VIDEO_S_MAX: Final = 10  # without a video packet the session is dead, whatever else the camera still sends
 BREAKS_MAX: Final = 10  # within `BREAKS_PER_S`; each costs a stream header in the ring
 BREAKS_PER_S: Final = 60
+RUN_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Reader:
     """
 
     def __init__(self, stream: CameraStream, cnonce: str, now: Instant, runs: RunNumbers) -> None:
-        self._runs, self._run = runs, 0
+        self._runs = runs
         self.reports_ignored = 0
         self._stream = stream
         self._session = Session(stream.url, stream.login, cnonce, now)
@@ -98,7 +99,7 @@ class Reader:
             if isinstance(effect, Follow):
                 video = effect.tracks[0]
                 self._follow, self._video_at = effect, now
-                encode_stream_header(self._header())  # a description too long for the ring ends the session here
+                encode_stream_header(self._header(RUN_MAX))  # a description too long for the ring ends the session here
                 self._wire.follow(video.channel, video.encoding, video.clock_rate_hz)
             else:
                 yield effect
@@ -137,8 +138,9 @@ class Reader:
                 yield from self.act(now)
             case Span():
                 yield from self._recorded(event, wall)
-            case TimestampJump():
-                yield from self._break(now, wall)
+            case TimestampJump():  # the span before it was given out already, the next one has begun
+                self._count_break(now)
+                self._timeline, self._has_run = None, False
             case SenderReport(ntp64, rtp, newest_rtp):
                 yield from self._note_arrival(newest_rtp, now, wall)
                 timeline = self._timeline_now()
@@ -154,14 +156,14 @@ class Reader:
             timeline.arrived(span.last_rtp, span.last_arrival)
         anchor = timeline.anchor
         if not self._has_run:
-            self._run, self._has_run = self._runs.take(wall), True
-            yield RunBegan(self._header())
+            self._has_run = True
+            yield RunBegan(self._header(self._runs.take(wall)))
         if anchor is not None:  # always: `arrived` sets it
             yield Recorded(span, anchor)
 
-    def _header(self) -> StreamHeader:
+    def _header(self, run: int) -> StreamHeader:
         tracks, sdp = (self._follow.tracks, self._follow.sdp) if self._follow else ((), "")
-        return StreamHeader(self._stream.camera, self._run, tracks, self._stream.name, sdp)
+        return StreamHeader(self._stream.camera, run, tracks, self._stream.name, sdp)
 
     def _note_arrival(self, rtp: int | None, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:
         if rtp is not None and not self._timeline_now().arrived(rtp, wall):
@@ -169,12 +171,15 @@ class Reader:
 
     def _break(self, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:
         """Begin a new run since the mapping broke; what has grown still belongs to the old one."""
+        self._count_break(now)
+        yield from self.begin_run(wall, self._clock)
+
+    def _count_break(self, now: Instant) -> None:
         if now - self._breaks_since > BREAKS_PER_S * SECOND_NS:
             self._breaks, self._breaks_since = 0, now
         self._breaks += 1
         if self._breaks > BREAKS_MAX:
             raise BadInputError(f"the camera's time jumped {self._breaks} times within {BREAKS_PER_S} s")
-        yield from self.begin_run(wall, self._clock)
 
     def _timeline_now(self) -> Timeline:
         if self._timeline is None:

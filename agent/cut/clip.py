@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
-from agent.acquire.stream import CameraId, StreamHeader
+from agent.acquire.stream import StreamHeader
 from agent.acquire.timeline import Anchor
-from agent.buffer.chunk import StoredChunk
 from agent.clock import WallTime, Window
-from agent.consent.grant import Granted
-
-
-@dataclass(frozen=True, slots=True)
-class CutPlan:
-    """One part of one camera's clip, ready to be cut: which chunks to read and which pictures of them to deliver."""
-
-    grant: Granted
-    camera: CameraId
-    part: int  # counts from 0 within the clip
-    window: Window  # of this part; inner borders lie on key pictures
-    is_last: bool
-    headers: tuple[StoredChunk, ...]
-    chunks: tuple[StoredChunk, ...]
 
 
 class WireChunk(msgspec.Struct, frozen=True, array_like=True):
@@ -62,6 +45,6 @@ class ClipReport(msgspec.Struct, frozen=True):
     height: int = 0
     codec: str = ""
     gaps: tuple[Gap, ...] = ()
-    refused: int = 0  # pictures in the window that are not delivered since they may show what lay outside it
+    refused: int = 0  # pictures in the window withheld: after a loss they may show what lay outside, or what never was
     error_ns: int = 0  # worst bound of the mappings used
     source: str = ""  # the worst clock source used

@@ -26,6 +26,8 @@ _HEADER_BYTES: Final = 64  # of a slice, enough for its first fields
 _REFERENCES_MAX: Final = 16
 _HIGH_PROFILES: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})  # H.264 7.3.2.1.1
 _CHROMA_444: Final = 3
+_RECOVERY_POINT: Final = 6
+_HARMLESS_SEI: Final = frozenset({0, 1, _RECOVERY_POINT, 45, 47})  # buffering, timing, frame packing, orientation
 
 
 class NalType(IntEnum):
@@ -197,21 +199,25 @@ def active_sps(sets: ParameterSets, slice_nal: bytes) -> Sps:
     return parse_sps(sps)
 
 
-def is_recovery_point(sei: bytes) -> bool:
-    """Say whether an SEI NAL unit promises correct pictures from this one on (H.264 D.1.8, recovery_frame_cnt 0)."""
-    raw, position = unescape(sei[:SET_BYTES_MAX]), 1
+def sei_messages(sei: bytes) -> list[tuple[int, bytes]]:
+    """Return the (payload type, payload) of each message in an SEI NAL unit (H.264 7.3.2.3)."""
+    raw, position, messages = unescape(sei[:SET_BYTES_MAX]), 1, []
     while position + 2 <= len(raw):
         kind, position = _read_sei_number(raw, position)
         size, position = _read_sei_number(raw, position)
-        if kind == 6 and raw[position : position + 1]:  # noqa: PLR2004 - payload type of recovery_point
-            return raw[position] & 0x80 != 0  # ue(0) is a single 1
+        messages.append((kind, raw[position : position + size]))
         position += size
-    return False
+    return messages
 
 
-def is_user_data(sei: bytes) -> bool:
-    """Say whether an SEI NAL unit begins with user data (types 4 and 5): metadata about who knows what."""
-    return sei[1:2] in (b"\4", b"\5")
+def is_recovery_point(sei: bytes) -> bool:
+    """Say whether an SEI NAL unit promises correct pictures from this one on (H.264 D.1.8, recovery_frame_cnt 0)."""
+    return any(kind == _RECOVERY_POINT and content[:1] >= b"\x80" for kind, content in sei_messages(sei))  # ue(0): 1
+
+
+def is_harmless_sei(sei: bytes) -> bool:
+    """Say whether an SEI NAL unit is only about how to show this picture; anything else may tell of other times."""
+    return len(sei) <= SET_BYTES_MAX and all(kind in _HARMLESS_SEI for kind, _ in sei_messages(sei))
 
 
 def _read_sei_number(raw: bytes, position: int) -> tuple[int, int]:

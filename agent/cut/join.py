@@ -16,8 +16,8 @@ from agent.cut.h264 import (
     ParameterSets,
     Renumbering,
     fresh_ids,
+    is_harmless_sei,
     is_slice,
-    is_user_data,
     nal_type,
     parameter_sets,
     renumber_set,
@@ -47,8 +47,8 @@ class CodedSegment:
 
 
 def kept_nals(nals: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Drop what a clip must not or need not hold: parameter sets, delimiters, filler, user data, other layers."""
-    return tuple(n for n in nals if is_slice(n) or (nal_type(n) == NalType.SEI and not is_user_data(n)))
+    """Drop what a clip must not or need not hold: sets, delimiters, filler, user data, other layers."""
+    return tuple(n for n in nals if is_slice(n) or (nal_type(n) == NalType.SEI and is_harmless_sei(n)))
 
 
 def join_segments(segments: Sequence[CodedSegment]) -> tuple[list[CodedPicture], ParameterSets]:

@@ -17,9 +17,22 @@ from agent.buffer.chunk import StoredChunk
 from agent.buffer.ring import Footage
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.consent.grant import Granted
-from agent.cut.clip import ClipReport, CutPlan, Gap
+from agent.cut.clip import ClipReport, Gap
 
 WHY_NO_FOOTAGE: Final = "nothing was recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class CutPlan:
+    """One part of one camera's clip, ready to be cut: which chunks to read and which pictures of them to deliver."""
+
+    grant: Granted
+    camera: CameraId
+    part: int  # counts from 0 within the clip
+    window: Window  # of this part; inner borders lie on key pictures
+    is_last: bool
+    headers: tuple[StoredChunk, ...]
+    chunks: tuple[StoredChunk, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ says which of the two ran; Transom does not trust either.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ START_S_MAX: Final = 10.0
 PACKET_BYTES_MAX: Final = 131_072
 
 _MOSQUITTO: Final = """\
+user {user}
 listener {port} 127.0.0.1
 cafile {ca}
 certfile {certificate}
@@ -99,7 +101,7 @@ def start_broker(folder: Path, authority: Authority, commander: str, *, kind: st
     facts = {"port": free_port(), "ca": ca, "certificate": certificate, "key": key, "packet": PACKET_BYTES_MAX}
     if program and kind in {"", "mosquitto"}:
         (folder / "acl").write_text(_ACL.format(commander=commander))
-        config = _MOSQUITTO.format(**facts, acl=folder / "acl", log=folder / "mosquitto.log")
+        config = _MOSQUITTO.format(**facts, user=getpass.getuser(), acl=folder / "acl", log=folder / "mosquitto.log")
         (folder / "mosquitto.conf").write_text(config)
         return _Mosquitto(program, folder / "mosquitto.conf", int(str(facts["port"])))
     (folder / "rumqttd.toml").write_text(_RUMQTTD.format(**facts))

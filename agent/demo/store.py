@@ -5,6 +5,7 @@ It can read nothing of what it keeps. Protocol: tus.io 1.0.0 core, creation, che
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -55,11 +56,13 @@ class Store:
     key: SigningKey
     uploads: dict[str, Upload] = field(default_factory=dict)
     contents: dict[str, set[str]] = field(default_factory=dict)  # part -> every different content it ever came with
+    pause_s: float = 0.0  # before each piece that arrives: a slow uplink, for tests that cut the power in between
 
     def routes(self) -> list[Route]:
         """Return the store's part of the central server."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return [
+            Route("/files", self.options, methods=["OPTIONS"]),
             Route("/files", self.create, methods=["POST"]),
             Route("/files/{upload}", self.offset, methods=["HEAD"]),
             Route("/files/{upload}", self.append, methods=["PATCH"]),
@@ -70,6 +73,12 @@ class Store:
     def held(self) -> dict[str, Upload]:
         """Return the parts that are here whole, by name."""
         return {upload.part: upload for upload in self.uploads.values() if upload.stored_at is not None}
+
+    async def options(self, _: Request) -> Response:
+        """Say what this store can do."""
+        offered = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,checksum,termination"}
+        offered |= {"Tus-Checksum-Algorithm": "sha256", "Tus-Max-Size": str(UPLOAD_BYTES_MAX)}
+        return Response(status_code=204, headers=_TUS | offered)
 
     async def create(self, request: Request) -> Response:
         """Handle tus creation: `Upload-Length` and `Upload-Metadata` with the part's name."""
@@ -83,7 +92,9 @@ class Store:
         if int(length) > UPLOAD_BYTES_MAX:
             return Response("too large", 413, headers=_TUS)
         name = secrets.token_hex(16)
-        path = self.folder / (part + _SUFFIX.get(part.rpartition(".")[2], ".mp4.age") + f".{name}")
+        clip, _, number = part.rpartition(".")
+        path = self.folder / clip / (part + _SUFFIX.get(number, ".mp4.age") + f".{name}")
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         path.touch(mode=0o600)
         self.uploads[name] = Upload(part, int(length), path)
         return Response(status_code=201, headers=_TUS | {"Location": str(request.url_for("offset", upload=name))})
@@ -110,6 +121,7 @@ class Store:
             file.seek(have)
             try:
                 async for piece in request.stream():
+                    await asyncio.sleep(self.pause_s)
                     upload.first_byte_at = upload.first_byte_at or WallTime(time.time_ns())
                     have += len(piece)
                     if have > upload.size or have - start > PATCH_BYTES_MAX:

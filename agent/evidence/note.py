@@ -83,6 +83,7 @@ def open_note(note: str, verifier: Verifier) -> str:
     if len(note) > NOTE_CHARS_MAX or not divider or lines.pop() or not 1 <= len(lines) <= SIGNATURES_MAX:
         raise BadInputError("not a signed note")
     message = (text + "\n").encode(errors="surrogatepass")
+    is_signed = False
     for line in lines:
         dash, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
@@ -90,9 +91,10 @@ def open_note(note: str, verifier: Verifier) -> str:
         if dash != "\N{EM DASH}" or len(signature) <= _KEY_ID_BYTES:
             raise BadInputError("not a signed note: a malformed signature line")
         is_ours = name == verifier.name and signature[:_KEY_ID_BYTES] == verifier.key_id
-        if is_ours and verifier.has_signed(message, signature[_KEY_ID_BYTES:]):
-            return text + "\n"
-    raise BadInputError(f"the note is not signed by {verifier.name}")
+        is_signed |= is_ours and verifier.has_signed(message, signature[_KEY_ID_BYTES:])
+    if not is_signed:
+        raise BadInputError(f"the note is not signed by {verifier.name}")
+    return text + "\n"
 
 
 def _unbase64(text: str) -> bytes:

@@ -22,6 +22,7 @@ from agent.evidence.audit import (
     CHECKPOINTS_BYTES_MAX,
     CHECKPOINTS_NAME,
     ENTRY_BYTES_MAX,
+    LOG_NAME,
     Checkpoint,
     Entry,
     Fault,
@@ -37,6 +38,25 @@ from agent.evidence.merkle import leaf_hash
 from agent.evidence.note import verifier_of
 
 _TAIL_BYTES: Final = 256 * 1024  # what `latest` reads at a time
+
+
+class ChangedLogError(ConfigurationError):
+    """What the signed checkpoints cover is not what the log holds: somebody or a dying disk has changed it."""
+
+
+def open_audit(folder: Path, origin: str, key: Ed25519PrivateKey, clock: Clock) -> AuditFile:
+    """Open the log in `folder`; a changed one is kept aside for whoever examines it, and a new one begins with that.
+
+    So a hub whose log was tampered with goes on recording, and everybody who has an old checkpoint can tell.
+    """
+    try:
+        return AuditFile(folder / LOG_NAME, origin, key, clock)
+    except ChangedLogError as error:
+        aside = folder.with_name(f"{folder.name}.changed-{clock.now()}")
+        folder.rename(aside)
+        log = AuditFile(folder / LOG_NAME, origin, key, clock)
+        log.append("log_changed", "", {"why": str(error)[:200], "kept": aside.name})
+        return log
 
 
 class AuditFile:
@@ -70,11 +90,11 @@ class AuditFile:
             notes, whole = split_checkpoints(self._checkpoints.content(CHECKPOINTS_BYTES_MAX))
             checkpoints = [open_checkpoint(note, verifier_of(self._origin, self._key)) for note in notes]
         except BadInputError as error:
-            raise ConfigurationError(f"the audit log's checkpoints are damaged: {error}", cure=cure) from error
+            raise ChangedLogError(f"the audit log's checkpoints are damaged: {error}", cure=cure) from error
         self.healed_bytes += self._checkpoints.cut(whole)
         tree = replay(self._log.lines(), checkpoints)
         if isinstance(tree, Fault):
-            raise ConfigurationError(f"the audit log was changed: {tree}", cure=cure)
+            raise ChangedLogError(f"the audit log was changed: {tree}", cure=cure)
         self._tree = tree
         self._size_signed = checkpoints[-1].size if checkpoints else 0
 

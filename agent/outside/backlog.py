@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Final
 
 from agent.buffer.chunk import CHUNK_HEADER_BYTES, ChunkMeta
+
+SPARE_BYTES_MIN: Final = 64 * 1024
+SPARES_BYTES_MAX: Final = 16 * 1024 * 1024  # kept for reuse when nothing waits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +27,7 @@ class WaitingChunk:
     """A media chunk that is not on disk yet."""
 
     meta: ChunkMeta
-    payload: bytes
+    payload: bytes | memoryview
     stream: StreamPayload
 
     @property
@@ -39,6 +43,7 @@ class Backlog:
         self._bytes_max = bytes_max
         self._wake = threading.Condition(threading.RLock())
         self._chunks: deque[WaitingChunk] = deque()
+        self._spares = _Spares()
         self._bytes = 0
         self._dropped = 0
         self._released = 0  # chunks at the old end that the consumer may have
@@ -47,9 +52,9 @@ class Backlog:
         self._is_closed = False
 
     def put(self, chunk: WaitingChunk) -> None:
-        """Take a chunk; the consumer gets it after the next `release`."""
+        """Take a copy of a chunk; the consumer gets it after the next `release`."""
         with self._wake:
-            self._chunks.append(chunk)
+            self._chunks.append(replace(chunk, payload=self._spares.copy(chunk.payload)))
             self._bytes += chunk.size
             while self._bytes > self._bytes_max and self._taken < len(self._chunks):
                 self._remove(self._taken)
@@ -107,6 +112,31 @@ class Backlog:
             return self._dropped
 
     def _remove(self, index: int) -> None:
-        self._bytes -= self._chunks[index].size
+        chunk = self._chunks[index]
+        self._bytes -= chunk.size
         del self._chunks[index]
+        self._spares.take_back(chunk.payload)
         self._released -= index < self._released
+
+
+class _Spares:
+    """Memory that was used before: fresh pages for every chunk would cost the kernel more than sealing it."""
+
+    def __init__(self) -> None:
+        self._stores: dict[int, list[bytearray]] = {}  # by their size, which is a power of two
+        self._bytes = 0
+
+    def copy(self, payload: bytes | memoryview) -> memoryview:
+        size = 1 << max(len(payload) - 1, SPARE_BYTES_MIN - 1).bit_length()
+        stores = self._stores.get(size)
+        if stores:
+            self._bytes -= size
+        view = memoryview(stores.pop() if stores else bytearray(size))[: len(payload)]
+        view[:] = payload
+        return view
+
+    def take_back(self, payload: bytes | memoryview) -> None:
+        store = payload.obj if isinstance(payload, memoryview) else None
+        if isinstance(store, bytearray) and self._bytes + len(store) <= SPARES_BYTES_MAX:
+            self._bytes += len(store)
+            self._stores.setdefault(len(store), []).append(store)

@@ -128,6 +128,7 @@ class Database:
                 ),
             )
             self._queue(db, status)
+        self.on_message()
 
     def grants_since(self, moment: WallTime) -> int:
         """Count the commands granted after `moment`."""

@@ -101,6 +101,7 @@ def _libraries() -> tuple[Any, Any]:
         import zeep  # noqa: PLC0415 - see above
     finally:
         root.removeHandler(shield)
+    logging.getLogger("zeep").setLevel(logging.CRITICAL)  # it would log a traceback for every odd word of a camera
     return zeep, onvif
 
 

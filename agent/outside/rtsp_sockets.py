@@ -11,15 +11,24 @@ import os
 import socket
 from typing import Final
 
+from agent.clock import Instant
 from agent.errors import ConfigurationError, UnavailableError
+from agent.ports import CameraLink
 
 RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
 SEND_QUEUE_BYTES_MAX: Final = 64 * 1024
+DISCARD_BYTES: Final = 64 * 1024
+DISCARDS_MAX: Final = 32
+PARTING_MS: Final = 500
 _IN_PROGRESS: Final = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
 
 
 class RtspDialer:
-    """Begins connections to cameras; implements `CameraDialer`."""
+    """Begins and ends connections to cameras; implements `CameraDialer`. One thread uses it."""
+
+    def __init__(self) -> None:
+        self._parted: list[tuple[CameraLink, Instant]] = []
+        self._room = memoryview(bytearray(DISCARD_BYTES))
 
     def dial(self, host: str, port: int) -> RtspLink:
         """Begin a connection to an IP address.
@@ -48,6 +57,25 @@ class RtspDialer:
             link.close()
             raise _unavailable(refusal)
         return RtspLink(link)
+
+    def part_from(self, link: CameraLink, now: Instant) -> None:
+        """Keep a connection until the camera closes it, or half a second: long enough for it to read the goodbye."""
+        self._parted.append((link, Instant(now + PARTING_MS * 1_000_000)))
+
+    def close_parted(self, now: Instant) -> bool:
+        """Throw away what still comes and close what is over; say whether any is left."""
+        for link, due in tuple(self._parted):
+            try:
+                is_over = now >= due
+                for _ in range(DISCARDS_MAX):
+                    if is_over or not link.receive_into(self._room):
+                        break
+            except UnavailableError:
+                is_over = True
+            if is_over:
+                link.close()
+                self._parted.remove((link, due))
+        return bool(self._parted)
 
 
 class RtspLink:

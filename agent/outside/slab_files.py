@@ -6,6 +6,7 @@ recorder's thread never waits for the disk; one writer thread owns the slab that
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import threading
@@ -35,7 +36,7 @@ from agent.outside.slab_volume import SlabVolume
 from agent.outside.slab_writer import BATCH_BYTES_MAX, SlabWriter, pick_cipher
 
 EXPIRY_CHECK_S: Final = 60
-FAILURES_PER_SLAB_MAX: Final = 3  # then the next slab is tried: this one may have a bad block
+PATIENCE: Final = 3  # input/output errors until the next slab is tried, for a bad block; then ten times as many
 _NO_SESSION: Final = bytes(SESSION_BYTES)
 
 
@@ -82,7 +83,8 @@ class SlabLog:
         self._buffer = mmap.mmap(-1, BATCH_BYTES_MAX)
         self._writer: SlabWriter | None = None
         self._is_direct = False
-        self._failures = 0  # in a row, in this slab
+        self._failures = 0  # input/output errors in a row
+        self._patience = PATIENCE
         self._resume = (found.newest, found.end)
         self._is_full = False  # a new slab file could not be made: the ring stays as large as it is
         self._doomed: set[int] = set()  # slots whose key must still be destroyed
@@ -104,7 +106,7 @@ class SlabLog:
         stream = self._streams.get(meta.camera)
         if stream is None or stream.meta.run != meta.run:
             raise BadInputError(f"a media chunk of {meta.camera} before the stream chunk of its run")
-        self._backlog.put(WaitingChunk(meta, bytes(payload), stream))
+        self._backlog.put(WaitingChunk(meta, memoryview(payload), stream))
 
     def commit(self) -> None:
         """Hand what was appended to the writer thread; returns at once."""
@@ -189,7 +191,7 @@ class SlabLog:
         return True
 
     def _publish(self, stored: tuple[StoredChunk, ...], size: int, *, is_direct: bool) -> None:
-        self._failures = 0
+        self._failures, self._patience = 0, PATIENCE
         with self._lock:
             for chunk in stored:
                 self._index.add(chunk)
@@ -199,11 +201,13 @@ class SlabLog:
             self._is_direct = is_direct
 
     def _fail(self, error: OSError) -> None:
-        self._failures += 1
         with self._lock:
             self._errors += 1
             self._last_error = error.strerror or type(error).__name__
-        if self._failures >= FAILURES_PER_SLAB_MAX:
+        # A full or read-only disk is waited for; a bad block is passed by, but a dying disk must not recycle the ring.
+        self._failures += error.errno == errno.EIO
+        if self._failures >= self._patience:
+            self._patience *= 10
             self._leave_slab()
 
     def _writer_with_room(self) -> SlabWriter:
@@ -233,6 +237,8 @@ class SlabLog:
             created=self._clock.now(),
             size=self._settings.slab_bytes,
         )
+        # Counted before the attempt: two files with one number would hide each other after a restart.
+        self._next_number += 1
         header = wrap_key(header, data_key, self._key_encryption_key, os.urandom(NONCE_BYTES))
         try:
             writer = SlabWriter.create(self._volume.path(slot), header, data_key, self._buffer)
@@ -243,8 +249,6 @@ class SlabLog:
             raise
         self._volume.sync()
         self._doomed.discard(slot)
-        self._next_number += 1
-        self._failures = 0
         with self._lock:
             self._headers[slot] = header
         return writer

@@ -134,12 +134,16 @@ class _BoundSocket:
     def __init__(self, connected: socket.socket, deadline_s: float) -> None:
         self._connected = connected
         self._deadline_s = deadline_s
+        self._request = b""
 
     def sendall(self, content: bytes) -> None:
-        self._connected.settimeout(_left_s(self._deadline_s))
-        self._connected.sendall(content)
+        """Gather the request: small firmware takes what one read brings for the whole of it."""
+        self._request += content
 
     def makefile(self, _mode: str) -> io.BufferedReader:
+        """Send the request, all at once, and give the answer."""
+        self._connected.settimeout(_left_s(self._deadline_s))
+        self._connected.sendall(self._request)
         return io.BufferedReader(_BoundReader(self._connected, self._deadline_s), READ_BYTES_MAX)
 
     def close(self) -> None:

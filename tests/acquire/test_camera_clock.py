@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.acquire.camera_clock import narrowed, next_question, offset_from_second, read_camera_time
+from agent.acquire.camera_clock import COARSE_CLOCK_NS, narrowed, next_question, offset_from_second, read_camera_time
 from agent.acquire.lenient_xml import parse_xml
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime, parse_rfc3339
@@ -44,13 +44,16 @@ def test_no_time_is_bad_input(values: tuple[object, ...]) -> None:
 
 @given(
     offset_ns=st.integers(-(10**14), 10**14),
+    tick_ns=st.integers(0, COARSE_CLOCK_NS),
     delays_ns=st.lists(st.tuples(st.integers(0, 10**8), st.integers(0, 10**8)), min_size=6, max_size=6),
 )
-def test_six_questions_hold_the_truth_and_narrow_it(offset_ns: int, delays_ns: list[tuple[int, int]]) -> None:
-    """Whatever the camera's offset and the network's delays: the truth is inside, and the bound is what they allow."""
+def test_six_questions_hold_the_truth_and_narrow_it(
+    offset_ns: int, tick_ns: int, delays_ns: list[tuple[int, int]]
+) -> None:
+    """The truth is inside, whatever the offset, the tick and the delays; the bound is as narrow as those allow."""
     now, offsets = START, list[ClockOffset]()
     for left, (there_ns, back_ns) in zip(range(5, -1, -1), delays_ns, strict=True):
-        told = (now + there_ns + offset_ns) // SECOND_NS * SECOND_NS
+        told = (now + there_ns + offset_ns - tick_ns) // SECOND_NS * SECOND_NS
         offsets.append(offset_from_second(WallTime(told), now, WallTime(now + there_ns + back_ns)))
         now = WallTime(now + there_ns + back_ns)
         known = narrowed(offsets)

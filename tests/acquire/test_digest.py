@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,10 @@ from agent.errors import ConfigurationError
 
 RFC7616_CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
 RFC7616_NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
-RFC7616_REST = f'realm="http-auth@example.org", qop="auth, auth-int", nonce="{RFC7616_NONCE}", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+RFC7616_REST = (
+    f'realm="http-auth@example.org", qop="auth, auth-int", nonce="{RFC7616_NONCE}", '
+    'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+)
 MUFASA = Login("Mufasa", Secret("Circle of Life"))
 
 
@@ -83,8 +88,6 @@ def test_strongest_digest_wins_in_any_order(offered: list[str], algorithm: str) 
 
 def test_session_algorithm_mixes_the_first_nonces_into_the_key() -> None:
     """RFC 7616 section 3.4.2: with -sess the second answer keeps the first cnonce in A1 and counts nc on."""
-    import hashlib
-
     authenticator = Authenticator(Login("u", Secret("p")))
     assert authenticator.challenged(['Digest realm="r", nonce="n", algorithm=SHA-256-sess, qop="auth"'])
     authenticator.authorization("OPTIONS", "*", "first")
@@ -132,8 +135,10 @@ def test_login_that_was_accepted_may_be_challenged_again() -> None:
     assert authenticator.challenged(['Digest realm="r", nonce="1", qop="auth"'])
     authenticator.authorization("GET", "/", "c")
     authenticator.accepted()
+    authenticator.authorization("GET", "/", "c")
     assert authenticator.challenged(['Digest realm="r", nonce="2", qop="auth"'])
     assert "nc=00000001" in (authenticator.authorization("GET", "/", "c") or "")
+    assert not authenticator.challenged(['Digest realm="r", nonce="3", qop="auth"'])
 
 
 def test_quotes_and_backslashes_survive_the_round_trip() -> None:

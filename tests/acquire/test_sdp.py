@@ -14,15 +14,8 @@ BASE = "rtsp://192.0.2.7:554/live"
 
 def video_sdp(control: str = "trackID=1", session: str = "", rtpmap: str = "a=rtpmap:96 H264/90000") -> bytes:
     """Make an SDP with one video track."""
-    lines = [
-        "v=0",
-        "s=x",
-        session,
-        "m=video 0 RTP/AVP 96",
-        rtpmap,
-        "a=fmtp:96 packetization-mode=1",
-        f"a=control:{control}",
-    ]
+    fmtp = "a=fmtp:96 packetization-mode=1"
+    lines = ["v=0", "s=x", session, "m=video 0 RTP/AVP 96", rtpmap, fmtp, f"a=control:{control}"]
     return "\r\n".join(line for line in lines if line).encode()
 
 
@@ -48,7 +41,7 @@ def test_video_track_is_read() -> None:
     ],
 )
 def test_control_urls(base: str, control: str, url: str) -> None:
-    """RFC 2326 C.1.1, as cameras mean it; userinfo is dropped, what cannot stand in a request falls back to the base."""
+    """RFC 2326 C.1.1, as cameras mean it; userinfo is dropped, what cannot stand in a request is the base."""
     assert parse_sdp(video_sdp(control), base).video.control_url == url
 
 

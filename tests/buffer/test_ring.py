@@ -98,7 +98,7 @@ def test_footage_is_what_a_look_at_every_chunk_finds(run: list[ChunkMeta], start
     assert len(footage.headers) == (1 if footage.chunks else 0)
 
 
-@given(st.lists(st.floats(-0.01, 0.01), min_size=1, max_size=60), st.integers(0, 60), st.integers(1, 10))
+@given(st.lists(st.floats(-0.01, 0.01), min_size=1, max_size=60), st.integers(1, 60), st.integers(1, 10))
 @settings(max_examples=80)
 def test_anchors_that_differ_a_little_lose_no_picture(offs: list[float], start: int, length: int) -> None:
     """Every chunk that has a picture in the window is there, from a key chunk before it, without a hole."""

@@ -28,7 +28,7 @@ from tests.vectors.buffer.make import DATA_KEY, KEY_ENCRYPTION_KEY, META, SESSIO
 VECTORS: list[dict[str, Any]] = json.loads(TARGET.read_text())
 
 
-def of(prefix: str) -> Any:  # noqa: ANN401 - pytest's mark
+def of(prefix: str) -> pytest.MarkDecorator:
     """Return the vectors of one kind as parameters."""
     chosen = [v for v in VECTORS if v["of"].startswith(prefix)]
     assert chosen

@@ -91,10 +91,8 @@ def test_sets_sent_with_the_old_time_stamp_belong_to_the_next_picture() -> None:
     """H.264 7.4.1.2.3: parameter sets begin a new access unit, whatever their time stamp says."""
     source = film(Recipe(pictures=2))
     sps, pps, last = b"\x67\x01", b"\x68\x01", b"\x41\x9a\x00"
-    wire, sequence = b"", 0
-    for timestamp, payload in ((0, b"\x65\x88\x00"), (0, sps), (0, pps), (3600, last)):
-        wire += rtp_frame(sequence, timestamp, payload, marker=True)
-        sequence += 1
+    packets = ((0, b"\x65\x88\x00"), (0, sps), (0, pps), (3600, last))
+    wire = b"".join(rtp_frame(n, stamp, payload, marker=True) for n, (stamp, payload) in enumerate(packets))
     chunk = WireChunk(1, 0, source.chunks[0].anchor, wire)
     bare = msgspec.structs.replace(source.header.video, fmtp="")
     units = depacketize([msgspec.structs.replace(source.header, tracks=(bare,))], [chunk])

@@ -15,8 +15,8 @@ from agent.cut.h264 import (
     active_sps,
     avc_configuration,
     fresh_ids,
+    is_harmless_sei,
     is_recovery_point,
-    is_user_data,
     parameter_sets,
     parse_slice,
     parse_sps,
@@ -74,7 +74,7 @@ def test_renumbered_pictures_decode_to_the_same_pixels(profile: str) -> None:
 
 def _pixels(nals: list[bytes]) -> list[bytes]:
     stream = b"".join(b"\0\0\0\1" + nal for nal in nals)
-    with av.open(io.BytesIO(stream), format="h264") as container:
+    with av.open(io.BytesIO(stream), "r", format="h264") as container:
         pictures = [luma(frame) for frame in container.decode(video=0)]
     assert [read_number(picture) for picture in pictures] == list(range(len(pictures)))
     return [picture.tobytes() for picture in pictures]
@@ -105,8 +105,13 @@ def test_a_recovery_point_is_found_behind_other_messages() -> None:
     assert is_recovery_point(b"\x06\x01\x02\xaa\xbb\x06\x01\xc4\x80")
     assert not is_recovery_point(b"\x06\x06\x01\x44\x80")  # recovery_frame_cnt 1
     assert not is_recovery_point(b"\x06\xff\xff\xff")
-    assert is_user_data(b"\x06\x05\x10")
-    assert not is_user_data(b"\x06\x01\x10")
+
+
+def test_sei_that_may_tell_of_other_times_is_known() -> None:
+    """User data is noticed behind a harmless message, too."""
+    assert is_harmless_sei(b"\x06\x01\x01\xaa\x06\x01\xc4\x80")
+    assert not is_harmless_sei(b"\x06\x05\x01\xaa\x80")
+    assert not is_harmless_sei(b"\x06\x01\x01\xaa\x05\x02\xbb\xcc\x80")
 
 
 @given(st.integers(0, 2**32 - 2))
@@ -138,6 +143,7 @@ def test_hostile_headers_raise_bad_input_only(content: bytes) -> None:
             except BadInputError:
                 continue
         is_recovery_point(nal)
+        is_harmless_sei(nal)
         try:
             renumber_slice(nal, {(NalType.PPS, number): 300 for number in range(256)})
             renumber_set(nal, {(NalType.PPS, 0): 15})

@@ -49,12 +49,14 @@ def test_a_stock_reader_shows_the_pictures_in_order(b_frames: int) -> None:
     """PyAV plays a file of copied pictures, with signed offsets where they are reordered."""
     source = film(Recipe(pictures=20, gop=20, b_frames=b_frames))
     samples = [
-        Sample(shown * 3600, nals[-1][0] & 31 == 5, b"".join(len(n).to_bytes(4, "big") + n for n in nals if n[0] & 31 < 6))
+        Sample(
+            shown * 3600, nals[-1][0] & 31 == 5, b"".join(len(n).to_bytes(4, "big") + n for n in nals if n[0] & 31 < 6)
+        )
         for shown, nals in zip(source.order, source.units, strict=True)
     ]
     sets = parameter_sets(source.units[0])
     content = b"".join(write_movie(VideoTrack(192, 112, avc_configuration(sets), samples, 3600)))
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         shown = [(frame.pts, read_number(luma(frame))) for frame in container.decode(video=0)]
     assert shown == [(number * 3600, number) for number in range(20)]
     assert ("ctts" in read_movie(content).all_boxes) == (b_frames > 0)

@@ -93,11 +93,11 @@ def test_a_loss_before_the_window_refuses_the_head() -> None:
     assert copied(plan) == list(range(20, 30))
 
 
-@pytest.mark.parametrize("mark", ["is_gap", "is_torn"])
-def test_a_loss_inside_refuses_up_to_the_next_key_picture(mark: str) -> None:
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_a_loss_inside_refuses_up_to_the_next_key_picture(*, is_torn: bool) -> None:
     """What a decoder would have to invent is not delivered as evidence."""
     units = units_of(Recipe(gop=20))
-    units[25] = replace(units[25], **{mark: True})
+    units[25] = replace(units[25], is_gap=not is_torn, is_torn=is_torn)
     plan = plan_pictures(units, frames(20, 60))
     assert copied(plan) == [*range(20, 25), *range(40, 60)]
     assert sorted(plan.refused) == list(range(25, 40))

@@ -13,8 +13,7 @@ from agent.acquire.timeline import Anchor, ClockSource
 from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
 from agent.buffer.ring import Footage
 from agent.clock import SECOND_NS, WallTime, Window
-from agent.cut.clip import CutPlan
-from agent.cut.plan import Finished, PartSettings, Wait, empty_report, plan_next
+from agent.cut.plan import CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from tests.simulators.grants import grant_for
 
 CAMERA = CameraId("door")
@@ -32,9 +31,7 @@ def chunk(begin: float, length: float = 0.96, *, is_key: bool = False, run: int 
     """Store a chunk of pictures from `begin` on."""
     anchor = Anchor(0, at(0), 0, ClockSource.SR)
     first, last = round(begin * 90_000) % 2**32, round((begin + length) * 90_000) % 2**32
-    meta = ChunkMeta(
-        CAMERA, ChunkKind.MEDIA, is_key, run, number, at(begin), at(begin + length), first, last, anchor
-    )
+    meta = ChunkMeta(CAMERA, ChunkKind.MEDIA, is_key, run, number, at(begin), at(begin + length), first, last, anchor)
     return StoredChunk(meta, 1, number * 4096, 4096)
 
 
@@ -42,9 +39,7 @@ def footage(begin: int, end: int, gop_s: int = 2, without: range = range(0)) -> 
     """Record one chunk a second with a key chunk every `gop_s`."""
     chunks = [chunk(s, is_key=s % gop_s == 0, number=s - begin) for s in range(begin, end) if s not in without]
     header = replace(chunk(begin), meta=replace(chunk(begin).meta, kind=ChunkKind.STREAM)) if chunks else None
-    return Footage(
-        (header,) if header else (), tuple(chunks), max((c.meta.last_picture for c in chunks), default=None)
-    )
+    return Footage((header,) if header else (), tuple(chunks), max((c.meta.last_picture for c in chunks), default=None))
 
 
 def plan(
@@ -163,7 +158,7 @@ def test_nothing_is_planned_outside_the_grant() -> None:
     start=st.floats(0, 50), length=st.floats(0.001, 150), gop_s=st.integers(1, 90), hole=st.integers(0, 150),
     hole_s=st.integers(0, 150), live=st.booleans(),
 )  # fmt: skip
-def test_parts_cover_the_window_without_overlap(  # noqa: PLR0913 - hypothesis draws them by name
+def test_parts_cover_the_window_without_overlap(
     *, start: float, length: float, gop_s: int, hole: int, hole_s: int, live: bool
 ) -> None:
     """Whatever was recorded, the parts join from the window's start to its end, and every wait ends."""

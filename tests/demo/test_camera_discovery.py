@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from agent.acquire.camera import Login
 from agent.crypto import Secret
 from agent.demo.camera import CameraSettings, Ready, running_camera
-from agent.demo.camera_discovery import GROUP, PORT, DiscoveryResponder, _listener, parse_probe
 from agent.demo.camera_answers import Identity
+from agent.demo.camera_discovery import GROUP, PORT, DiscoveryResponder, _listener, parse_probe
 from agent.demo.h264_rtp import EncoderSettings
 from agent.errors import BadInputError, UnavailableError
 

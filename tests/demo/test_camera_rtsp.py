@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import re
 import socket
 import struct
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import av
@@ -132,22 +134,27 @@ def test_report_timestamp_and_picture_tell_the_same_tick(ready: Ready) -> None:
     """SR, RTP timestamp and the code in the picture agree to 1 ns, and every picture is on the announced cadence."""
     with viewer(ready) as raw:
         raw.play()
-        rtp, reports = play_pictures(raw, 40)
+        rtp, reports = play_pictures(raw, 25)
     ntp, mark = struct.unpack(">QI", reports[0][8:20])
-    anchor_ns = (ntp - (2_208_988_800 << 32)) * 10**9 / 2**32
+    marked = ntp - (2_208_988_800 << 32)  # in 2**-32 s since 1970
     depacketized = av.open(io.BytesIO(annex_b(rtp)), format="h264")
     times = list(dict.fromkeys(struct.unpack(">I", packet[4:8])[0] for packet in rtp))
     codes = [block_code.read(frame.to_ndarray(format="gray")) for frame in depacketized.decode(video=0)]
     depacketized.close()
     readable = [(code, time) for code, time in zip(codes[::-1], times[::-1], strict=False) if code is not None]
-    assert len(readable) >= 20
+    assert len(readable) >= 8
     for code, time in readable:
         ticks_from_mark = (time - mark + 2**31) % 2**32 - 2**31
-        assert abs(anchor_ns + ticks_from_mark * 1e9 / 90_000 - code * 1e9 / 90_000) < 300  # float noise at 1.8e18 ns
-        assert (ntp - (2_208_988_800 << 32)) * 90_000 - ((code - ticks_from_mark) << 32) < 90_000 * 4  # < 1 ns, exactly
+        assert abs(marked * 90_000 - ((code - ticks_from_mark) << 32)) < 90_000 * 4  # 4 * 2**-32 s is just under 1 ns
         assert ready.cadence.is_tick(code)
     ticks = [code for code, _ in readable]
-    assert all(later - sooner == -ready.period_ticks for sooner, later in zip(ticks, ticks[1:], strict=False))
+    assert all(later - sooner == -ready.period_ticks for sooner, later in pairwise(ticks))
+
+
+def drain(raw: RawViewer) -> None:
+    """Read until the camera hangs up; fails if it does not."""
+    with pytest.raises(ConnectionError):
+        collections.deque(iter(raw.packet, None), maxlen=0)
 
 
 def annex_b(rtp: list[bytes]) -> bytes:
@@ -189,32 +196,28 @@ def test_keep_alive_and_viewer_reports_are_taken_while_playing(ready: Ready) -> 
         play_pictures(raw, 2)
         session = raw.ask("OPTIONS").header("session").split(";")[0]
         assert raw.ask("TEARDOWN", Session=session).status == 200
-        with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                raw.packet()
+        drain(raw)
 
 
 def test_a_silent_viewer_is_let_go() -> None:
     """A session without a word from the viewer ends after its timeout, although packets flow."""
-    brief = CameraSettings(login=LOGIN, interface="", encoder=TEST_ENCODER, session_s=0.5)
+    brief = CameraSettings(login=LOGIN, interface="", encoder=TEST_ENCODER, session_s=1)
     with running_camera(brief) as (_, where), viewer(where) as raw:
         raw.play()
-        with pytest.raises(ConnectionError):
-            for _ in range(10_000):
-                raw.packet()
+        drain(raw)
 
 
 def test_a_viewer_that_does_not_read_is_dropped() -> None:
     """Nothing is buffered without end for a viewer that stopped reading; the others play on."""
     loud = EncoderSettings(width=640, height=360, fps=30, gop=1, bitrate_bps=40_000_000)
-    with running_camera(CameraSettings(login=LOGIN, interface="", encoder=loud)) as (camera, where):
-        with viewer(where) as stuck, viewer(where) as fine:
-            stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            stuck.play()
-            fine.play()
-            while len(camera._main.viewers) == 2:
-                fine.packet()
-            assert play_pictures_after_drop(fine) == 5
+    wanted = CameraSettings(login=LOGIN, interface="", encoder=loud)
+    with running_camera(wanted) as (camera, where), viewer(where) as stuck, viewer(where) as fine:
+        stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.play()
+        fine.play()
+        while len(camera._main.viewers) == 2:
+            fine.packet()
+        assert play_pictures_after_drop(fine) == 5
 
 
 def play_pictures_after_drop(raw: RawViewer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_packets_hold_the_picture_and_no_more(nals: list[bytes], has_headers: bo
     heads = [struct.unpack(">BBHII", packet[:12]) for packet in packets]
     assert [bool(head[1] & 0x80) for head in heads] == [False] * (len(heads) - 1) + [True]
     assert {head[3] for head in heads} == {session.timestamp(TICKS)}
-    assert [(b[2] - a[2]) % 65536 for a, b in zip(heads, heads[1:], strict=False)] == [1] * (len(heads) - 1)
+    assert [(b[2] - a[2]) % 65536 for a, b in pairwise(heads)] == [1] * (len(heads) - 1)
 
 
 def test_a_report_names_the_same_instant_as_the_timestamps() -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from agent.acquire.camera import Login
-from agent.acquire.discovery import FoundCamera, camera_id
+from agent.acquire.discovery import FoundCamera, camera_id, found_camera, parse_reply
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime
 from agent.crypto import Secret
 from agent.errors import BadInputError
+from agent.outside.discovery_sockets import search
 from agent.outside.onvif import clock_note, examine, identify, rtsp_url, same_host
 from agent.outside.onvif_failures import (
     CameraUnreachableError,
@@ -179,13 +181,18 @@ def test_what_is_no_onvif_device_is_called_so(status: int, page: bytes) -> None:
         b"<UTCDateTime><Year>99999</Year></UTCDateTime>",
         b"<GetDeviceInformationResponse><Manufacturer><Model/></Manufacturer></GetDeviceInformationResponse>",
         b"<x/>" * 1000,
+        (
+            b'<GetServicesResponse xmlns="http://www.onvif.org/ver10/device/wsdl"><Service><Version>'
+            b'<Major xmlns="http://www.onvif.org/ver10/schema">x</Major></Version></Service></GetServicesResponse>'
+        ),
     ],
 )
-def test_soap_that_makes_no_sense_raises_nothing_unforeseen(body: bytes) -> None:
-    """Well-formed answers to another question end in one of our errors or in empty fields."""
+def test_soap_that_makes_no_sense_raises_nothing_unforeseen(body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Answers that make no sense end in one of our errors, and a camera's words never reach the log."""
     envelope = b'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body>%s</e:Body></e:Envelope>' % body
     with _page(200, envelope) as address, pytest.raises((BadInputError, NoStreamError, NotOnvifError)):
         examine(found_at(address), None, hub_now, refusals=Refusals())
+    assert not caplog.records
 
 
 def test_clock_notes_are_for_people() -> None:
@@ -210,13 +217,37 @@ def test_importing_and_using_onvif_zeep_leaves_the_process_alone() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_the_projects_own_camera_is_found_and_understood() -> None:
+    """From a probe on loopback to the stream of the virtual camera, whose clock is an hour wrong."""
+    arguments = ["--name", "Yard", "--user", USER, "--password-stdin", "--clock-offset-ms", "3600500"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent.demo.camera", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as camera:
+        assert camera.stdin is not None
+        assert camera.stdout is not None
+        camera.stdin.write(f"{PASSWORD}\n")
+        camera.stdin.flush()
+        ready = json.loads(camera.stdout.readline())
+        with closing(search(["lo"], 30.0)) as cameras:
+            found = next(one for one in cameras if one.epr == ready["epr"])
+        stream = examine(found, LOGIN, hub_now, refusals=Refusals())
+        camera.stdin.write('{"quit": true}\n')
+    assert (stream.name, stream.url) == ("Yard", ready["rtsp"])
+    assert stream.clock is not None
+    assert stream.clock.low_ns <= 3600.5 * SECOND_NS <= stream.clock.high_ns
+
+
 def test_ipycam_is_understood() -> None:
     """A camera that nobody of us wrote, which wants its token even for the time, hands out its main stream."""
-    with _ipycam() as address:
-        stream = examine(found_at(address), LOGIN, hub_now, refusals=Refusals())
-        card = identify(found_at(address), LOGIN, hub_now, refusals=Refusals())
+    with _ipycam() as found:
+        stream = examine(found, LOGIN, hub_now, refusals=Refusals())
+        card = identify(found, LOGIN, hub_now, refusals=Refusals())
         with pytest.raises(LoginRefusedError):
-            identify(found_at(address), Login(USER, Secret("no")), hub_now, refusals=Refusals())
+            identify(found, Login(USER, Secret("no")), hub_now, refusals=Refusals())
+    assert found.name == "Virtual Camera"  # sent with a raw blank
     assert stream.url == "rtsp://127.0.0.1:8554/video_main"
     assert stream.clock is not None
     assert stream.clock.low_ns <= 0 <= stream.clock.high_ns
@@ -224,11 +255,11 @@ def test_ipycam_is_understood() -> None:
 
 
 @contextmanager
-def _ipycam() -> Iterator[str]:
-    """Ipycam's own ONVIF service and HTTP handler on a free port, without its encoder."""
+def _ipycam() -> Iterator[FoundCamera]:
+    """Run ipycam's own ONVIF service and HTTP handler on a free port, without its encoder; found by its ProbeMatch."""
     from ipycam.config import CameraConfig  # noqa: PLC0415 - loads OpenCV
-    from ipycam.http import IPCameraHTTPHandler  # noqa: PLC0415
-    from ipycam.onvif import ONVIFService  # noqa: PLC0415
+    from ipycam.http import IPCameraHTTPHandler  # noqa: PLC0415 - loads OpenCV
+    from ipycam.onvif import ONVIFService  # noqa: PLC0415 - loads OpenCV
 
     config = CameraConfig(local_ip="127.0.0.1", username=USER, password=PASSWORD)
 
@@ -240,7 +271,7 @@ def _ipycam() -> Iterator[str]:
 
     with _running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
         config.onvif_port = port
-        yield f"http://127.0.0.1:{port}/onvif/device_service"
+        yield found_camera(parse_reply(Camera.onvif.create_probe_match(EPR).encode(), "127.0.0.1")[0])
 
 
 @contextmanager

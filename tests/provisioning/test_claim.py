@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from provisioning import base45
 from provisioning.claim import CLAIM_CHARACTERS_MAX, SERVER_CHARACTERS_MAX, Claim, make_claim, open_claim
 from provisioning.errors import BadInputError
-from provisioning.qr import code_version
+from provisioning.qr_drawing import code_version
 from provisioning.secret import Secret, read_secret
 
 VECTORS: list[dict[str, Any]] = json.loads(

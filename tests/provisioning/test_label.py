@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from provisioning.errors import BadInputError
 from provisioning.factory import FactoryIdentity
 from provisioning.label import LabelKind, label_svg, read_label
-from provisioning.qr import code_version
+from provisioning.qr_drawing import code_version
 from provisioning.secret import secret_text
 
 

@@ -14,11 +14,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from agent.acquire.stream import CameraId, StreamHeader, Track
-from agent.acquire.timeline import Anchor, ClockSource
+from agent.acquire.timeline import Anchor, ClockSource, hub_time
 from agent.clock import WallTime
 from agent.cut.clip import WireChunk
 from agent.cut.splice import split_annex_b
 
+Gray = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 EPOCH = WallTime(1_795_000_000_000_000_000)  # 2026-11-18T11:06:40Z, hub time of picture 0
 CAMERA = CameraId("cam-1")
 BLOCK = 16
@@ -57,7 +58,7 @@ class Source:
     key_units: frozenset[int] = field(default_factory=frozenset)
 
 
-def draw(number: int, width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def draw(number: int, width: int, height: int) -> Gray:
     """Draw a picture: a moving gradient, and the number as two rows of blocks (bits, inverted bits)."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     gray = ((x * 2 + y + number * 5) % 256).astype(np.uint8)
@@ -68,7 +69,7 @@ def draw(number: int, width: int, height: int) -> np.ndarray[tuple[int, int], np
     return gray
 
 
-def read_number(gray: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> int:
+def read_number(gray: Gray) -> int:
     """Read a picture's number back; -1 if its two rows disagree."""
     number = 0
     for bit in range(NUMBER_BITS):
@@ -80,15 +81,22 @@ def read_number(gray: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> int:
     return number
 
 
-def luma(frame: VideoFrame) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def luma(frame: VideoFrame) -> Gray:
     """Return a frame's luma plane."""
     plane = frame.planes[0]
     return np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : frame.width]
 
 
-@lru_cache(maxsize=32)
-def encode(recipe: Recipe) -> tuple[tuple[tuple[int, bool, tuple[bytes, ...]], ...], tuple[bytes, ...]]:
+Coded = tuple[tuple[tuple[int, bool, tuple[bytes, ...]], ...], tuple[bytes, ...]]
+
+
+@lru_cache(maxsize=64)
+def encode(recipe: Recipe) -> Coded:
     """Encode a recipe: (presentation index, is IDR, NAL units) in decode order, and the parameter sets."""
+    return _encode(recipe, [draw(recipe.first_number + n, recipe.width, recipe.height) for n in range(recipe.pictures)])
+
+
+def _encode(recipe: Recipe, pictures: Sequence[Gray]) -> Coded:
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = recipe.width, recipe.height, recipe.pix_fmt
     encoder.time_base, encoder.framerate = Fraction(1, recipe.fps), Fraction(recipe.fps)
@@ -100,8 +108,7 @@ def encode(recipe: Recipe) -> tuple[tuple[tuple[int, bool, tuple[bytes, ...]], .
     parameters += f":{recipe.x264}" if recipe.x264 else ""
     encoder.options = {"preset": "veryfast", "profile": recipe.profile, "crf": "24", "x264-params": parameters}
     out = []
-    for index in range(recipe.pictures):
-        gray = draw(recipe.first_number + index, recipe.width, recipe.height)
+    for index, gray in enumerate(pictures):
         chroma = np.full((recipe.height // 2, recipe.width), 128, np.uint8)
         frame = VideoFrame.from_ndarray(np.vstack([gray, chroma]), format="yuv420p")
         if recipe.pix_fmt != "yuv420p":
@@ -119,7 +126,7 @@ def encode(recipe: Recipe) -> tuple[tuple[tuple[int, bool, tuple[bytes, ...]], .
 
 
 def packetize(nals: Sequence[bytes], mtu: int = 400) -> list[bytes]:
-    """Make RTP payloads: delimiter, parameter sets and SEI as STAP-A, what fits as single NAL units, the rest as FU-A."""
+    """Make RTP payloads: STAP-A for parameter sets and SEI, single NAL units for what fits, FU-A for the rest."""
     small = [nal for nal in nals if nal[0] & 31 in (6, 7, 8, 9)]
     payloads = []
     if len(small) > 1 and sum(len(nal) + 2 for nal in small) < 4 * mtu:
@@ -150,12 +157,24 @@ def film(
     recipe: Recipe, *, run: int = 1, start: WallTime = EPOCH, chunk_pictures: int = 13, in_band: bool = True
 ) -> Source:
     """Film, encode and packetise; key pictures begin a chunk. `in_band=False` puts parameter sets in the SDP only."""
-    coded, sets = encode(recipe)
+    return _send(recipe, encode(recipe), run, start, chunk_pictures, in_band=in_band)
+
+
+def film_pictures(pictures: Sequence[Gray], gop: int) -> Source:
+    """Film these gray pictures, all of one size."""
+    recipe = Recipe(len(pictures), gop=gop, width=pictures[0].shape[1], height=pictures[0].shape[0])
+    return _send(recipe, _encode(recipe, pictures), 1, EPOCH, 13, in_band=True)
+
+
+def _send(recipe: Recipe, encoded: Coded, run: int, start: WallTime, chunk_pictures: int, *, in_band: bool) -> Source:
+    coded, sets = encoded
     tick = 90_000 // recipe.fps
     anchor = Anchor(_RTP_START, start, 2_000_000, ClockSource.SR_ONVIF)
     sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
     track = Track(0, "video", "H264", 96, 90_000, f"packetization-mode=1; sprop-parameter-sets={sprop}")
-    sequence, wire, chunks, units = _SEQUENCE_START, b"", [], []
+    sequence, wire = _SEQUENCE_START, b""
+    chunks: list[WireChunk] = []
+    units: list[tuple[bytes, ...]] = []
 
     def close() -> None:
         chunks.append(WireChunk(run, len(chunks), anchor, wire))
@@ -173,7 +192,7 @@ def film(
             sequence += 1
         wire += rtp_frame(0, 0, b"report", marker=False, channel=1, kind=72)  # RTCP travels along
     close()
-    times = tuple(WallTime(start + index * 1_000_000_000 // recipe.fps) for index in range(recipe.pictures))
+    times = tuple(hub_time(anchor, (_RTP_START + index * tick) % 2**32) for index in range(recipe.pictures))
     return Source(
         header=StreamHeader(CAMERA, run, (track,), "virtual"),
         chunks=tuple(chunks),

@@ -132,9 +132,9 @@ class _OldInstaller(ServiceInterface):
         return "rootfs.0", f"marked slot rootfs.0 as {state}"
 
     @dbus_method(name="InstallBundle")
-    async def install_bundle(self, source: DBusStr, args: Dictionary) -> Annotated[None, DBusSignature("")]:
+    def install_bundle(self, source: DBusStr, args: Dictionary) -> Annotated[None, DBusSignature("")]:
         self._does.installed.append((source, {name: value.value for name, value in args.items()}))
-        self._work = asyncio.create_task(self._install())
+        self._work = asyncio.get_running_loop().create_task(self._install())
 
     async def _install(self) -> None:
         for percent in self._does.percents:

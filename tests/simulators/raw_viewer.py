@@ -7,7 +7,7 @@ import re
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 PATIENCE_S: Final = 10
@@ -58,7 +58,7 @@ class RawViewer:
         self.socket = socket.create_connection((split.hostname or "", split.port or 554), PATIENCE_S)
         self._file = self.socket.makefile("rb")
 
-    def __enter__(self) -> RawViewer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

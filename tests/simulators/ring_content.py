@@ -46,7 +46,18 @@ def stream(camera: CameraId = CAMERA, run: int = 1) -> tuple[ChunkMeta, bytes]:
     """Return a run's stream chunk."""
     header = StreamHeader(camera, run, (Track(0, "video", "H264", 96, 90_000),))
     anchor = Anchor(0, START, 0, ClockSource.ARRIVAL)
-    meta = ChunkMeta(camera, ChunkKind.STREAM, False, run, 0, START, START, 0, 0, anchor)
+    meta = ChunkMeta(
+        camera=camera,
+        kind=ChunkKind.STREAM,
+        is_key=False,
+        run=run,
+        sequence=0,
+        first_arrival=START,
+        last_arrival=START,
+        first_rtp=0,
+        last_rtp=0,
+        anchor=anchor,
+    )
     return meta, encode_stream_header(header)
 
 

@@ -1,0 +1,184 @@
+"""The command `transom`: the daemon, and the few things a person asks of it.
+
+Exit codes: 0 done, 1 it did not work or the answer is no, 2 a person must mend the call, the configuration or a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent import daemon
+from agent.acquire.camera import Login
+from agent.auditor import verify_audit
+from agent.clock import WallTime
+from agent.config import Config, load
+from agent.crypto import Secret
+from agent.errors import ConfigurationError, TransomError
+from agent.evidence.note import verifier_of
+from agent.opener import describe, open_clip
+from agent.outside.camera_table import ListedCamera, discover_table
+from agent.outside.keystore import Keystore
+from agent.outside.logs import configure_logging
+from provisioning.errors import ConfigurationError as ProvisioningConfigurationError
+from provisioning.errors import ProvisioningError
+from provisioning.store import IdentityStore
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.call(options))
+    except (ConfigurationError, ProvisioningConfigurationError) as error:
+        print(f"transom: {error}", file=sys.stderr)
+        return 2
+    except (TransomError, ProvisioningError) as error:
+        print(f"transom: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = load(options.config)
+    configure_logging(config.log_level)
+    try:
+        asyncio.run(daemon.run(config))
+    except* (TransomError, ProvisioningError) as group:
+        first = next(_leaves(group))
+        logging.getLogger("transom").critical("%s", first)
+        raise first from group
+    return 0
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Any:  # noqa: ANN401 - a generator of the errors at the group's leaves
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _discover(options: argparse.Namespace) -> int:
+    login = None
+    if options.user:
+        password = options.password_file.read_text().rstrip("\r\n") if options.password_file else ""
+        login = Login(options.user, Secret(password))
+    found = discover_table(options.interface, options.seconds, login, now=lambda: WallTime(time.time_ns()))
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        _print_cameras(found)
+    return 0 if found else 1
+
+
+def _print_cameras(found: list[ListedCamera]) -> None:
+    if not found:
+        print("No camera answered. Is ONVIF switched on in the cameras, and are they on this network?")
+        return
+    rows = [("CAMERA", "NAME", "MODEL", "ADDRESS", "NOTE")]
+    for one in found:
+        model = f"{one.device.maker} {one.device.model}".strip() or one.hardware
+        rows.append((one.camera, one.name, model, one.address, one.note))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)) + f"  {row[-1]}")
+
+
+def _open_clip(options: argparse.Namespace) -> int:
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            share = done / max(total, 1)
+            end = "\n" if done >= total else ""
+            print(f"\rchecking and opening [{'#' * int(share * 40):40}] {share:4.0%}", end=end, file=sys.stderr)
+
+    opened = open_clip(options.source, options.identity, options.output, options.known_hubs, progress)
+    print(msgspec.json.encode(opened).decode() if options.json else describe(opened))
+    return 0
+
+
+def _verify_audit(options: argparse.Namespace) -> int:
+    directory, key = options.directory, options.key
+    if options.config:
+        config = load(options.config)
+        directory, key = config.data_dir / "audit", _own_verifier(config)
+    if not directory or not key:
+        raise ConfigurationError("which log, by which key?", cure="give --config FILE, or DIRECTORY and --key LINE")
+    verdict = verify_audit(directory, key)
+    if options.json:
+        print(msgspec.json.encode(verdict).decode())
+    elif verdict.is_intact:
+        print(f"The log of hub {verdict.log} is intact: {verdict.entries} entries, {verdict.signed_entries} signed.")
+    else:
+        print(f"The log of hub {verdict.log} is NOT intact: {verdict.fault}")
+    return 0 if verdict.is_intact else 1
+
+
+def _own_verifier(config: Config) -> str:
+    hub = IdentityStore(config.identity_dir).load_factory().hub_id
+    return str(verifier_of(hub, Keystore(config.key_dir).evidence_key()))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from agent.demo.story import main as run_demo  # noqa: PLC0415 - needs the demo extra
+    except ModuleNotFoundError as error:
+        cure = "pip install 'transom[demo]'"
+        raise ConfigurationError(f"the demo needs a package that is not installed: {error.name}", cure=cure) from error
+    return run_demo(options.rest)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="transom", description="The edge agent of a camera hub.")
+    parser.add_argument("--version", action="version", version=f"transom {version('transom')}")
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    run = commands.add_parser("run", help="run the daemon until SIGTERM or Ctrl-C")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE")
+    run.set_defaults(call=_run)
+
+    cameras = commands.add_parser("cameras", help="the site's cameras").add_subparsers(required=True)
+    discover = cameras.add_parser("discover", help="list the ONVIF cameras on this network")
+    discover.add_argument(
+        "--interface", action="append", help="search here only (repeatable); default: all that are up"
+    )
+    discover.add_argument("--seconds", type=float, default=4.0, help="how long to listen (default %(default)s)")
+    discover.add_argument("--user", help="log in, to see maker and model")
+    discover.add_argument("--password-file", type=Path, metavar="FILE", help="the password as its only line")
+    discover.add_argument("--json", action="store_true", help="for programs")
+    discover.set_defaults(call=_discover)
+
+    clip = commands.add_parser("clip", help="clips that a hub has sent").add_subparsers(required=True)
+    opener = clip.add_parser("open", help="check a clip, decrypt it, and say what it is")
+    opener.add_argument("source", type=Path, help="the clip's folder, its manifest, or one of its parts")
+    opener.add_argument("--identity", type=Path, required=True, metavar="KEYFILE", help="an age identity file")
+    opener.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mp4")
+    opener.add_argument("--known-hubs", type=Path, metavar="FILE", help="default: known_hubs beside the identity file")
+    opener.add_argument("--json", action="store_true", help="for programs")
+    opener.set_defaults(call=_open_clip)
+
+    audit = commands.add_parser("audit", help="the log of everything the hub decided").add_subparsers(required=True)
+    verify = audit.add_parser("verify", help="check that no entry was changed or removed")
+    verify.add_argument("directory", type=Path, nargs="?", help="a copy of a hub's audit folder")
+    verify.add_argument("--key", metavar="LINE", help="that hub's verifier line (name+hash+key)")
+    verify.add_argument("--config", type=Path, metavar="FILE", help="on the hub itself, instead of both")
+    verify.add_argument("--json", action="store_true", help="for programs")
+    verify.set_defaults(call=_verify_audit)
+
+    demo = commands.add_parser("demo", help="try all of it on this machine", add_help=False)
+    demo.add_argument("rest", nargs=argparse.REMAINDER)
+    demo.set_defaults(call=_demo)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""A small central server: enrols the hub, keeps what it uploads, and is the agency's console on MQTT.
+
+Everything in one place here; in the real world the operator's server, the agency's store and the officer's console are
+different parties, and none of them can do another's part: the keys are separate here too.
+"""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agent.clock import WallTime
+from agent.crypto import public_jwk
+from agent.demo.authority import Authority
+from agent.demo.broker import Broker
+from agent.demo.pki import Authority as CertificateAuthority
+from agent.demo.store import Store
+from agent.errors import UnavailableError
+from agent.evidence.note import Verifier
+from provisioning.claim import CLAIM_LIFETIME_S, Claim
+from provisioning.enrolment import Broker as BrokerPlace
+from provisioning.errors import BadInputError
+from provisioning.factory import FactoryRecord
+from provisioning.keys import certificate_pin
+from provisioning.registrar import HubAuthority, accept_enrolment, read_request, request_code, write_answer
+
+PAIRING_EPOCH: Final = 1
+SITE: Final = "Bakery, Main Street 4"
+START_S_MAX: Final = 10.0
+REQUEST_BYTES_MAX: Final = 64 * 1024
+
+
+@dataclass
+class Enrolments:
+    """What the operator's server knows of hubs."""
+
+    records: dict[str, FactoryRecord] = field(default_factory=dict)
+    codes: dict[bytes, tuple[str, float]] = field(default_factory=dict)
+    evidence_keys: dict[str, Verifier] = field(default_factory=dict)
+
+
+class CentralServer:
+    """HTTPS on a free loopback port; start it with `start`, end it with `stop`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        certificates: CertificateAuthority,
+        authority: Authority,
+        broker: Broker,
+        store: Store,
+        recipients: dict[str, str],
+    ) -> None:
+        self.enrolments = Enrolments()
+        self.store = store
+        self._certificates, self._authority, self._broker = certificates, authority, broker
+        self._recipients = recipients
+        certificate, key = certificates.issue_server(folder, "central")
+        application = Starlette(routes=[Route("/enrol", self._enrol, methods=["POST"]), *store.routes()])
+        config = uvicorn.Config(
+            application,
+            host="127.0.0.1",
+            port=0,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+        )
+        config.load()
+        if config.ssl is None:
+            raise RuntimeError("uvicorn without TLS")
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="central server", daemon=True)
+        self._pin = certificate_pin(ssl.PEM_cert_to_DER_cert(certificate.read_text().strip()))
+        self.port = 0
+
+    @property
+    def host(self) -> str:
+        """Where it listens, as `host:port`: what the trust bundle lists as an upload host."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Listen; returns when requests are answered."""
+        self._thread.start()
+        deadline = time.monotonic() + START_S_MAX
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise UnavailableError("the central server did not start")
+            time.sleep(0.01)
+        self.port = self._server.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """End it, connections included."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(START_S_MAX)
+
+    def make_claim(self, hub: str) -> Claim:
+        """Make a claim for a logged-in installer: a one-use code and where to redeem it."""
+        code, expires_s = secrets.token_bytes(16), int(time.time()) + CLAIM_LIFETIME_S
+        self.enrolments.codes[code] = (hub, expires_s)
+        return Claim("127.0.0.1", self.port, code, self._pin, expires_s)
+
+    def trust_bundle(self, now: WallTime, version: int = 1) -> bytes:
+        """Sign what hubs may trust: roots, recipients, where to upload, whose receipts to believe."""
+        claims = self._authority.trust_claims(
+            now,
+            recipients=self._recipients,
+            upload_hosts=[self.host],
+            tls_anchors=[self._certificates.pem],
+            version=version,
+        )
+        return self._authority.trust_bundle(claims)
+
+    async def _enrol(self, request: Request) -> Response:
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > REQUEST_BYTES_MAX:
+                return Response("too large", 413)
+        try:
+            return await run_in_threadpool(self._accept, bytes(body))
+        except BadInputError as error:
+            return Response(str(error), 403)
+
+    def _accept(self, body: bytes) -> Response:
+        asked, now_s = read_request(body), int(time.time())
+        hub, expires_s = self.enrolments.codes.pop(request_code(asked), ("", 0.0))
+        accepted = accept_enrolment(
+            asked,
+            self.enrolments.records.get(asked.hub_id),
+            is_code_valid=hub == asked.hub_id and now_s <= expires_s,
+            server_pin=self._pin,
+            authority=HubAuthority(self._certificates.key, self._certificates.certificate),
+            now_s=now_s,
+        )
+        self.enrolments.evidence_keys[accepted.hub_id] = Verifier(accepted.hub_id, accepted.evidence_key)
+        answer = write_answer(
+            accepted,
+            broker=BrokerPlace("127.0.0.1", self._broker.port, self._certificates.pem),
+            trust_bundle=self.trust_bundle(WallTime(time.time_ns())).decode(),
+            trust_roots=[dict(public_jwk(root)) for root in self._authority.roots],
+            pairing_epoch=PAIRING_EPOCH,
+            site=SITE,
+            now_s=now_s,
+        )
+        return Response(answer, media_type="application/json")

@@ -1,0 +1,191 @@
+"""The demo's site: two cameras, a broker, a central server, and a hub in its box, with the people who set it up."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import yaml
+
+from agent.clock import WallTime
+from agent.crypto import public_jwk
+from agent.deliver.age import generate_identity
+from agent.demo.authority import Authority, Owner, sharing_claims
+from agent.demo.broker import Broker, start_broker
+from agent.demo.central import CentralServer
+from agent.demo.console import COMMANDER, Console
+from agent.demo.pki import Authority as CertificateAuthority
+from agent.demo.processes import BridgeProgram, CameraProgram, HubProgram
+from agent.demo.store import Store
+from agent.presence import Presence
+from provisioning.claim import make_claim
+from provisioning.factory import FactoryIdentity, make_identity
+from provisioning.pairing import make_statement
+from provisioning.store import IdentityStore
+
+CAMERA_USER: Final = "hub"
+CAMERA_NAMES: Final = ("Front door", "Back yard")
+RECIPIENT: Final = "evidence-desk"
+FOUND_S_MAX: Final = 30.0
+CODE_SHOWN_S: Final = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """How the cameras film, and what the owner allows."""
+
+    fps: int = 15
+    gop: int = 30
+    b_frames: int = 0
+    window_s_max: int = 60
+    clock_offset_ms: int = 0
+    broker: str = ""  # "mosquitto", "iotcore" or whichever is there
+
+
+class Site:
+    """Everything on the site; enter it as a context to have it all taken down again."""
+
+    def __init__(self, folder: Path, scene: Scene = Scene()) -> None:
+        self.folder, self.scene = folder, scene
+        self.authority = Authority()
+        self.upload_token = secrets.token_urlsafe(24)
+        self._stack = ExitStack()
+        self._password = secrets.token_urlsafe(12)
+        self._certificates = CertificateAuthority()
+        self.logs = folder / "logs"
+        self.config = folder / "hub" / "transom.yaml"
+        self.identity = IdentityStore(folder / "hub" / "identity")
+        self.factory: FactoryIdentity
+        self.cameras: list[CameraProgram] = []
+        self.broker: Broker
+        self.central: CentralServer
+        self.console: Console
+        self.bridge: BridgeProgram
+        self.hub: HubProgram
+        self.owner: Owner
+
+    def __enter__(self) -> Self:
+        self.logs.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # -------------------------------------------------------- what is there
+    def start_cameras(self, names: Sequence[str] = CAMERA_NAMES) -> None:
+        """Put up the cameras, each in a process of its own."""
+        scene = self.scene
+        film = ["--fps", str(scene.fps), "--gop", str(scene.gop), "--b-frames", str(scene.b_frames)]
+        film += ["--clock-offset-ms", str(scene.clock_offset_ms)]
+        for name in names:
+            log = self.logs / f"camera-{name.lower().replace(' ', '-')}.log"
+            self.cameras.append(CameraProgram(name, CAMERA_USER, self._password, log, *film))
+            self._stack.callback(self.cameras[-1].stop)
+        for camera in self.cameras:
+            camera.wait_ready()
+
+    def start_central(self) -> None:
+        """Start broker, central server and console; make the evidence desk's key."""
+        folder = self.folder / "central"
+        officer = self.folder / "officer"
+        officer.mkdir(mode=0o700)
+        identity, recipient = generate_identity()
+        key_file = officer / "key.txt"
+        key_file.touch(mode=0o600)
+        key_file.write_bytes(
+            b"# The evidence desk's key: whoever has it can open the clips.\n" + identity.reveal() + b"\n"
+        )
+        self.factory = make_identity("HUB.EXAMPLE", time.time_ns() // 1_000_000)
+        self.identity.save_factory(self.factory)
+        self.broker = start_broker(folder / "broker", self._certificates, COMMANDER, kind=self.scene.broker)
+        self._stack.callback(self.broker.stop)
+        store = Store(self.folder / "store", self.factory.hub_id, self.upload_token, self.authority.store)
+        self.central = CentralServer(
+            folder, self._certificates, self.authority, self.broker, store, {RECIPIENT: recipient}
+        )
+        self.central.enrolments.records[self.factory.hub_id] = self.factory.record
+        self.central.start()
+        self._stack.callback(self.central.stop)
+        certificate, key = self._certificates.issue_client(folder, COMMANDER)
+        self.console = Console(self.broker.port, self._certificates.pem, certificate, key, self.factory.hub_id)
+        self._stack.callback(self.console.stop)
+
+    def start_hub(self) -> None:
+        """Plug in the hub: its bridge and the real daemon, with a configuration file as an installer writes it."""
+        hub = self.folder / "hub"
+        self.bridge = BridgeProgram(hub, self.logs / "bridge.log")
+        self._stack.callback(self.bridge.stop)
+        password_file = hub / "camera-password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
+        config = {
+            "data_dir": str(hub / "data"),
+            "identity_dir": str(self.identity.folder),
+            "key_dir": str(hub / "keys"),
+            "cameras": {
+                "login": {"user": CAMERA_USER, "password_file": str(password_file)},
+                "interfaces": ["lo"],
+                "search_s": 1.5,
+                "search_every_s": 20.0,
+            },
+            "ring": {"size_mib": 128, "slab_mib": 8, "free_mib_min": 64},
+            "bridge_socket": str(self.bridge.socket),
+            "clock": "unsafe_assume_synchronised",  # a machine for trying things out may have no time server
+        }
+        self.config.write_text(yaml.safe_dump(config, sort_keys=False))
+        self.restart_hub()
+        self._stack.callback(self._stop_hub)
+
+    def _stop_hub(self) -> None:
+        self.hub.stop()  # whichever runs now
+
+    def restart_hub(self) -> None:
+        """Start the daemon; also again after it was stopped or killed."""
+        self.hub = HubProgram(self.config, self.logs / "hub.log")
+
+    # ------------------------------------------------------- what people do
+    def install(self) -> Presence:
+        """Do what an installer does: scan the label, hold the claim code before camera 1, wait for the hub to enrol."""
+        claim = make_claim(self.central.make_claim(self.factory.hub_id), self.factory.label_secret)
+        self.cameras[0].show_code(claim, CODE_SHOWN_S)
+        self.console.wait_presence(lambda hub: hub.state == "online", FOUND_S_MAX, "the hub to enrol")
+        hub = self.central.enrolments.evidence_keys[self.factory.hub_id]
+        (self.folder / "officer" / "known_hubs").write_text(f"# hubs whose clips are believed\n{hub}\n")
+        return self.wait_cameras()
+
+    def wait_cameras(self) -> Presence:
+        """Wait until the hub has all cameras."""
+        return self.console.wait_presence(
+            lambda hub: hub.state == "online" and len(hub.cameras) == len(self.cameras),
+            FOUND_S_MAX,
+            f"the hub to find {len(self.cameras)} cameras",
+        )
+
+    def pair(self, mode: str = "opt_in", **claims: object) -> Presence:
+        """Do what the owner does: press the button, scan the card, sign what is shared with whom."""
+        self.owner = Owner(self.factory.hub_id)
+        self.bridge.press_button()
+        jwk = dict(public_jwk(self.owner.key))
+        statement = make_statement(jwk, self.factory.hub_id, self.factory.owner_secret)
+        self.console.publish("pair", statement)
+        paired = self.console.wait_presence(lambda hub: hub.is_paired, 10, "the hub to accept its owner")
+        self.allow(1, [camera.id for camera in paired.cameras], mode=mode, **claims)
+        return self.console.wait_presence(
+            lambda hub: all(camera.state == "recording" for camera in hub.cameras), FOUND_S_MAX, "the cameras to record"
+        )
+
+    def allow(self, version: int, cameras: Sequence[str], **claims: object) -> None:
+        """Sign a policy and wait until the hub has it."""
+        limits = {"window_s_max": self.scene.window_s_max, "ahead_s_max": 30}
+        policy = self.owner.policy(_now(), version, **sharing_claims(self.authority, cameras, **limits | claims))
+        self.console.publish("policy", policy.encode(), retain=True)
+        self.console.wait_presence(lambda hub: hub.policy_version == version, 10, f"policy {version}")
+
+
+def _now() -> WallTime:
+    return WallTime(time.time_ns())

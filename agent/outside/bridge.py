@@ -1,0 +1,19 @@
+"""The firmware bridge, asked for the little that the agent needs of the hardware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from firmware_bridge.client import BridgeClient
+from firmware_bridge.errors import BridgeError
+
+ANSWER_S_MAX: Final = 1.0
+
+
+def seconds_since_press(socket: Path) -> float | None:
+    """Return how long ago the hub's button was pressed; None if it was not, or the bridge does not answer."""
+    try:
+        return BridgeClient(socket, deadline_s=ANSWER_S_MAX).pressed_s_ago()
+    except BridgeError:
+        return None

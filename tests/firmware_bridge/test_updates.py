@@ -1,0 +1,105 @@
+"""Only a signed bundle from the right folder, no older than what once worked, is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.backend import Bundle
+from firmware_bridge.errors import BadInputError, ConfigurationError
+from firmware_bridge.messages import Progress, Refused, Slot
+from firmware_bridge.updates import FLOOR_FILE, Updates
+
+
+class ShelfUpdater:
+    """An updater that believes every bundle to be `version` and installs it by noting it."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.installed: list[Path] = []
+
+    async def slots(self) -> list[Slot]:
+        """Return no slots."""
+        return []
+
+    async def inspect(self, bundle: Path) -> Bundle:
+        """Return the version it was told."""
+        assert bundle.is_absolute()
+        return Bundle(self.version, None)
+
+    async def install(self, bundle: Path, manifest_hash: str | None, progress: Callable[[Progress], None]) -> None:
+        """Note it."""
+        progress(Progress(100, str(manifest_hash)))
+        await asyncio.sleep(0)
+        self.installed.append(bundle)
+
+    async def mark_good(self) -> str:
+        """Return the running version."""
+        return self.version
+
+
+def install(updates: Updates, bundle: Path | str) -> str | Refused:
+    """Install without looking at the progress."""
+    return asyncio.run(updates.install(str(bundle), lambda _: None))
+
+
+def test_what_was_marked_good_is_the_floor(tmp_path: Path, bundle: Path) -> None:
+    """A downgrade is refused, by us and whatever RAUC thinks; the same version and a newer one are not."""
+    updater = ShelfUpdater("2026.11.1")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    assert asyncio.run(updates.mark_good()) == "2026.11.1"
+    updater.version = "2026.9.9"
+    again = Updates(updater, state=tmp_path, bundles=bundle.parent)  # after a restart
+    assert isinstance(install(again, bundle), Refused)
+    assert updater.installed == []
+    for version in ("2026.11.1", "2026.11.2"):
+        updater.version = version
+        assert install(again, bundle) == version
+
+
+def test_the_floor_never_falls(tmp_path: Path, bundle: Path) -> None:
+    """Marking an older or an unknown firmware good leaves it where it is."""
+    updater = ShelfUpdater("2026.11.1")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    asyncio.run(updates.mark_good())
+    for version in ("2026.10.1", ""):
+        updater.version = version
+        assert asyncio.run(updates.mark_good()) == "2026.11.1"
+
+
+def test_only_files_among_the_bundles_are_opened(tmp_path: Path, bundle: Path) -> None:
+    """URLs, other folders, links out of the folder, folders and missing files are refused."""
+    updater = ShelfUpdater("1")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    outside = tmp_path / "outside.raucb"
+    outside.write_bytes(b"")
+    (bundle.parent / "link").symlink_to(outside)
+    (bundle.parent / "loop").symlink_to(bundle.parent / "loop")
+    for path in ("https://example.org/a.raucb", outside, bundle.parent / "link", bundle.parent / "loop", bundle.parent,
+                 bundle.parent / "missing", f"{bundle.parent}/../outside.raucb", "a\0b", "x" * 1000):  # fmt: skip
+        with pytest.raises(BadInputError, match="no such bundle"):
+            install(updates, path)
+    assert updater.installed == []
+
+
+def test_one_installation_at_a_time(tmp_path: Path, bundle: Path) -> None:
+    """A second request meanwhile is refused, and the next one after it is not."""
+    updater = ShelfUpdater("1")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+
+    async def both() -> list[str | Refused]:
+        return await asyncio.gather(*(updates.install(str(bundle), lambda _: None) for _ in range(2)))
+
+    assert asyncio.run(both()) == ["1", Refused("another installation is running")]
+    assert install(updates, bundle) == "1"
+
+
+@pytest.mark.parametrize("content", [b"", b"latest", b"\xff", b"1" * 5000])
+def test_a_damaged_floor_stops_updates(tmp_path: Path, bundle: Path, content: bytes) -> None:
+    """Without a known floor nothing can be called new enough."""
+    (tmp_path / FLOOR_FILE).write_bytes(content)
+    with pytest.raises(ConfigurationError):
+        install(Updates(ShelfUpdater("1"), state=tmp_path, bundles=bundle.parent), bundle)

@@ -1,0 +1,113 @@
+"""The daemon's side of the cutter's child: answers, failures, and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.cut.clip import CutOrder, WireChunk
+from agent.errors import BadInputError, UnavailableError
+from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.ports import Cutter
+from tests.simulators.clips import shown_by_pyav, window_of
+from tests.simulators.h264_source import Recipe, film, film_pictures
+
+SOURCE = film(Recipe())
+ORDER = CutOrder(window_of(0.5, 1.9), (SOURCE.header,))
+
+
+def children() -> set[str]:
+    """Return the process ids of this process's children, zombies too."""
+    return set(Path("/proc/thread-self/children").read_text().split())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    before = children()
+    yield
+    assert children() == before
+
+
+def test_a_clip_comes_piece_by_piece_and_the_report_last() -> None:
+    """The port's promise, through a real child."""
+    cutter: Cutter = ChildCutter()
+    pieces: list[bytes] = []
+    report = cutter.cut(ORDER, iter(SOURCE.chunks), pieces.append)
+    assert len(pieces) > 2
+    assert [number for _, number in shown_by_pyav(b"".join(pieces))] == list(range(13, 48))
+    assert (report.pictures, report.copied, report.reencoded) == (35, 28, 7)
+
+
+def test_a_window_without_pictures_gives_a_report_and_no_bytes() -> None:
+    """Nothing to deliver is not an error."""
+    pieces: list[bytes] = []
+    report = ChildCutter().cut(CutOrder(window_of(20, 21), ORDER.headers), SOURCE.chunks, pieces.append)
+    assert (pieces, report.pictures) == ([], 0)
+
+
+def test_more_input_and_output_than_pipes_hold_does_not_block() -> None:
+    """Both directions flow at once: far more than 64 KiB each way."""
+    noise = np.random.default_rng(1).integers(0, 256, (10, 368, 640), np.uint8)
+    big = film_pictures(list(noise), gop=5)
+    pieces: list[bytes] = []
+    ChildCutter().cut(CutOrder(window_of(0, 0.4), (big.header,)), big.chunks, pieces.append)
+    assert sum(map(len, pieces)) > 500_000
+
+
+def test_poisoned_wire_bytes_are_bad_input() -> None:
+    """The same bytes would fail again: do not retry."""
+    poison = WireChunk(1, 0, SOURCE.chunks[0].anchor, b"not interleaved frames")
+    with pytest.raises(BadInputError, match="interleaved"):
+        ChildCutter().cut(ORDER, [poison], lambda _: None)
+
+
+def test_an_unsupported_codec_is_named() -> None:
+    """The owner learns what to change at the camera."""
+    track = film(Recipe()).header.video
+    header = type(SOURCE.header)(SOURCE.header.camera, 1, (type(track)(0, "video", "H265", 96, 90_000),))
+    with pytest.raises(BadInputError, match="codec not supported yet: H265"):
+        ChildCutter().cut(CutOrder(ORDER.window, (header,)), SOURCE.chunks, lambda _: None)
+
+
+def test_a_child_that_takes_too_long_is_ended() -> None:
+    """The deadline is absolute; the process is reaped."""
+    with pytest.raises(UnavailableError, match=r"longer than 0\.05 s"):
+        ChildCutter(ChildLimits(deadline_s=0.05)).cut(ORDER, SOURCE.chunks, lambda _: None)
+
+
+def test_a_child_out_of_memory_fails_and_can_be_tried_again() -> None:
+    """A limit on memory is the world's failure, not the camera's."""
+    with pytest.raises(UnavailableError):
+        ChildCutter(ChildLimits(memory_bytes=40 * 1024 * 1024)).cut(ORDER, SOURCE.chunks, lambda _: None)
+
+
+def test_a_child_out_of_processor_time_is_a_crash() -> None:
+    """The kernel ends it, the cutter says so."""
+    anchor, empty_frames = SOURCE.chunks[0].anchor, b"$\x09\0\0" * 100_000
+    chunks = (WireChunk(1, sequence, anchor, empty_frames) for sequence in range(1000))
+    with pytest.raises(UnavailableError, match="status -"):
+        ChildCutter(ChildLimits(cpu_s=1)).cut(ORDER, chunks, lambda _: None)
+
+
+def test_the_errors_of_the_ring_and_the_outbox_pass_through() -> None:
+    """A chunk that is gone or a full disk ends the child and is told as it is."""
+
+    def gone() -> Iterator[WireChunk]:
+        yield SOURCE.chunks[0]
+        raise UnavailableError("the chunk is gone")
+
+    def full(_: bytes) -> None:
+        raise UnavailableError("the disk is full")
+
+    with pytest.raises(UnavailableError, match="the chunk is gone"):
+        ChildCutter().cut(ORDER, gone(), lambda _: None)
+    with pytest.raises(UnavailableError, match="the disk is full"):
+        ChildCutter().cut(ORDER, SOURCE.chunks, full)
+
+
+def test_codes_are_read_through_a_child() -> None:
+    """A picture without a code has none."""
+    assert ChildCutter().read_codes(ORDER, SOURCE.chunks) == []

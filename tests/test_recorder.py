@@ -1,0 +1,269 @@
+"""Story one against scripted cameras on real sockets: what is in the ring is what the camera sent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from agent.acquire.camera import CameraStream, Login
+from agent.acquire.health import CameraHealth, CameraState
+from agent.acquire.stream import CameraId, decode_stream_header
+from agent.acquire.timeline import ClockOffset, ClockSource
+from agent.buffer.chunk import ChunkKind
+from agent.clock import SECOND_NS, WallTime
+from agent.crypto import Secret
+from agent.outside.host import HostClock
+from agent.outside.rtsp_sockets import RtspDialer
+from agent.recorder import Recorder, RecorderSettings
+from tests.simulators.chunk_list import ChunkList
+from tests.simulators.rtsp_camera import CameraScript, RtspCamera
+
+DOOR, YARD = CameraId("door"), CameraId("yard")
+FAST = RecorderSettings(tick_ms=20, commit_ms=60, backoff_s_min=0.05, backoff_s_max=0.2)
+
+
+class SettableClock(HostClock):
+    """The host's clock, whose UTC a test can set."""
+
+    def __init__(self) -> None:
+        super().__init__(unsafe_assume_synchronised=True)
+        self.step_ns = 0
+
+    def now(self) -> WallTime:
+        """Return UTC as it was set."""
+        return WallTime(super().now() + self.step_ns)
+
+
+class Bench:
+    """A running recorder with its sink and clock."""
+
+    def __init__(self, settings: RecorderSettings) -> None:
+        self.sink, self.clock = ChunkList(), SettableClock()
+        self.recorder = Recorder(self.sink, self.clock, RtspDialer(), settings)
+
+    def health(self, camera: CameraId = DOOR) -> CameraHealth:
+        """Return one camera's health, an empty one while there is none."""
+        return next((one for one in self.recorder.health() if one.camera == camera), CameraHealth(camera))
+
+    def stored(self, camera: CameraId = DOOR) -> bytes:
+        """Return all media of a camera, joined."""
+        return b"".join(payload for _, payload in self.sink.of(camera))
+
+    def runs(self, camera: CameraId = DOOR) -> list[int]:
+        """Return the run numbers of the stream headers."""
+        return [meta.run for meta, _ in self.sink.of(camera, ChunkKind.STREAM)]
+
+    def wait_until(self, is_so: Callable[[], object]) -> None:
+        """Wait until something holds."""
+        self.sink.wait_until(is_so)
+
+
+@contextmanager
+def recording(*streams: CameraStream, settings: RecorderSettings = FAST) -> Iterator[Bench]:
+    """Run a recorder of these cameras in its thread; stopping it takes less than a second."""
+    bench = Bench(settings)
+    for stream in streams:
+        bench.recorder.add(stream)
+    thread = threading.Thread(target=bench.recorder.run)
+    thread.start()
+    try:
+        yield bench
+    finally:
+        began = time.monotonic()
+        bench.recorder.stop()
+        thread.join(5)
+        assert time.monotonic() - began < 1
+
+
+def stream_of(camera: RtspCamera, name: CameraId = DOOR, clock: ClockOffset | None = None) -> CameraStream:
+    """Describe a simulated camera."""
+    script = camera.script
+    login = Login(script.user, Secret(script.password)) if script.user else None
+    return CameraStream(name, "Front door", camera.url, login, clock)
+
+
+def test_ring_holds_the_bytes_the_camera_sent() -> None:
+    """Joined chunks are a prefix of the camera's frames; headers, sequence numbers and key flags stand as promised."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: len(bench.sink.of(DOOR)) >= 8)
+        chunks = list(bench.sink.chunks)
+    assert camera.media[0].startswith(bench.stored())
+    assert len(bench.stored()) > 40_000
+    first, payload = chunks[0]
+    assert (first.kind, first.sequence) == (ChunkKind.STREAM, 0)
+    header = decode_stream_header(payload)
+    assert (header.camera, header.run, header.name, header.video.encoding) == (DOOR, first.run, "Front door", "H264")
+    assert [meta.sequence for meta, _ in chunks] == list(range(len(chunks)))
+    assert chunks[1][0].is_key
+    assert bench.sink.commits > 0
+    assert camera.methods()[-1] == "TEARDOWN"
+
+
+def test_pictures_are_dated_by_arrival_then_by_sender_reports() -> None:
+    """The first chunk's time comes from arrival, later ones from reports and the known offset, all near the truth."""
+    began = time.time_ns()
+    offset = ClockOffset(-5_000_000, 5_000_000)
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera, clock=offset)) as bench:
+        bench.wait_until(lambda: len(bench.sink.of(DOOR)) >= 8)
+        metas = [meta for meta, _ in bench.sink.of(DOOR)]
+    assert metas[-1].anchor.source is ClockSource.SR_ONVIF
+    assert metas[-1].anchor.error_ns == 5_000_000
+    for meta in metas:
+        assert began - SECOND_NS < meta.first_picture <= meta.last_picture < time.time_ns() + SECOND_NS
+        assert meta.first_arrival <= meta.last_arrival
+
+
+def test_absurd_sender_reports_show_in_health() -> None:
+    """A camera whose clock is an hour off its measured offset is recorded by arrival, and its reports are counted."""
+    hour = 3600 * SECOND_NS
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera, clock=ClockOffset(hour, hour))) as bench:
+        bench.wait_until(lambda: bench.health().reports_ignored >= 2 and bench.sink.of(DOOR))
+    assert {meta.anchor.source for meta, _ in bench.sink.of(DOOR)} == {ClockSource.ARRIVAL}
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_digest_login(algorithm: str) -> None:
+    """A camera with a password is recorded, whether it speaks MD5 or SHA-256 only; the password is never sent."""
+    script = CameraScript(user="owner", password="hunter2", algorithm=algorithm)  # noqa: S106 - a test's password
+    with RtspCamera(script) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: bench.sink.of(DOOR))
+        assert bench.health().error == ""
+    assert not [headers for _, headers in camera.requests if "Basic" in headers.get("authorization", "")]
+
+
+def test_wrong_password_waits_long_and_says_so() -> None:
+    """One refused answer, then ten minutes of peace; health tells what to do and no secret."""
+    script = CameraScript(user="owner", password="right")  # noqa: S106 - a test's password
+    with RtspCamera(script) as camera:
+        wrong = replace(stream_of(camera), login=Login("owner", Secret("hunter2")))
+        with recording(wrong) as bench:
+            bench.wait_until(lambda: bench.health().state is CameraState.LOGIN_REFUSED)
+            health = bench.health()
+            bench.recorder.add(stream_of(camera))  # the owner corrects it: tried at once
+            bench.wait_until(lambda: bench.sink.of(DOOR))
+    assert health.next_try_at is not None
+    assert health.next_try_at - bench.clock.instant() > 590 * SECOND_NS
+    assert "password" in health.error
+    assert "minutes" in health.error
+    assert "hunter2" not in health.error
+    assert camera.methods()[:3] == ["OPTIONS", "DESCRIBE", "DESCRIBE"]
+
+
+def test_keep_alives_and_the_cameras_requests_do_not_reach_the_ring() -> None:
+    """Answers and requests of the camera stand between its frames, are acted on, and are not stored."""
+    with RtspCamera(CameraScript(session_timeout_s=1, asks_options=True)) as camera:
+        with recording(stream_of(camera)) as bench:
+            bench.wait_until(lambda: "GET_PARAMETER" in camera.methods() and len(camera.responses) >= 2)
+            stored = len(bench.stored())
+            bench.wait_until(lambda: len(bench.stored()) > stored + 20_000)
+        assert camera.media[0].startswith(bench.stored())
+    assert camera.responses == ["RTSP/1.0 200 OK", "RTSP/1.0 501 Not Implemented"]
+    assert camera.sessions == 1
+
+
+def test_disconnect_begins_a_new_run_after_a_short_wait() -> None:
+    """Each session is a run of its own with a header of its own; run numbers rise; what came before is kept."""
+    with RtspCamera(CameraScript(pictures_per_session=12)) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: len(bench.runs()) >= 3)
+        health = bench.health()
+    assert sorted(set(bench.runs())) == bench.runs()
+    assert health.reconnects >= 2
+    assert "closed the connection" in health.error or health.state is CameraState.RECORDING
+    first = b"".join(payload for meta, payload in bench.sink.of(DOOR) if meta.run == bench.runs()[0])
+    assert first == camera.media[0]
+
+
+def test_garbage_ends_the_session_and_keeps_what_was_whole() -> None:
+    """Bytes that are neither frame nor message cost a reconnect, not what came before them."""
+    with RtspCamera(CameraScript(garbage_after=6)) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: len(bench.runs()) >= 2)
+        runs = bench.runs()
+    first = b"".join(payload for meta, payload in bench.sink.of(DOOR) if meta.run == runs[0])
+    assert first.startswith(camera.media[0])
+
+
+def test_dead_and_silent_cameras_do_not_disturb_a_good_one() -> None:
+    """Beside a port that refuses, one that never answers and a name that cannot be dialed, the good one records on."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead_url = f"rtsp://127.0.0.1:{closed.getsockname()[1]}/"
+    with RtspCamera(CameraScript()) as good, RtspCamera(CameraScript(is_silent=True)) as silent:
+        others = {"dead": dead_url, "silent": silent.url, "named": "rtsp://camera.example/"}
+        streams = [CameraStream(CameraId(name), name, url, None, None) for name, url in others.items()]
+        with recording(stream_of(good, YARD), *streams) as bench:
+            bench.wait_until(lambda: len(bench.sink.of(YARD)) >= 10)
+            errors = {name: bench.health(CameraId(name)).error for name in others}
+    assert good.media[0].startswith(bench.stored(YARD))
+    assert "refused" in errors["dead"]
+    assert "IP address" in errors["named"]
+    assert good.sessions == 1
+
+
+def test_broken_ring_does_not_stop_reading() -> None:
+    """Chunks that the ring cannot take are counted and leave a gap in the numbers; the session goes on."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.sink.is_broken = True
+        bench.wait_until(lambda: bench.health().chunks_lost >= 2)
+        bench.sink.is_broken = False
+        bench.wait_until(lambda: len(bench.sink.of(DOOR)) >= 3)
+        metas = [meta for meta, _ in bench.sink.chunks]
+    assert camera.sessions == 1
+    assert metas[0].kind is ChunkKind.STREAM
+    assert metas[1].sequence > 1
+
+
+def test_new_sink_begins_a_new_run_with_a_key_picture() -> None:
+    """After `replace_sink` the new place has a header and a key chunk first; the camera is not reconnected."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: bench.sink.of(DOOR))
+        other = ChunkList()
+        bench.recorder.replace_sink(other)
+        other.wait_until(lambda: len(other.of(DOOR)) >= 2)
+        header, first = other.chunks[0][0], other.chunks[1][0]
+    assert header.kind is ChunkKind.STREAM
+    assert header.run > bench.runs()[0]
+    assert first.is_key
+    assert camera.sessions == 1
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_step_of_the_hubs_clock_begins_a_new_run_without_a_gap(step_s: int) -> None:
+    """Nothing is rewritten and no byte is lost; the new run's number is higher even if the clock went back."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: bench.sink.of(DOOR))
+        bench.clock.step_ns = step_s * SECOND_NS
+        bench.wait_until(lambda: len(bench.runs()) >= 2 and bench.sink.of(DOOR)[-1][0].run == bench.runs()[-1])
+        metas = [meta for meta, _ in bench.sink.of(DOOR)]
+    assert camera.media[0].startswith(bench.stored())
+    assert bench.runs() == sorted(bench.runs())
+    old, new = metas[0], metas[-1]
+    assert abs(new.first_picture - old.first_picture - step_s * SECOND_NS) < 60 * SECOND_NS
+
+
+def test_removed_camera_is_left_politely() -> None:
+    """TEARDOWN, what came is stored, and its health is gone."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: bench.sink.of(DOOR))
+        bench.recorder.remove(DOOR)
+        bench.wait_until(lambda: "TEARDOWN" in camera.methods())
+        bench.wait_until(lambda: bench.recorder.health() == ())
+
+
+def test_health_tells_what_happens() -> None:
+    """A recording camera shows bytes, chunks, key interval and last byte; the loop's beat moves."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        beat = bench.recorder.last_tick
+        bench.wait_until(lambda: bench.health().key_interval_s is not None and bench.health().chunks > 3)
+        health = bench.health()
+        assert bench.recorder.last_tick > beat
+    assert health.state is CameraState.RECORDING
+    assert health.bytes_received > 10_000
+    assert health.key_interval_s is not None
+    assert 0.03 < health.key_interval_s < 0.5
+    assert health.last_byte is not None
+    assert bench.health().state is CameraState.STOPPED
