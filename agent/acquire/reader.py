@@ -68,6 +68,7 @@ class Reader:
         self._wire = WireBuffer()
         self._follow: Follow | None = None
         self._timeline: Timeline | None = None
+        self._report: tuple[int, int] | None = None  # the newest report of this session, for the next run's mapping
         self._has_run = False
         self._video_at = now
         self._clock = stream.clock
@@ -140,8 +141,9 @@ class Reader:
                 yield from self._recorded(event, wall)
             case TimestampJump():  # the span before it was given out already, the next one has begun
                 self._count_break(now)
-                self._timeline, self._has_run = None, False
+                self._timeline, self._has_run, self._report = None, False, None
             case SenderReport(ntp64, rtp, newest_rtp):
+                self._report = (ntp64, rtp)
                 yield from self._note_arrival(newest_rtp, now, wall)
                 timeline = self._timeline_now()
                 ignored = timeline.reports_ignored
@@ -184,5 +186,5 @@ class Reader:
     def _timeline_now(self) -> Timeline:
         if self._timeline is None:
             hertz = self._follow.tracks[0].clock_rate_hz if self._follow else VIDEO_CLOCK_HZ
-            self._timeline = Timeline(hertz, self._clock)
+            self._timeline = Timeline(hertz, self._clock, self._report)
         return self._timeline

@@ -80,9 +80,10 @@ class Timeline:
     `arrived` and `reported` return False when the mapping broke: what follows belongs to a new run with a new Timeline.
     """
 
-    def __init__(self, clock_hz: int, clock: ClockOffset | None) -> None:
+    def __init__(self, clock_hz: int, clock: ClockOffset | None, report: tuple[int, int] | None = None) -> None:
         self._clock_hz = clock_hz
         self._clock = clock
+        self._waiting = report  # NTP and RTP time of a report that came before any picture of this run
         self._arrival: Anchor | None = None
         self._report: Anchor | None = None
         self.reports_ignored = 0
@@ -100,6 +101,8 @@ class Timeline:
         """
         if self._arrival is None:
             self._arrival = Anchor(rtp, arrival, ARRIVAL_ERROR_NS, ClockSource.ARRIVAL)
+            if self._waiting is not None:  # now there is a picture to judge it by
+                self.reported(*self._waiting, rtp, arrival)
             return True
         expected = hub_time(self._arrival, rtp, self._clock_hz)
         creep_ns = max(0, expected - self._arrival.hub) * _CREEP_PPM // 1_000_000
@@ -113,8 +116,11 @@ class Timeline:
 
         A report that makes a picture come from the future or far too late is ignored and counted.
         """
+        if newest_rtp is None:
+            self._waiting = (ntp64, rtp)
+            return True
         anchor = self._anchor_of(ntp64, rtp)
-        if anchor is None or newest_rtp is None:
+        if anchor is None:
             return True
         picture = hub_time(anchor, newest_rtp, self._clock_hz)
         if not -FUTURE_NS_MAX - anchor.error_ns <= arrival - picture <= LATENESS_NS_MAX:

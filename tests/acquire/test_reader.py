@@ -12,7 +12,7 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.reader import BREAKS_MAX, VIDEO_S_MAX, Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.rtsp import Send
 from agent.acquire.stream import CameraId
-from agent.acquire.timeline import ClockOffset
+from agent.acquire.timeline import ClockOffset, ClockSource
 from agent.clock import SECOND_NS, Instant, WallTime
 from agent.errors import BadInputError, UnavailableError
 from tests.simulators.rtsp_camera import SDP, ntp64, picture_frames, rtp_frame, sender_report_frame
@@ -96,6 +96,29 @@ def test_stepping_reports_begin_a_run() -> None:
     talk.events += list(talk.reader.cut(talk.wall))
     assert len([event for event in talk.events if isinstance(event, RunBegan)]) == 2
     assert talk.reader.reports_ignored == 1
+
+
+def test_report_before_the_first_picture_maps_it() -> None:
+    """A report that comes ahead of the pictures is judged by the first one and counts from there."""
+    talk = Talk(ClockOffset(0, 0))
+    talk.play()
+    talk.feed(sender_report_frame(1, ntp64(talk.wall - SECOND_NS), 0) + key(0))
+    talk.events += list(talk.reader.cut(talk.wall))
+    (span,) = [event for event in talk.events if isinstance(event, Recorded)]
+    assert span.anchor.source is ClockSource.SR_ONVIF
+    assert abs(span.anchor.hub - (talk.wall - SECOND_NS)) <= 1
+
+
+def test_new_run_of_the_same_session_keeps_the_report() -> None:
+    """Going on in another place, or with another clock offset, does not fall back to arrival."""
+    talk = Talk(ClockOffset(0, 0))
+    talk.play()
+    talk.feed(key(0) + sender_report_frame(1, ntp64(talk.wall - SECOND_NS), 0))
+    talk.reader.begin_anew()
+    talk.feed(key(3000))
+    talk.events += list(talk.reader.cut(talk.wall))
+    span = [event for event in talk.events if isinstance(event, Recorded)][-1]
+    assert span.anchor.source is ClockSource.SR_ONVIF
 
 
 def test_endless_jumps_end_the_session() -> None:
