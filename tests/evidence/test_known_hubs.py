@@ -7,8 +7,8 @@ from agent.errors import ConfigurationError
 from agent.evidence.known_hubs import find_known, parse_known_hubs
 from agent.evidence.note import verifier_of
 
-HUB = verifier_of("hub-1", Ed25519PrivateKey.generate())
-OTHER = verifier_of("hub-2", Ed25519PrivateKey.generate())
+HUB = verifier_of("hub-1", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+OTHER = verifier_of("hub-2", Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 
 
 def test_reads_lines_and_comments() -> None:
