@@ -1,0 +1,77 @@
+# Shared by ./demo and ./check: the virtual environment and the programs that tests use. Sourced, not run.
+
+# What the tests use of Debian, and the program or file that shows that it is there.
+DEBIAN_PACKAGES=(
+  "mosquitto:/usr/sbin/mosquitto"                 # the broker that checks client certificates
+  "age:/usr/bin/age"                              # the stock tool must open what we seal
+  "ffmpeg:/usr/bin/ffmpeg"                        # a second decoder; ipycam films with it
+  "chromium:/usr/bin/chromium"                    # a clip must play in a browser
+  "dbus-daemon:/usr/bin/dbus-daemon"              # the private bus on which the bridge meets RAUC
+  "systemd:/usr/bin/systemd-analyze"              # judges our units
+  "python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py"
+  "gir1.2-gst-rtsp-server-1.0:/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib"
+  "gstreamer1.0-plugins-good:/usr/share/doc/gstreamer1.0-plugins-good"
+  "gstreamer1.0-plugins-bad:/usr/share/doc/gstreamer1.0-plugins-bad"
+  "gstreamer1.0-plugins-ugly:/usr/share/doc/gstreamer1.0-plugins-ugly" # x264enc: a camera that nobody of us wrote
+  "iproute2:/usr/sbin/ip"                         # network namespaces for cameras that talk to everybody
+)
+
+missing_packages() { # print the Debian packages that are not there
+  local entry
+  for entry in "${DEBIAN_PACKAGES[@]}"; do
+    compgen -G "${entry#*:}" >/dev/null || echo "${entry%%:*}"
+  done
+}
+
+install_system_packages() {
+  local missing root=()
+  mapfile -t missing < <(missing_packages)
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then root=(sudo -n); fi
+  if command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
+    echo "== installing ${missing[*]}"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    # No service may start because of us: the tests start their own, on free ports.
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+      apt-get -qq install --no-install-recommends -y "${missing[@]}" >/dev/null
+    mapfile -t missing < <(missing_packages)
+  fi
+  if ((${#missing[@]})); then
+    echo "The tests need these Debian packages: ${missing[*]}" >&2
+    echo "Install them with: sudo apt-get install ${missing[*]}" >&2
+    return 1
+  fi
+}
+
+find_python() { # print a Python that is new enough and can make virtual environments
+  local name
+  for name in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+    if command -v "$name" >/dev/null &&
+      "$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  echo "Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv)." >&2
+  return 1
+}
+
+make_environment() { # make_environment EXTRA: .venv with this project and an extra of its pyproject.toml
+  local extra=$1 mark=".venv/.installed-$1" wanted python
+  wanted=$(cksum <pyproject.toml)
+  [[ -f $mark && $(<"$mark") == "$wanted" ]] && return 0
+  python=$(find_python)
+  [[ -x .venv/bin/python ]] || "$python" -m venv .venv
+  echo "== installing transom[$extra] into .venv (once)"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$extra]"
+  echo "$wanted" >"$mark"
+}
+
+install_node_packages() { # the third-party tus server that uploads are tested against
+  [[ -f tests/real/tus/package.json ]] || return 0
+  command -v npm >/dev/null || { echo "The tests need Node.js with npm (Debian: apt-get install npm)." >&2; return 1; }
+  mkdir -p .cache/tus
+  cmp -s tests/real/tus/package-lock.json .cache/tus/package-lock.json && [[ -d .cache/tus/node_modules ]] && return 0
+  cp tests/real/tus/package.json tests/real/tus/package-lock.json .cache/tus/
+  (cd .cache/tus && npm ci --silent --no-audit --no-fund)
+}
