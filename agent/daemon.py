@@ -284,7 +284,7 @@ class _Hub:
             ]
             empty = [part.report for part in parts if part.report and not part.report.pictures]
             name = self._board.camera_name(camera)
-            software = f"transom {version('transom')}"
+            software = version("transom")
             facts = ClipFacts(self._hub, grant, camera, name, delivered, empty, audit.head(), software)
             return build_manifest(facts, self._evidence)
 

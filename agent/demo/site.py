@@ -154,6 +154,7 @@ class Site:
         claim = make_claim(self.central.make_claim(self.factory.hub_id), self.factory.label_secret)
         self.cameras[0].show_code(claim, CODE_SHOWN_S)
         self.console.wait_presence(lambda hub: hub.state == "online", FOUND_S_MAX, "the hub to enrol")
+        self.cameras[0].show_code("thank you", 0)
         hub = self.central.enrolments.evidence_keys[self.factory.hub_id]
         (self.folder / "officer" / "known_hubs").write_text(f"# hubs whose clips are believed\n{hub}\n")
         return self.wait_cameras()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -33,15 +34,17 @@ def print_summary(console: Console, facts: Facts, folder: Path) -> None:
         refused.add_row(attempt.attempt, attempt.status, f"{attempt.reason}: {attempt.detail}".rstrip(": "))
     console.print(refused)
     console.print(
-        f"Alarm to first sealed byte at the store: {facts.alarm_to_first_byte_s:.2f} s; to the last receipt:"
-        f" {facts.alarm_to_receipt_s:.2f} s (4 s of the window lay in the future)."
+        f"Alarm to first sealed byte at the store: {facts.alarm_to_first_byte_s:.2f} s;"
+        f" to the last: {facts.alarm_to_receipt_s:.2f} s (4 s of the window lay in the future).",
+        soft_wrap=True,
     )
     console.print(f"Audit log: {facts.audit_entries} entries, {'intact' if facts.is_audit_intact else 'NOT INTACT'}.")
     checks = (
         "checks client certificates" if facts.is_client_certificate_checked else "does not check client certificates"
     )
     console.print(
-        f"Broker: {facts.broker}, which {checks}. Stopped in {facts.stop_s:.2f} s; all of it: {facts.total_s:.0f} s."
+        f"Broker: {facts.broker}, which {checks}. Stopped in {facts.stop_s:.2f} s; all of it: {facts.total_s:.0f} s.",
+        soft_wrap=True,
     )
     _print_how_to_open(console, facts, folder)
     for problem in facts.problems:
@@ -54,15 +57,17 @@ def _print_how_to_open(console: Console, facts: Facts, folder: Path) -> None:
     files = [file for one in facts.cameras for file in one.files]
     if not files:
         return
-    console.print(f"\nWatch: {', '.join(_near(Path(file)) for file in files)}", soft_wrap=True)
+    console.print(
+        f"\nWatch: {_near(Path(files[0]).parent)}/*.mp4 ({len(files)} parts)", soft_wrap=True, highlight=False
+    )
     sealed = next(iter(sorted((folder / "store").glob("*/*.mp4.age"))), None)
     if sealed is not None:
         key = _near(folder / "officer" / "key.txt")
         console.print("Open one with the stock age tool, or with Transom's own check of signature and hashes:")
         console.print(f"  age -d -i {key} {_near(sealed)} > clip.mp4", soft_wrap=True, highlight=False)
-        console.print(
-            f"  transom clip open {_near(sealed.parent)} --identity {key} -o clip.mp4", soft_wrap=True, highlight=False
-        )
+        transom = _near(Path(sys.executable).with_name("transom"))
+        opened = f"  {transom} clip open {_near(sealed.parent)} --identity {key} -o opened.mp4"
+        console.print(opened, soft_wrap=True, highlight=False)
 
 
 def _zero(count: int) -> str:
@@ -71,6 +76,6 @@ def _zero(count: int) -> str:
 
 def _near(path: Path) -> str:
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
