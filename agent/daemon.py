@@ -94,7 +94,7 @@ async def _work(config: Config) -> None:
         watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
         board = PresenceBoard(watch, recorder.recorder.health)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(watch.run(board.changed), name="cameras")
+            tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
@@ -103,6 +103,12 @@ async def _work(config: Config) -> None:
             async with hub.open() as conversation:
                 notify_service_manager("STATUS=in service")
                 await conversation.run()
+
+
+def _tell_troubles(watch: CameraWatch, board: PresenceBoard) -> None:
+    for camera, trouble in watch.troubles.items():
+        log.warning("camera %s at %s: %s", camera, trouble.address, trouble.why)
+    board.changed()
 
 
 async def _enrol(
