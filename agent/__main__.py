@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import time
 from importlib.metadata import version
@@ -124,6 +125,11 @@ def _verify_audit(options: argparse.Namespace) -> int:
 
 
 def _own_verifier(config: Config) -> str:
+    if "CREDENTIALS_DIRECTORY" not in os.environ and not (config.key_dir / "evidence.key").exists():
+        raise ConfigurationError(
+            "the hub's evidence key is not here: it is its service's credential, or was never made",
+            cure="give the log's folder, and by --key the evidence_key of the hub's state message",
+        )
     hub = IdentityStore(config.identity_dir).load_factory().hub_id
     return str(verifier_of(hub, Keystore(config.key_dir).evidence_key()))
 

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from agent.acquire.stream import CameraId
-from agent.clock import WallTime, rfc3339
+from agent.clock import WallTime, Window, rfc3339
 from agent.command.request import RefusalReason
 from agent.cut.clip import ClipReport
 
@@ -45,7 +45,7 @@ class JobEvent(StrEnum):
     NO_YES_FROM_OWNER = "no_yes_from_owner"  # a no, or silence until the deadline
     DELIVERED = "delivered"  # every picture of the window is at the store, receipts are here
     DELIVERED_WITH_GAPS = "delivered_with_gaps"  # every picture there is; the manifest lists what is not
-    CONSENT_WITHDRAWN = "consent_withdrawn"  # paused, or a policy that would not grant it now
+    CONSENT_WITHDRAWN = "consent_withdrawn"  # paused, a no after a yes, or a policy that would not grant it now
     GAVE_UP = "gave_up"  # the store did not take it within the time we try
 
 
@@ -89,8 +89,10 @@ class Job:
     state: JobState = JobState.RECEIVED
     reason: RefusalReason | None = None
     deadline: WallTime | None = None  # until when the owner may answer, if asked
-    answer: str = ""  # the owner's signed answer, if one came
-    answered: WallTime | None = None  # when it came, or when silence became a no
+    answer: str = ""  # the owner's newest signed answer, if one came
+    answered: WallTime | None = None  # when it came
+    cameras: tuple[CameraId, ...] = ()  # what the question is about, later what the grant covers
+    window: Window | None = None  # likewise
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 Rules of this file:
 - A part is in the outbox, synced, before the journal names it, and in the journal before anything of it is sent.
 - Parts are sealed as soon as their footage is committed and sent in order beside that; neither waits for the other.
-- What cannot be delivered is a gap in the manifest, never a silence.
+- What cannot be delivered is a gap in the manifest, never a silence; behind a manifest no part goes any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -29,6 +29,7 @@ CUTS_AT_ONCE_MAX: Final = 2
 CUT_TRIES_MAX: Final = 2
 CUT_RETRY_S: Final = 2.0
 OUTBOX_FULL_S: Final = 10.0
+WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
 REORDERED_NS: Final = SECOND_NS
 """With B-frames a picture of the window may be sent this much later than one behind it."""
 
@@ -97,7 +98,8 @@ class ClipMaker:
                     tasks.create_task(self._send_parts(camera))
         except* StoreRefusedError as refused:
             raise StoreRefusedError(str(refused.exceptions[0])) from refused
-        reports = [part.report for part in self._journal.parts(errand.job.id) if part.report]
+        told = [part for camera in errand.grant.cameras for part in self._told(errand, camera)]
+        reports = [part.report for part in told if part.report]
         missing_s = sum(gap.end - gap.start for report in reports for gap in report.gaps) / SECOND_NS
         withheld = sum(report.refused for report in reports)
         if not missing_s and not withheld:
@@ -107,10 +109,11 @@ class ClipMaker:
     # ------------------------------------------------------------- seal
     async def _seal_parts(self, camera: _Camera) -> None:
         """Queue what the outbox holds already, then cut and seal part after part until the window is covered."""
-        sealed = [part for part in self._known(camera) if not part.is_manifest]
-        for part in sealed:
+        sealed = self._known(camera.errand, camera.id)
+        has_manifest = bool(sealed) and sealed[-1].is_manifest
+        for part in [] if has_manifest else sealed:
             camera.queue.put_nowait(part)
-        while camera.errand.is_allowed():
+        while camera.errand.is_allowed() and not has_manifest:
             step = self._plan(camera, sealed)
             if isinstance(step, Finished):
                 break
@@ -184,21 +187,23 @@ class ClipMaker:
             part = await self._bring(errand, part, errand.is_allowed)
             if part.state is PartState.RECEIPTED:
                 errand.progress(errand.job)
-            else:
+            else:  # what the store may have of it is in the log, not in the manifest
+                self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
                 self._outbox.discard(outbox_name(part))
-        known = self._known(camera)
-        gone = [part for part in known if not part.is_manifest and part.state is PartState.RECEIPTED]
-        if gone:
-            manifest = known[-1] if known[-1].is_manifest else self._seal_manifest(errand, camera.id, gone)
+        known = self._known(errand, camera.id)
+        if any(part.state is PartState.RECEIPTED for part in known):
+            manifest = known[-1] if known[-1].is_manifest else await self._seal_manifest(errand, camera.id)
             await self._bring(errand, manifest, lambda: True)
 
-    def _seal_manifest(self, errand: Errand, camera: CameraId, parts: Sequence[JobPart]) -> JobPart:
+    async def _seal_manifest(self, errand: Errand, camera: CameraId) -> JobPart:
+        parts = self._told(errand, camera)
         content = self._write_manifest(errand.grant, camera, parts)
         manifest = replace(
             parts[-1],
             number=len(parts),
             is_manifest=True,
             start=parts[0].start,
+            end=parts[-1].end,
             state=PartState.SEALED,
             size=len(content),
             sha256=sha256_hex(content),
@@ -206,15 +211,52 @@ class ClipMaker:
             receipt="",
             report=None,
         )
-        self._outbox.write(outbox_name(manifest), lambda append: append(content))
+        while True:
+            try:
+                self._outbox.write(outbox_name(manifest), lambda append: append(content))
+            except OutboxFullError:
+                await asyncio.sleep(OUTBOX_FULL_S)
+            else:
+                break
         self._journal.put_part(manifest)
         return manifest
 
     async def _bring(self, errand: Errand, part: JobPart, is_allowed: Callable[[], bool]) -> JobPart:
         return await self._courier.bring(part, errand.grant.command.upload, errand.store_keys, is_allowed)
 
-    def _known(self, camera: _Camera) -> list[JobPart]:
-        return [part for part in self._journal.parts(camera.errand.job.id) if part.camera == camera.id]
+    def _known(self, errand: Errand, camera: CameraId) -> list[JobPart]:
+        return [part for part in self._journal.parts(errand.job.id) if part.camera == camera]
+
+    def _told(self, errand: Errand, camera: CameraId) -> list[JobPart]:
+        """Return what is said of the whole window: parts at the store as they are, everything else as gaps."""
+        told = [
+            part if part.state is PartState.RECEIPTED else _undelivered(part, part.start, part.end)
+            for part in self._known(errand, camera)
+            if not part.is_manifest
+        ]
+        end = errand.grant.window.end
+        if told and told[-1].end < end:
+            told.append(_undelivered(told[-1], told[-1].end, end))
+        return told
+
+    # ------------------------------------------------------------- tidy
+    def discard(self, job: str) -> None:
+        """Remove what the outbox still has of a job that has ended."""
+        for name in self._outbox.names():
+            if name.partition(".")[0] == job:
+                self._outbox.discard(name)
+
+    def tidy(self, open_jobs: Collection[str]) -> None:
+        """Remove what the outbox has of jobs that are not open: left by a crash between their end and `discard`."""
+        for name in self._outbox.names():
+            if name.partition(".")[0] not in open_jobs:
+                self._outbox.discard(name)
+
+
+def _undelivered(part: JobPart, start: WallTime, end: WallTime) -> JobPart:
+    return replace(
+        part, number=part.number + 1, start=start, end=end, report=_nothing(Window(start, end), WHY_UNDELIVERED)
+    )
 
 
 def _nothing(window: Window, why: str) -> ClipReport:

@@ -120,7 +120,7 @@ def parse(text: bytes, name: str) -> Config:
 
 
 def _path(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str) and value:
+    if kind is Path and isinstance(value, str) and value and "\0" not in value:
         return Path(value)
     raise ValueError(f"expected a path, got {value!r}")
 

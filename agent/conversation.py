@@ -1,13 +1,14 @@
 """The hub and its broker: commands and documents in, statuses and the retained state out.
 
-Rules of this file: a message is acknowledged after the story that takes it has stored what it means; a message that
-could not be stored is left for the broker to bring again. What the broker sends is never believed here, only sorted.
+Rules of this file: a message is acknowledged after the story that takes it has stored what it means; one that could not
+be stored is tried again until the disk takes it. What the broker sends is never believed here, only sorted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,8 @@ BATCH: Final = 20
 RETRY_S: Final = 5.0
 CHECKPOINT_EVERY_S: Final = 3600.0
 
+log: Final = logging.getLogger("transom.conversation")
+
 
 class Topics:
     """The hub's own topics; `command/FORMAT.md` lists them."""
@@ -27,13 +30,13 @@ class Topics:
     def __init__(self, hub: str) -> None:
         own = f"hub/v1/{hub}"
         self.command, self.policy = f"{own}/cmd", f"{own}/policy"
-        self.pairing, self.answer = f"{own}/pair", f"{own}/answer"
+        self.pairing, self.answer, self.trust = f"{own}/pair", f"{own}/answer", f"{own}/trust"
         self.state, self.status, self.checkpoint = f"{own}/state", f"{own}/evt/cmd", f"{own}/evt/audit"
 
     @property
     def inward(self) -> tuple[str, ...]:
         """What the hub listens to."""
-        return self.command, self.policy, self.pairing, self.answer
+        return self.trust, self.command, self.policy, self.pairing, self.answer
 
 
 class Conversation:
@@ -74,15 +77,25 @@ class Conversation:
     async def _listen(self) -> None:
         while True:
             message = await self._link.receive()
-            with contextlib.suppress(UnavailableError):  # not stored: not acknowledged, the broker brings it again
-                self._take(message)
-                self._link.acknowledge(message)
+            while not self._is_taken(message):  # noqa: ASYNC110 - a full disk sends no event
+                await asyncio.sleep(RETRY_S)
+            self._link.acknowledge(message)
+
+    def _is_taken(self, message: Inbound) -> bool:
+        try:
+            self._take(message)
+        except UnavailableError as error:
+            log.warning("a message waits: %s", error)
+            return False
+        return True
 
     def _take(self, message: Inbound) -> None:
         if message.topic == self._topics.command:
             self._exporter.take(message.payload)
         elif message.topic == self._topics.answer:
             self._exporter.answer(message.payload.decode("ascii", "replace"))
+        elif message.topic == self._topics.trust:
+            self._desk.take_trust(message.payload)
         elif message.topic == self._topics.policy and self._desk.take_policy(message.payload):
             self.state_changed()
         elif message.topic == self._topics.pairing and self._desk.take_pairing(message.payload):

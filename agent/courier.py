@@ -70,7 +70,7 @@ class Courier:
         pause_s, lies = RETRY_S_MIN, 0
         while part.state is not PartState.RECEIPTED and is_allowed():
             try:
-                part = await self._advance(part, target, store_keys)
+                part = await self._advance(part, target, store_keys, is_allowed)
             except (UnavailableError, BadInputError) as error:
                 lies += isinstance(error, BadInputError)
                 if lies > LIES_MAX or self._clock.instant() >= give_up_at:
@@ -83,7 +83,9 @@ class Courier:
                 pause_s = RETRY_S_MIN
         return part
 
-    async def _advance(self, part: JobPart, target: UploadTarget, store_keys: Sequence[SigningKey]) -> JobPart:
+    async def _advance(
+        self, part: JobPart, target: UploadTarget, store_keys: Sequence[SigningKey], is_allowed: Callable[[], bool]
+    ) -> JobPart:
         """Do the one effect that the part's state asks for, and store where that leads."""
         sealed = SealedPart(
             id=part.id,
@@ -97,8 +99,8 @@ class Courier:
                 location = await self._uploader.create(sealed, target)
                 return self._store(replace(part, state=PartState.CREATED, location=location))
             case PartState.CREATED:
-                await self._uploader.send(sealed, target, part.location)
-                return self._store(replace(part, state=PartState.SENT))
+                is_sent = await self._uploader.send(sealed, target, part.location, is_allowed)
+                return self._store(replace(part, state=PartState.SENT)) if is_sent else part
             case _:
                 token = await self._uploader.receipt(sealed, target)
                 receipt = verify_receipt(token, store_keys, sealed, self._hub)

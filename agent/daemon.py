@@ -20,6 +20,7 @@ from agent.claim_watch import ClaimWatch
 from agent.clip_job import JobPart
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
+from agent.command.trust import open_first_bundle
 from agent.config import MIB, Config
 from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
@@ -27,6 +28,7 @@ from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, first_standing
+from agent.errors import BadInputError
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
@@ -48,6 +50,7 @@ from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
 from provisioning.enrolment import Enrolment
 from provisioning.enrolment_https import enrol
+from provisioning.errors import BadInputError as BadAnswerError
 from provisioning.pairing import OwnerKey, pair_owner
 from provisioning.store import IdentityStore
 
@@ -118,9 +121,16 @@ async def _enrol(
     public = keys.evidence_key().public_key().public_bytes_raw()
 
     def try_claim(text: str) -> Enrolment:
-        return enrol(identity, text, evidence_key=public, now_s=clock.now() // SECOND_NS)
+        return enrol(identity, text, evidence_key=public, now_s=clock.now() // SECOND_NS, check=_check_trust)
 
     return await ClaimWatch(latch, cutter, try_claim).run()
+
+
+def _check_trust(enrolment: Enrolment) -> None:
+    try:
+        open_first_bundle(enrolment.trust_bundle.encode())
+    except BadInputError as error:
+        raise BadAnswerError(f"the server's trust bundle: {error}", cure="tell the operator") from error
 
 
 def _camera_watch(
@@ -234,6 +244,8 @@ class _Hub:
             self._board.on_change = conversation.state_changed
             if desk.standing.owner is not None:
                 self._recorder.recorder.replace_sink(ring)
+            else:
+                ring.clear()  # nobody's footage is there, unless the hub was reset: the next owner must not share that
             link.start()
             stack.callback(link.stop, (topics.state, self._board.offline(boot)))
             exporter.resume()
@@ -260,7 +272,7 @@ class _Hub:
 
         enrolment = self._enrolment
         first = first_standing(self._hub, enrolment.pairing_epoch, enrolment.trust_bundle, identity.load_owner())
-        return Desk(first, self._journal, audit, pair)
+        return Desk(first, self._journal, audit, pair, self._clock)
 
     async def _exporter(
         self, stack: contextlib.AsyncExitStack, ring: SlabLog, audit: AuditFile, desk: Desk

@@ -1,17 +1,19 @@
 """The signed documents that say whom this hub believes: trust bundle, owner's pairing, owner's policy.
 
-Rules of this file: a document is checked, stored, written to the audit log, and only then believed; a bad one changes
-nothing and is told once; versions rise for ever, also across restarts.
+Rules of this file: a document is checked, written to the audit log, stored, and only then believed; a bad one changes
+nothing and is written down, up to a number an hour; versions rise for ever, also across restarts.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from agent.clock import SECOND_NS, Clock, Instant
 from agent.command.envelope import Audience
-from agent.command.trust import open_first_bundle
+from agent.command.trust import open_first_bundle, open_kept_bundle, open_trust_bundle
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
 from agent.crypto import key_from_jwk, sha256_hex, thumbprint
@@ -21,6 +23,9 @@ from provisioning.errors import ProvisioningError
 from provisioning.pairing import OwnerKey
 
 POLICY: Final = "policy"
+TRUST: Final = "trust"
+REFUSALS_PER_HOUR_MAX: Final = 60
+"""A hostile broker can make the hub look at documents, but not fill the audit log with them."""
 PairOwner = Callable[[bytes], OwnerKey | str]
 """Checks a pairing statement against the owner card and the button and stores the owner; a text is the refusal."""
 
@@ -28,13 +33,41 @@ PairOwner = Callable[[bytes], OwnerKey | str]
 class Desk:
     """Takes documents as they come and keeps the `Standing` that follows from them."""
 
-    def __init__(self, first: Standing, stored: Documents, audit: Audit, pair_owner: PairOwner) -> None:
+    def __init__(self, first: Standing, stored: Documents, audit: Audit, pair_owner: PairOwner, clock: Clock) -> None:
         self.standing = first
-        self._stored, self._audit, self._pair_owner = stored, audit, pair_owner
-        policy = stored.document(POLICY)
+        self._stored, self._audit, self._pair_owner, self._clock = stored, audit, pair_owner, clock
+        self._refusals: list[Instant] = []
+        self.refused_unwritten = 0
+        self._take_stored()
+
+    def _take_stored(self) -> None:
+        """Believe again what was stored, as far as it is of this enrolment and of this owner."""
+        first, trust, policy = self.standing, self._stored.document(TRUST), self._stored.document(POLICY)
+        if trust is not None:
+            with contextlib.suppress(BadInputError):  # of an earlier enrolment
+                kept = open_kept_bundle(trust.token.encode(), first.trust)
+                self.standing = replace(self.standing, trust=kept)
         if policy is not None and first.owner is not None:
-            opened = open_policy(policy.token, first.owner, first.audience.hub, policy.version - 1)
-            self.standing = replace(first, policy=opened, policy_sha256=sha256_hex(policy.token.encode()))
+            with contextlib.suppress(BadInputError):  # of an earlier owner: without a policy nothing is shared
+                opened = open_policy(policy.token, first.owner, first.audience.hub, policy.version - 1)
+                digest = sha256_hex(policy.token.encode())
+                self.standing = replace(self.standing, policy=opened, policy_sha256=digest)
+
+    def take_trust(self, bundle: bytes) -> bool:
+        """Take a trust bundle; True if it is the successor of the one in force, signed by its roots."""
+        before = self.standing
+        try:
+            text = bundle.decode("ascii")
+            trust = open_trust_bundle(bundle, before.trust)
+        except (BadInputError, UnicodeDecodeError) as error:
+            kept = self._stored.document(TRUST)
+            if kept is None or kept.token.encode() != bundle:  # the retained one comes with every connection
+                self._refuse("trust_refused", str(error))
+            return False
+        self._audit.append("trust", "", {"version": trust.version, "sha256": sha256_hex(bundle)})
+        self._stored.put_document(TRUST, Document(trust.version, text))
+        self.standing = replace(before, trust=trust)
+        return True
 
     def take_pairing(self, statement: bytes) -> bool:
         """Take a pairing statement; True if this made somebody the owner."""
@@ -43,7 +76,7 @@ class Desk:
         except ProvisioningError as error:
             owner = str(error)
         if isinstance(owner, str):
-            self._audit.append("pairing_refused", "", {"why": owner})
+            self._refuse("pairing_refused", owner)
             return False
         key = key_from_jwk(dict(owner.jwk))
         self._audit.append("paired", "", {"owner": thumbprint(key)})
@@ -62,12 +95,21 @@ class Desk:
             text = token.decode("ascii")
             policy = open_policy(text, before.owner, before.audience.hub, before.policy.version if before.policy else 0)
         except (BadInputError, UnicodeDecodeError) as error:
-            self._audit.append("policy_refused", "", {"why": str(error)})
+            self._refuse("policy_refused", str(error))
             return False
-        self._stored.put_document(POLICY, Document(policy.version, text))
         self._audit.append("policy", "", {"version": policy.version, "sha256": digest, "mode": policy.mode})
+        self._stored.put_document(POLICY, Document(policy.version, text))
         self.standing = replace(before, policy=policy, policy_sha256=digest)
         return True
+
+    def _refuse(self, kind: str, why: str) -> None:
+        now = self._clock.instant()
+        self._refusals = [at for at in self._refusals if now - at < 3600 * SECOND_NS]
+        if len(self._refusals) >= REFUSALS_PER_HOUR_MAX:
+            self.refused_unwritten += 1
+            return
+        self._refusals.append(now)
+        self._audit.append(kind, "", {"why": why})
 
 
 def first_standing(hub: str, epoch: int, trust_bundle: str, owner: OwnerKey | None) -> Standing:

@@ -3,36 +3,45 @@
 Rules of this file:
 - The decision is in the journal and in the audit log before it takes effect; the message is acknowledged after that.
 - A job that was open when the power went is found by `resume` and goes on where it was: sealed parts are sent as they
-  are, the rest is cut from the ring.
-- Consent is asked again before every part is cut and before every effect on the store.
+  are, the rest is cut from the ring. What it covers was stored when it was asked or granted, and never grows.
+- Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good.
+- A disk that fails stops a job for a while, nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import Job, JobEvent, JobState, Status, after, progress_of
+from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState, Status, after, progress_of
 from agent.clip_maker import ClipMaker, Errand
-from agent.clock import SECOND_NS, Clock, WallTime, rfc3339
+from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.command.envelope import verify, verify_again
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
-from agent.consent.decide import answered, decide, still_allowed
+from agent.command.words import SKEW_NS
+from agent.consent.decide import answered, decide, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
-from agent.consent.policy import open_answer
+from agent.consent.policy import Answer, open_answer
 from agent.consent.standing import Standing
 from agent.courier import StoreRefusedError
-from agent.errors import BadInputError
+from agent.errors import BadInputError, UnavailableError
 from agent.ports import Audit, Journal, Opening
 
-DAY_NS = 24 * 3600 * SECOND_NS
-CLOCK_CHECK_S = 2.0
-REFUSALS_ANSWERED_PER_MINUTE_MAX = 30
+DAY_NS: Final = 24 * 3600 * SECOND_NS
+REPLAY_MARGIN_NS: Final = 2 * SKEW_NS
+CLOCK_CHECK_S: Final = 2.0
+JOB_RETRY_S: Final = 10.0
+"""A job that met a failing disk goes on after this."""
+REFUSALS_ANSWERED_PER_MINUTE_MAX: Final = 30
 """A hostile broker can make the hub count, but not write and talk without end."""
+
+log: Final = logging.getLogger("transom.exporter")
 
 
 class Exporter:
@@ -50,7 +59,8 @@ class Exporter:
         self._journal, self._audit, self._clock = journal, audit, clock
         self._standing, self._cameras, self._clips = standing, cameras, clips
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._answers: dict[str, asyncio.Future[str]] = {}
+        self._answers: dict[str, asyncio.Event] = {}
+        self._taken_back: set[str] = set()  # running jobs to which the owner has said no since
         self._refusals: list[int] = []
         self.refused_unanswered = 0
 
@@ -63,41 +73,64 @@ class Exporter:
             self._refuse(command)
             return
         if isinstance(command, VerifiedPing):
-            self._journal.say(Status(command.id, JobState.SUCCEEDED, rfc3339(now)))
+            if self._may_answer():  # a ping can be replayed
+                self._journal.say(Status(command.id, JobState.SUCCEEDED, rfc3339(now)))
             return
+        if self._journal.job(command.id) is None:
+            detail: dict[str, str | int] = {"incident": command.incident.id, "by": command.subject}
+            detail |= {"agency": command.agency, "basis": command.basis, "reason": command.reason}
+            self._audit.append("command", command.id, detail | {"sha256": command.sha256})
         new = Job(command.id, envelope, now)
         opening, job = self._journal.open_job(new, command.sha256, command.expires)
         match opening:
             case Opening.NEW:
-                detail: dict[str, str | int] = {"incident": command.incident.id, "by": command.subject}
-                detail |= {"agency": command.agency, "basis": command.basis, "reason": command.reason}
-                self._audit.append("command", command.id, detail | {"sha256": command.sha256})
-                self._journal.say(self._status(job))
                 self._start(job)
-            case Opening.STILL_OPEN:
                 self._journal.say(self._status(job))
+            case Opening.STILL_OPEN:
+                self._start(job)  # if the disk failed when it first came
+                if self._may_answer():
+                    self._journal.say(self._status(job))
             case Opening.ENDED:
                 self._refuse(Refusal(RefusalReason.REPLAYED, "this command has been dealt with", job.id), job.state)
             case Opening.OTHER_BYTES:
                 self._refuse(Refusal(RefusalReason.DUPLICATE_ID, "another command has this id", job.id))
 
     def answer(self, token: str) -> None:
-        """Take the owner's signed answer to a question that is open; anything else is dropped with an audit entry."""
-        standing = self._standing()
+        """Take the owner's signed answer to an open job; when this returns, it is stored and may be acknowledged.
+
+        The first answer counts, but a no may follow a yes, and then stops what it allowed. Anything else is dropped
+        with an audit entry.
+        """
+        standing, now = self._standing(), self._clock.now()
         if standing.owner is None:
             return
         try:
-            answer = open_answer(token, standing.owner, standing.audience.hub, self._clock.now())
+            answer = open_answer(token, standing.owner, standing.audience.hub, now)
+            job = self._job_for(answer)
         except BadInputError as error:
-            self._audit.append("answer_refused", "", {"why": str(error)})
+            if self._may_answer():
+                self._audit.append("answer_refused", "", {"why": str(error)})
             return
-        waiting = self._answers.get(answer.command_sha256)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(token)
+        if job.answer == token:
+            return
+        self._audit.append("owner_answered", job.id, {"says": answer.decision})
+        self._journal.put_answer(job.id, token, now)
+        if answer.decision == "no":
+            self._taken_back.add(job.id)
+        if job.id in self._answers:
+            self._answers[job.id].set()
+
+    def _job_for(self, answer: Answer) -> Job:
+        job = self._journal.job_of(answer.command_sha256)
+        if job is None or (answer.decision == "yes" and (job.answer or job.state is JobState.IN_PROGRESS)):
+            raise BadInputError("an answer to a question that is not open")
+        return job
 
     def resume(self) -> None:
         """Go on with every job that was open when the hub stopped."""
-        for job in self._journal.open_jobs():
+        open_jobs = self._journal.open_jobs()
+        self._clips.tidy({job.id for job in open_jobs})
+        for job in open_jobs:
             self._audit.append("resumed", job.id, {"state": job.state.value})
             self._start(job)
 
@@ -111,9 +144,31 @@ class Exporter:
 
     # ---------------------------------------------------------------- one job
     def _start(self, job: Job) -> None:
-        task = asyncio.get_running_loop().create_task(self._run(job), name=f"job {job.id}")
+        if job.id in self._tasks:
+            return
+        task = asyncio.get_running_loop().create_task(self._run_to_end(job.id), name=f"job {job.id}")
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
+
+    async def _run_to_end(self, job_id: str) -> None:
+        """Carry a job to its end, beginning again from the journal whenever the disk fails on the way."""
+        while True:
+            try:
+                job = self._journal.job(job_id)
+                if job is not None and job.state in OPEN_STATES:
+                    await self._run(job)
+                self._clips.discard(job_id)
+            except (UnavailableError, ExceptionGroup) as error:
+                if isinstance(error, ExceptionGroup) and error.split(UnavailableError)[1] is not None:
+                    log.exception("job %s met a bug and waits for a restart", job_id)
+                    return
+                log.warning("job %s waits: %s", job_id, error)
+                await asyncio.sleep(JOB_RETRY_S)
+            else:
+                self._taken_back.discard(job_id)
+                if self._clock.is_trusted():
+                    self._journal.forget_before(self._clock.now(), REPLAY_MARGIN_NS)
+                return
 
     async def _run(self, job: Job) -> None:
         """Carry a job from the state it is in to its end."""
@@ -130,15 +185,15 @@ class Exporter:
         job, grant = await self._grant(job, command, standing)
         if grant is None:
             return
-        keys = standing.trust.store_signers()
-        errand = Errand(job, grant, keys, lambda: self._is_allowed(grant), self._tell)
+        keys, consent = standing.trust.store_signers(), _Consent(lambda: self._is_allowed(job, grant))
         try:
-            outcome = await self._clips.deliver(errand)
+            outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._tell))
         except StoreRefusedError as error:
             self._move(job, JobEvent.GAVE_UP, detail=str(error))
             return
-        if not self._is_allowed(grant):
-            self._move(job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.PAUSED)
+        if not consent():
+            is_no = job.id in self._taken_back
+            self._move(job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.OWNER_DECLINED if is_no else RefusalReason.PAUSED)
         elif outcome.is_complete:
             self._move(job, JobEvent.DELIVERED)
         else:
@@ -146,51 +201,83 @@ class Exporter:
 
     async def _grant(self, job: Job, command: VerifiedCommand, standing: Standing) -> tuple[Job, Granted | None]:
         """Decide, ask the owner if the policy says so, and store what came of it; None if the answer is no."""
-        is_new = job.state is JobState.RECEIVED
-        used = self._journal.grants_since(WallTime(job.received - DAY_NS)) if is_new else 0
-        verdict = decide(command, standing.policy, self._cameras(), job.received, used, standing.policy_sha256)
+        verdict: Granted | Refusal | Ask
+        if job.window is not None:  # asked or granted before a restart: exactly that, whatever the policy is by now
+            verdict = self._again(job, command, job.window)
+        else:
+            used = self._journal.grants_since(WallTime(job.received - DAY_NS))
+            verdict = decide(command, standing.policy, self._cameras(), job.received, used, standing.policy_sha256)
         if isinstance(verdict, Ask):
             job, verdict = await self._ask(job, verdict)
+        if isinstance(verdict, Granted) and (said := self._said(job.id)) and said.decision == "no":
+            verdict = Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
         if isinstance(verdict, Refusal):
             self._end_refused(job, verdict)
             return job, None
         if job.state is not JobState.IN_PROGRESS:
             yes = JobEvent.GRANTED if job.state is JobState.RECEIVED else JobEvent.OWNER_SAID_YES
+            job = replace(job, cameras=verdict.cameras, window=verdict.window)
             job = self._move(job, yes, granted=self._clock.now())
         return job, verdict
+
+    def _again(self, job: Job, command: VerifiedCommand, window: Window) -> Granted | Refusal | Ask:
+        """Take up the question or the grant that the journal holds."""
+        if job.state is not JobState.IN_PROGRESS:
+            return Ask(command, job.cameras, window, job.deadline or job.received)
+        standing, covered = self._standing(), (job.cameras, window)
+        return renewed(
+            command,
+            covered,
+            standing.policy,
+            self._clock.now(),
+            standing.policy_sha256,
+            has_owner_said_yes=bool(job.answer),
+        )
 
     async def _ask(self, job: Job, ask: Ask) -> tuple[Job, Granted | Refusal]:
         """Wait for the owner's answer until the deadline that was set first; silence is a no."""
         if job.state is JobState.RECEIVED:
-            job = self._move(replace(job, deadline=ask.deadline), JobEvent.ASKED)
-        ask = replace(ask, deadline=job.deadline or ask.deadline)
-        if not job.answer:
-            token = await self._wait_for_answer(ask)
-            job = replace(job, answer=token, answered=self._clock.now())
-        standing, answer = self._standing(), None
-        if job.answer and job.answered and standing.owner:
-            answer = open_answer(job.answer, standing.owner, standing.audience.hub, job.answered)
-        self._audit.append("owner_answered", job.id, {"says": answer.decision if answer else "nothing"})
-        moment = job.answered or self._clock.now()
-        return job, answered(ask, answer, standing.policy, moment, standing.policy_sha256)
+            job = replace(job, deadline=ask.deadline, cameras=ask.cameras, window=ask.window)
+            job = self._move(job, JobEvent.ASKED)
+        if self._said(job.id) is None:
+            await self._wait_for_answer(ask)
+        job, answer, standing = self._journal.job(job.id) or job, self._said(job.id), self._standing()
+        if answer is None:
+            self._audit.append("owner_answered", job.id, {"says": "nothing"})
+        return job, answered(ask, answer, standing.policy, job.answered or self._clock.now(), standing.policy_sha256)
 
-    async def _wait_for_answer(self, ask: Ask) -> str:
-        """Return the owner's signed answer, or an empty text at the deadline."""
-        waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._answers[ask.command.sha256] = waiting
+    def _said(self, job_id: str) -> Answer | None:
+        """Read the stored answer, as of when it came; None if there is none by today's owner."""
+        job, standing = self._journal.job(job_id), self._standing()
+        if job is None or not job.answer or job.answered is None or standing.owner is None:
+            return None
+        try:
+            return open_answer(job.answer, standing.owner, standing.audience.hub, job.answered)
+        except BadInputError:
+            return None
+
+    async def _wait_for_answer(self, ask: Ask) -> None:
+        """Return when there is an answer, or at the deadline."""
+        waiting = self._answers[ask.command.id] = asyncio.Event()
         try:
             async with asyncio.timeout(max(0.0, (ask.deadline - self._clock.now()) / SECOND_NS)):
-                return await waiting
+                await waiting.wait()
         except TimeoutError:
-            return ""
+            pass
         finally:
-            del self._answers[ask.command.sha256]
+            del self._answers[ask.command.id]
 
-    def _is_allowed(self, grant: Granted) -> bool:
-        standing = self._standing()
-        if grant.command.signer in standing.trust.revoked_keys:
+    def _is_allowed(self, job: Job, grant: Granted) -> bool:
+        """Say whether trust, owner and policy of now still give this grant."""
+        standing, now = self._standing(), self._clock.now()
+        if job.id in self._taken_back:
             return False
-        return still_allowed(grant, standing.policy, self._clock.now())
+        trusted = verify_again(
+            job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
+        )
+        if not isinstance(trusted, VerifiedCommand) or trusted.recipients != grant.command.recipients:
+            return False
+        return still_allowed(grant, standing.policy, now)
 
     # ------------------------------------------------------------ what goes out
     def _move(
@@ -216,16 +303,24 @@ class Exporter:
 
     def _refuse(self, refusal: Refusal, original: JobState | None = None) -> None:
         """Answer and write down a refusal, as long as there are not too many of them."""
-        minute = self._clock.instant() // (60 * SECOND_NS)
-        self._refusals = [*(at for at in self._refusals if at == minute), minute]
-        if len(self._refusals) > REFUSALS_ANSWERED_PER_MINUTE_MAX:
-            self.refused_unanswered += 1
+        if not self._may_answer():
             return
         detail: dict[str, str | int] = {"reason": refusal.reason.value, "detail": refusal.detail}
         self._audit.append("refused", refusal.command_id, detail)
         at = rfc3339(self._clock.now())
         status = Status(refusal.command_id, JobState.REJECTED, at, refusal.reason, refusal.detail, original)
         self._journal.say(status)
+
+    def _may_answer(self) -> bool:
+        """Count an answer that nobody's signature asked for, or that a replay asks for again."""
+        minute = self._clock.instant() // (60 * SECOND_NS)
+        self._refusals = [*(at for at in self._refusals if at == minute), minute][
+            : REFUSALS_ANSWERED_PER_MINUTE_MAX + 1
+        ]
+        if len(self._refusals) <= REFUSALS_ANSWERED_PER_MINUTE_MAX:
+            return True
+        self.refused_unanswered += 1
+        return False
 
     def _tell(self, job: Job) -> None:
         self._journal.say(self._status(job))
@@ -240,3 +335,15 @@ class Exporter:
             answer_by=rfc3339(job.deadline) if job.deadline and job.state is JobState.AWAITING_OWNER else "",
             cameras=progress_of(self._journal.parts(job.id)),
         )
+
+
+class _Consent:
+    """The question before every effect. After the first no it is not asked again: what was stopped does not go on."""
+
+    def __init__(self, is_allowed: Callable[[], bool]) -> None:
+        self._is_allowed = is_allowed
+        self._has_ended = False
+
+    def __call__(self) -> bool:
+        self._has_ended = self._has_ended or not self._is_allowed()
+        return not self._has_ended

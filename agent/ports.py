@@ -95,8 +95,11 @@ class Uploader(Protocol):
     async def create(self, part: SealedPart, target: UploadTarget) -> str:
         """Create the upload and return its URL, for the journal."""
 
-    async def send(self, part: SealedPart, target: UploadTarget, location: str) -> None:
-        """Send what the store does not have yet, from its offset to the end. Resumable."""
+    async def send(self, part: SealedPart, target: UploadTarget, location: str, may_go_on: Callable[[], bool]) -> bool:
+        """Send what the store does not have yet, from its offset to the end. Resumable.
+
+        `may_go_on` is asked before every piece; False is returned as soon as it says no.
+        """
 
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the store's signed receipt; raises UnavailableError while there is none."""
@@ -173,8 +176,17 @@ class Journal(Protocol):
     def job(self, job: str) -> Job | None:
         """Return one job as it is now."""
 
+    def job_of(self, sha256: str) -> Job | None:
+        """Return the open job of the command with this digest."""
+
     def move(self, job: Job, status: Status, *, granted: WallTime | None = None) -> None:
-        """Store the job's new state and queue the status that tells of it, in one transaction."""
+        """Store the job's new state (not its answer) and queue the status that tells of it, in one transaction."""
+
+    def put_answer(self, job: str, token: str, answered: WallTime) -> None:
+        """Store the owner's answer to a job."""
+
+    def forget_before(self, now: WallTime, replay_margin_ns: int) -> None:
+        """Drop ended jobs that nobody can replay any more; only while the clock is trusted."""
 
     def grants_since(self, moment: WallTime) -> int:
         """Count the commands granted after `moment`."""
@@ -237,3 +249,6 @@ class Outbox(Protocol):
 
     def discard(self, name: str) -> None:
         """Remove a file."""
+
+    def names(self) -> frozenset[str]:
+        """Name all finished files."""

@@ -12,7 +12,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from provisioning.claim import Claim, open_claim
@@ -33,10 +33,12 @@ def enrol(
     *,
     evidence_key: bytes,
     now_s: int,
+    check: Callable[[Enrolment], None] = lambda _: None,
     conversation_s_max: float = CONVERSATION_S_MAX,
 ) -> Enrolment:
     """Enrol a blank hub by the text of a claim code; blocking. `evidence_key` is its raw Ed25519 public key.
 
+    `check` may raise BadInputError for an answer that the hub cannot live with; then nothing of it is kept.
     Raises BadInputError (not a claim for this hub, or the server's answer lies), UnavailableError (no server; the claim
     is still good if the text says so), ConfigurationError (this hub is not blank).
     """
@@ -52,6 +54,7 @@ def enrol(
         # 4. One request, one answer, checked before any of it is kept.
         attempt = start_enrolment(identity, claim, evidence_key)
         enrolment = finish_enrolment(attempt, _post(connection, attempt.request))
+        check(enrolment)
     store.save_enrolment(enrolment, attempt.mtls_key)
     return enrolment
 

@@ -109,18 +109,29 @@ def open_trust_bundle(raw: bytes, current: TrustBundle) -> TrustBundle:
         raise BadInputError("a trust bundle of another agency")
     if bundle.version <= current.version:
         raise BadInputError(f"trust bundle {bundle.version} is not newer than {current.version}")
-    _require_threshold(signed, current)
-    _require_threshold(signed, bundle)
+    _require(signed, current, current.threshold)
+    _require(signed, bundle, bundle.threshold)
     return bundle
 
 
 def open_first_bundle(raw: bytes) -> TrustBundle:
-    """Read the bundle that enrolment brought over its authenticated channel: it must be signed by its own roots.
+    """Read the bundle that enrolment brought over its authenticated channel: every root it lists must have signed it.
 
-    The signature proves that the roots exist, not who they are; the owner pins them once more in the policy.
+    The signatures prove that the roots exist, not who they are; the owner pins them once more in the policy. The
+    bundle's own threshold would not do here: a server could sign by a root of its own, list the root that the owner
+    pins beside it, name itself under the recipients' ids, and read what a true command sends.
     """
     signed, bundle = _read(raw)
-    _require_threshold(signed, bundle)
+    _require(signed, bundle, len(bundle.roots))
+    return bundle
+
+
+def open_kept_bundle(raw: bytes, first: TrustBundle) -> TrustBundle:
+    """Read back a bundle that `open_trust_bundle` accepted after `first`. Raises BadInputError if it is not one."""
+    signed, bundle = _read(raw)
+    if bundle.agency.id != first.agency.id or bundle.version <= first.version:
+        raise BadInputError("a kept trust bundle that does not follow the one of enrolment")
+    _require(signed, bundle, bundle.threshold)
     return bundle
 
 
@@ -137,14 +148,14 @@ def _read(raw: bytes) -> tuple[SignedBundle, TrustBundle]:
     return signed, bundle
 
 
-def _require_threshold(signed: SignedBundle, roots: TrustBundle) -> None:
+def _require(signed: SignedBundle, roots: TrustBundle, count: int) -> None:
     good = {
         name
         for name, key in roots.root_keys().items()
         if any(_is_signed(f"{one.protected}.{signed.payload}.{one.signature}", key) for one in signed.signatures)
     }
-    if len(good) < roots.threshold:
-        raise BadInputError(f"{len(good)} of {roots.threshold} root signatures on the trust bundle")
+    if len(good) < count:
+        raise BadInputError(f"{len(good)} of {count} root signatures on the trust bundle")
 
 
 def _is_signed(token: str, key: SigningKey) -> bool:

@@ -78,6 +78,28 @@ def answered(
     return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES)
 
 
+def renewed(
+    command: VerifiedCommand,
+    covered: tuple[tuple[CameraId, ...], Window],
+    policy: Policy | None,
+    now: WallTime,
+    policy_sha256: str,
+    *,
+    has_owner_said_yes: bool,
+) -> Granted | Refusal:
+    """Give a grant again after a restart: for exactly the cameras and the window it covered, or not at all.
+
+    Asking `decide` again could cover more than was granted, if the owner narrowed it or the policy has changed since.
+    """
+    if policy is None:
+        return _no(command, RefusalReason.NOT_PAIRED, "the policy is gone")
+    mode = OWNER_SAID_YES if has_owner_said_yes else OPT_IN
+    grant = Granted(command, *covered, policy.version, policy_sha256, mode)
+    if not still_allowed(grant, policy, now):
+        return _no(command, RefusalReason.PAUSED, "the policy of now does not give this grant")
+    return grant
+
+
 def still_allowed(grant: Granted, policy: Policy | None, now: WallTime) -> bool:
     """Say whether a running grant may send its next part: no, once today's policy would not give it."""
     if policy is None or _refuse(grant.command, policy, grant.window, now, _under_way(grant.command, now)) is not None:

@@ -1,11 +1,13 @@
-"""The child process gives away what it does not need, before it reads the first byte from outside."""
+"""The child process limits itself before it reads its first byte; `syscalls` takes the rest before a picture comes."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import resource
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from agent.errors import UnavailableError
@@ -14,6 +16,7 @@ _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _FILES_MAX: Final = 32  # its three pipes, and libraries one at a time
 _NICENESS: Final = 10
+_OOM_FIRST: Final = "1000"  # proc(5): when memory runs out, the kernel ends this process and not the recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Confinement:
 
 def confine(limits: Confinement) -> None:
     """Confine this process for ever: memory, processor time, files, core dumps, privileges, tracing, priority."""
+    with suppress(OSError):  # a container may hide it
+        Path("/proc/self/oom_score_adj").write_text(_OOM_FIRST, "ascii")
     for what, limit in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_s),

@@ -26,6 +26,7 @@ NAL_BYTES_MAX: Final = 8 * 1024 * 1024
 WIRE_BYTES_MAX: Final = 512 * 1024 * 1024  # of one part
 
 _STAP_A, _FU_A, _SINGLE_MAX = 24, 28, 23
+_SETS: Final = frozenset({NalType.SPS, NalType.PPS})
 _STARTS_NEXT_UNIT: Final = frozenset({NalType.SEI, NalType.SPS, NalType.PPS, NalType.AUD})  # H.264 7.4.1.2.3
 
 
@@ -251,12 +252,20 @@ class _Assembler:
             # Parameter sets sent with the time stamp of the picture before them belong to the one after it.
             self._pending_sets.append(nal)
         else:
-            if is_slice(nal) and self._pending_sets and unit.has_slice:  # two pictures with one time stamp
-                unit = self._open_unit(unit.timestamp, unit.anchor)
+            if is_slice(nal) and self._pending_sets and unit.has_slice:
+                if _begins_picture(nal):  # two pictures with one time stamp
+                    unit = self._open_unit(unit.timestamp, unit.anchor)
+                else:
+                    self._repeat_sets(unit)
             unit.nals.append(nal)
             unit.has_slice |= is_slice(nal)
         if len(unit.nals) + len(self._pending_sets) > NALS_PER_UNIT_MAX:
             raise BadInputError(f"more than {NALS_PER_UNIT_MAX} NAL units in one picture")
+
+    def _repeat_sets(self, unit: _Unit) -> None:
+        """Take parameter sets from between the slices of one picture: GStreamer's payloader sends them before each."""
+        sets = [nal for nal in self._pending_sets if nal_type(nal) in _SETS and nal not in unit.nals]
+        unit.nals[:0], self._pending_sets = sets, []
 
     def _lose(self, next_timestamp: int | None = None) -> None:
         """Note a hole here: the unit being collected is torn (unless it had ended), the next one is behind a gap."""

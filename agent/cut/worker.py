@@ -1,14 +1,14 @@
 """The cutter's child process: one job from standard input, its result on standard output, then it ends.
 
-Rules of this file: it confines itself before it reads; it holds no key and opens no connection; libav is imported only
-when a job has come. Messages are in FORMAT.md.
+Rules of this file: it limits itself before it reads, and gives up files, programs and network before it reads the first
+byte of a camera; it holds no key; libav is imported only when a job has come. Messages are in FORMAT.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from agent.cut.clip import WireChunk
@@ -25,6 +25,7 @@ from agent.cut.messages import (
     message_frame,
     read_frame,
 )
+from agent.cut.syscalls import give_up_system_calls
 from agent.errors import BadInputError, TransomError
 
 _EXIT_FAILED = 1
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     limits = parser.parse_args(arguments)
     confine(Confinement(limits.memory_bytes, limits.cpu_s))
     try:
-        serve(sys.stdin.buffer, sys.stdout.buffer)
+        serve(sys.stdin.buffer, sys.stdout.buffer, give_up_system_calls)
     except BrokenPipeError:
         return _EXIT_FAILED
     except (TransomError, MemoryError) as error:
@@ -52,22 +53,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Read one job and write its answer. Raises BadInputError if the job or what it brings cannot be used."""
+def serve(source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None] = lambda: None) -> None:
+    """Read one job and write its answer; `shut_in` is called when all code is loaded, before the first chunk is read.
+
+    Raises BadInputError if the job or what it brings cannot be used.
+    """
     kind, body = read_frame(source)
     if kind is not Kind.JOB:
         raise BadInputError("the first message is not a job")
     job = decode_job(body)
     if job.work is Work.CUT:
-        _cut(job, source, sink)
+        _cut(job, source, sink, shut_in)
     else:
-        _read_codes(job, source, sink)
+        _read_codes(job, source, sink, shut_in)
     sink.flush()
 
 
-def _cut(job: Job, source: BinaryIO, sink: BinaryIO) -> None:
+def _cut(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]) -> None:
     from agent.cut.splice import make_clip  # noqa: PLC0415 - libav costs a tenth of a second; only a job is worth it
 
+    shut_in()
     pieces, report = make_clip(job.order, _chunks(source))
     for piece in pieces:
         sink.writelines(
@@ -76,9 +81,10 @@ def _cut(job: Job, source: BinaryIO, sink: BinaryIO) -> None:
     sink.write(message_frame(Kind.REPORT, report))
 
 
-def _read_codes(job: Job, source: BinaryIO, sink: BinaryIO) -> None:
+def _read_codes(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]) -> None:
     from agent.cut.codes import read_codes  # noqa: PLC0415 - OpenCV stays out of the cut
 
+    shut_in()
     sink.write(message_frame(Kind.CODES, read_codes(job.order, _chunks(source))))
 
 

@@ -72,7 +72,10 @@ def read_location(answer: Answer, url: str) -> str:
     except ValueError:
         raise BadInputError("the store's Location is not a URL") from None
     if not is_same_origin(url, address):
-        raise BadInputError("the store sends the upload to another place than the command names")
+        raise BadInputError(
+            "the store sends the upload to another place than the command names",
+            cure="let it answer with paths (@tus/server: relativeLocation) or know its address (tusd: -behind-proxy)",
+        )
     return address
 
 

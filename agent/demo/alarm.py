@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,11 +36,23 @@ class Alarm:
     published: WallTime
 
 
-def raise_alarm(site: Site, command: str = "alarm-1", before_s: float = BEFORE_S, after_s: float = AFTER_S) -> Alarm:
-    """Send the hub the signed command for both cameras, from some seconds before to some seconds after now."""
+def raise_alarm(
+    site: Site,
+    command: str = "alarm-1",
+    before_s: float = BEFORE_S,
+    after_s: float = AFTER_S,
+    *,
+    cameras: Sequence[str] = ("*",),
+    **claims: object,
+) -> Alarm:
+    """Send the hub a signed command, for all cameras from some seconds before to some after now unless told otherwise.
+
+    `claims` replace some of the command's.
+    """
     now = WallTime(time.time_ns())
     window = Window(WallTime(now - int(before_s * SECOND_NS)), WallTime(now + int(after_s * SECOND_NS)))
-    envelope = site.authority.clip_upload(now, _audience(site), command, _params(site, window))
+    params = _params(site, window) | {"cameras": list(cameras)}
+    envelope = site.authority.clip_upload(now, _audience(site), command, params, **claims)
     published_s = time.monotonic()
     site.console.publish("cmd", envelope)
     return Alarm(command, window, envelope, published_s, now)
@@ -83,12 +95,12 @@ def judge_clips(site: Site, alarm: Alarm, facts: Facts, output: Path, progress: 
     """Open each clip as the officer does and read the capture time out of every picture in it."""
     presence = site.wait_cameras()
     by_name = {camera.ready.name: camera.ready for camera in site.cameras}
-    for camera in presence.cameras:
+    for camera in site.own(presence):
         found = CameraFacts(camera.id, camera.name)
         facts.cameras.append(found)
         folder = site.central.store.folder / f"{alarm.id}.{camera.id}"
         progress(camera.name)
-        if not folder.exists() or camera.name not in by_name:
+        if not folder.exists():
             continue
         name = camera.name.lower().replace(" ", "-")
         opened = open_clip(folder, site.folder / "officer" / "key.txt", output / f"{name}.mp4")

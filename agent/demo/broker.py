@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.demo.pki import Authority
-from agent.errors import UnavailableError
+from agent.errors import ConfigurationError, UnavailableError
 
 START_S_MAX: Final = 10.0
 PACKET_BYTES_MAX: Final = 131_072
@@ -35,7 +35,8 @@ allow_anonymous false
 acl_file {acl}
 max_packet_size {packet}
 max_queued_messages 200
-persistence false
+persistence true
+persistence_location {folder}/
 log_dest file {log}
 """
 _ACL: Final = """\
@@ -80,6 +81,9 @@ class Broker(Protocol):
     port: int
     checks_client_certificates: bool
 
+    def start(self) -> None:
+        """Start it again on the same port after `stop`; mosquitto has kept sessions and retained messages."""
+
     def stop(self) -> None:
         """End it."""
 
@@ -101,9 +105,13 @@ def start_broker(folder: Path, authority: Authority, commander: str, *, kind: st
     facts = {"port": free_port(), "ca": ca, "certificate": certificate, "key": key, "packet": PACKET_BYTES_MAX}
     if program and kind in {"", "mosquitto"}:
         (folder / "acl").write_text(_ACL.format(commander=commander))
-        config = _MOSQUITTO.format(**facts, user=getpass.getuser(), acl=folder / "acl", log=folder / "mosquitto.log")
+        config = _MOSQUITTO.format(
+            **facts, user=getpass.getuser(), folder=folder, acl=folder / "acl", log=folder / "mosquitto.log"
+        )
         (folder / "mosquitto.conf").write_text(config)
         return _Mosquitto(program, folder / "mosquitto.conf", int(str(facts["port"])))
+    if kind == "mosquitto":
+        raise ConfigurationError("mosquitto is not installed", cure="apt-get install mosquitto, or use iotcore")
     (folder / "rumqttd.toml").write_text(_RUMQTTD.format(**facts))
     return _Iotcore(folder / "rumqttd.toml", int(str(facts["port"])))
 
@@ -117,15 +125,21 @@ class _Mosquitto:
     checks_client_certificates = True
 
     def __init__(self, program: str, config: Path, port: int) -> None:
-        self.port = port
+        self.port, self._program, self._config = port, program, config
+        self.start()
+
+    def start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - the program found on PATH with our own file
-            [program, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [self._program, "-c", str(self._config)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + START_S_MAX
-        while not _listens(port):
+        while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                log = config.with_name("mosquitto.log")
+                log = self._config.with_name("mosquitto.log")
                 raise UnavailableError("mosquitto did not start", cure=f"see {log}")
             time.sleep(0.02)
 
@@ -143,10 +157,13 @@ class _Iotcore:
     checks_client_certificates = False
 
     def __init__(self, config: Path, port: int) -> None:
+        self.port, self._config = port, config
+        self.start()
+
+    def start(self) -> None:
         import iotcore  # noqa: PLC0415 - in the demo extra only
 
-        self.port = port
-        self._broker = iotcore.Broker(config_path=str(config))
+        self._broker = iotcore.Broker(config_path=str(self._config))
         self._broker.start(timeout=START_S_MAX)
 
     def stop(self) -> None:

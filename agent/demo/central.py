@@ -6,6 +6,7 @@ different parties, and none of them can do another's part: the keys are separate
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import ssl
 import threading
@@ -69,7 +70,7 @@ class CentralServer:
         self._recipients = recipients
         certificate, key = certificates.issue_server(folder, "central")
         application = Starlette(routes=[Route("/enrol", self._enrol, methods=["POST"]), *store.routes()])
-        config = uvicorn.Config(
+        self._config = config = uvicorn.Config(
             application,
             host="127.0.0.1",
             port=0,
@@ -83,8 +84,8 @@ class CentralServer:
         if config.ssl is None:
             raise RuntimeError("uvicorn without TLS")
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, name="central server", daemon=True)
+        self._server: uvicorn.Server
+        self._thread: threading.Thread
         self._pin = certificate_pin(ssl.PEM_cert_to_DER_cert(certificate.read_text().strip()))
         self.port = 0
 
@@ -94,14 +95,18 @@ class CentralServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen; returns when requests are answered."""
+        """Listen, on the same port again after `stop`; returns when requests are answered."""
+        self._server = uvicorn.Server(self._config)
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(_serve(self._server),), name="central server", daemon=True
+        )
         self._thread.start()
         deadline = time.monotonic() + START_S_MAX
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise UnavailableError("the central server did not start")
             time.sleep(0.01)
-        self.port = self._server.servers[0].sockets[0].getsockname()[1]
+        self._config.port = self.port = self._server.servers[0].sockets[0].getsockname()[1]
 
     def stop(self) -> None:
         """End it, connections included."""
@@ -159,3 +164,12 @@ class CentralServer:
             now_s=now_s,
         )
         return Response(answer, media_type="application/json")
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    """Serve until told to end, then drop who is still connected: uvicorn would leave TLS connections open."""
+    await server.serve()
+    for connection in list(server.server_state.connections):
+        if connection.transport is not None:
+            connection.transport.abort()
+    await asyncio.sleep(0)

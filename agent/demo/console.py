@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -12,12 +13,15 @@ from typing import Final, TypeVar
 import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from agent.clip_job import JobState, Status
 from agent.errors import UnavailableError
 from agent.presence import Presence
 
 COMMANDER: Final = "svc.commander"
+SESSION_EXPIRY_S: Final = 3600  # what a hub says while the console is not connected, it hears later
 ENDS: Final = frozenset({JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED, JobState.CANCELED})
 
 _Found = TypeVar("_Found")
@@ -40,7 +44,9 @@ class Console:
         self._client.tls_set_context(context)
         self._client.on_message = self._heard
         self._client.on_connect = self._connected
-        self._client.connect("127.0.0.1", port)
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types there
+        session.SessionExpiryInterval = SESSION_EXPIRY_S
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
         self._client.loop_start()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
@@ -80,7 +86,8 @@ class Console:
         client.subscribe([(f"hub/v1/{self.hub}/{end}", 1) for end in ("state", "evt/cmd", "evt/audit")])
 
     def _heard(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-        with self._changed:
+        # What is not in the hub's words is passed by.
+        with self._changed, contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             end = message.topic.removeprefix(f"hub/v1/{self.hub}/")
             if end == "state":
                 self.presence = msgspec.json.decode(message.payload, type=Presence)

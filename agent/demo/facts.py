@@ -27,8 +27,8 @@ class CameraFacts(msgspec.Struct):
     @property
     def is_exact(self) -> bool:
         """Whether the clip has every picture of the window once, and no other."""
-        wrong = self.frames_outside + self.frames_missing + self.frames_unreadable + self.frames_doubled
-        return self.frames > 0 and not wrong
+        wrong = self.frames_outside, self.frames_missing, self.frames_unreadable, self.frames_doubled
+        return 0 < self.frames == self.frames_expected and not any(wrong)
 
 
 class Refused(msgspec.Struct):
@@ -75,10 +75,14 @@ class Facts(msgspec.Struct):
         found += [f"the clip of {one.name} is not exact" for one in self.cameras if not one.is_exact]
         if len(self.cameras) != 2:  # noqa: PLR2004 - the demo has two cameras
             found.append(f"{len(self.cameras)} cameras instead of 2 delivered a clip")
+        if self.frames_outside or self.frames_missing:  # -1: nobody looked
+            found.append(f"over all clips {self.frames_outside} pictures are outside, {self.frames_missing} missing")
+        if min(self.alarm_to_first_byte_s, self.alarm_to_receipt_s) < 0:
+            found.append("the store holds nothing of the alarm")
         found += [f"{one.attempt}: {one.status} {one.reason}" for one in self.refusals if not one.is_right]
         if len(self.refusals) != 3:  # noqa: PLR2004 - forged, replayed, too long
             found.append("not all three bad commands were tried")
-        if not self.is_audit_intact:
+        if not self.is_audit_intact or self.audit_entries < 1:
             found.append("the audit log does not verify")
         if not 0 <= self.stop_s < 2:  # noqa: PLR2004 - what is promised
             found.append(f"the hub took {self.stop_s:.1f} s to stop")

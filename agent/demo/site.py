@@ -22,7 +22,7 @@ from agent.demo.console import COMMANDER, Console
 from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.processes import BridgeProgram, CameraProgram, HubProgram
 from agent.demo.store import Store
-from agent.presence import Presence
+from agent.presence import CameraPresence, Presence
 from provisioning.claim import make_claim
 from provisioning.factory import FactoryIdentity, make_identity
 from provisioning.pairing import make_statement
@@ -83,8 +83,10 @@ class Site:
         film = ["--fps", str(scene.fps), "--gop", str(scene.gop), "--b-frames", str(scene.b_frames)]
         film += ["--clock-offset-ms", str(scene.clock_offset_ms)]
         for name in names:
+            # An address of its own, as in the field: a hub does not repeat a login to a device that has refused it.
+            address = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
             log = self.logs / f"camera-{name.lower().replace(' ', '-')}.log"
-            self.cameras.append(CameraProgram(name, CAMERA_USER, self._password, log, *film))
+            self.cameras.append(CameraProgram(name, CAMERA_USER, self._password, log, "--address", address, *film))
             self._stack.callback(self.cameras[-1].stop)
         for camera in self.cameras:
             camera.wait_ready()
@@ -162,10 +164,15 @@ class Site:
     def wait_cameras(self) -> Presence:
         """Wait until the hub has all cameras."""
         return self.console.wait_presence(
-            lambda hub: hub.state == "online" and len(hub.cameras) == len(self.cameras),
+            lambda hub: hub.state == "online" and len(self.own(hub)) == len(self.cameras),
             FOUND_S_MAX,
             f"the hub to find {len(self.cameras)} cameras",
         )
+
+    def own(self, hub: Presence) -> list[CameraPresence]:
+        """Choose this site's cameras: all sites on one machine share its loopback, and a hub sees strangers' too."""
+        names = {camera.ready.name for camera in self.cameras}
+        return [camera for camera in hub.cameras if camera.name in names]
 
     def pair(self, mode: str = "opt_in", **claims: object) -> Presence:
         """Do what the owner does: press the button, scan the card, sign what is shared with whom."""
@@ -175,9 +182,11 @@ class Site:
         statement = make_statement(jwk, self.factory.hub_id, self.factory.owner_secret)
         self.console.publish("pair", statement)
         paired = self.console.wait_presence(lambda hub: hub.is_paired, 10, "the hub to accept its owner")
-        self.allow(1, [camera.id for camera in paired.cameras], mode=mode, **claims)
+        self.allow(1, [camera.id for camera in self.own(paired)], mode=mode, **claims)
         return self.console.wait_presence(
-            lambda hub: all(camera.state == "recording" for camera in hub.cameras), FOUND_S_MAX, "the cameras to record"
+            lambda hub: all(camera.state == "recording" for camera in self.own(hub)),
+            FOUND_S_MAX,
+            "the cameras to record",
         )
 
     def allow(self, version: int, cameras: Sequence[str], **claims: object) -> None:

@@ -29,7 +29,8 @@ from agent.deliver.receipt import sign_receipt
 
 UPLOAD_BYTES_MAX: Final = 4 * 1024**3
 PATCH_BYTES_MAX: Final = 64 * 1024**2
-_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,160}")
+_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,159}")  # no leading dot: the name becomes a path
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _SUFFIX: Final = {"manifest": ".json"}
 _TUS: Final = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 
@@ -87,7 +88,7 @@ class Store:
         metadata = _metadata(request.headers.get("upload-metadata", ""))
         length = request.headers.get("upload-length", "")
         part = metadata.get("part", "")
-        if not length.isdigit() or not _PART.fullmatch(part):
+        if not _LENGTH.fullmatch(length) or not _PART.fullmatch(part):
             return Response("a part needs a name and a length", 400, headers=_TUS)
         if int(length) > UPLOAD_BYTES_MAX:
             return Response("too large", 413, headers=_TUS)
@@ -132,7 +133,7 @@ class Store:
             except ClientDisconnect:
                 return Response(status_code=400, headers=_TUS)
             expected = base64.b64encode(digest.digest()).decode()
-            if algorithm == "sha256" and not hmac.compare_digest(checksum, expected):
+            if algorithm and not (algorithm == "sha256" and hmac.compare_digest(checksum, expected)):
                 file.truncate(start)
                 return Response("checksum mismatch", 460, headers=_TUS)
             file.flush()

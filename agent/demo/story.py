@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from agent.auditor import verify_audit
@@ -106,7 +107,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console, facts, began = Console(), Facts(), time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = _fresh_folder(options.out)
+    try:
+        folder = _fresh_folder(options.out)
+    except ConfigurationError as error:
+        console.print(f"[bold red]✘ {escape(str(error))}[/]", soft_wrap=True)
+        return 2
     scene = Scene(fps=options.fps, gop=options.gop, b_frames=options.b_frames, broker=options.broker)
     with Site(folder, scene) as site:
         try:
@@ -129,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fresh_folder(folder: Path) -> Path:
     """Empty the demo's own folder; a folder that somebody else filled is left alone."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+    if folder.exists() and not (folder / MARK).exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigurationError(f"{folder} is not empty and was not made by the demo", cure="choose another by --out")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agent.demo.facts import Facts
@@ -18,7 +19,7 @@ def print_summary(console: Console, facts: Facts, folder: Path) -> None:
         clips.add_column(title, justify="left" if title == "camera" else "right")
     for one in facts.cameras:
         clips.add_row(
-            one.name,
+            escape(one.name),
             f"{one.frames} of {one.frames_expected}",
             _zero(one.frames_outside),
             _zero(one.frames_missing),
@@ -31,7 +32,7 @@ def print_summary(console: Console, facts: Facts, folder: Path) -> None:
     for title in ("attempt", "answer", "reason"):
         refused.add_column(title)
     for attempt in facts.refusals:
-        refused.add_row(attempt.attempt, attempt.status, f"{attempt.reason}: {attempt.detail}".rstrip(": "))
+        refused.add_row(attempt.attempt, attempt.status, escape(f"{attempt.reason}: {attempt.detail}".rstrip(": ")))
     console.print(refused)
     console.print(
         f"Alarm to first sealed byte at the store: {facts.alarm_to_first_byte_s:.2f} s;"
@@ -48,7 +49,7 @@ def print_summary(console: Console, facts: Facts, folder: Path) -> None:
     )
     _print_how_to_open(console, facts, folder)
     for problem in facts.problems:
-        console.print(f"[bold red]✘ {problem}[/]")
+        console.print(f"[bold red]✘ {escape(problem)}[/]", soft_wrap=True)
     if not facts.problems:
         console.print("[bold green]✔ No picture outside the window left the hub, and none inside it is missing.[/]")
 

@@ -24,7 +24,7 @@ from agent.evidence.note import Verifier, open_note, sign_note
 
 LOG_NAME: Final = "audit.jsonl"
 CHECKPOINTS_NAME: Final = "checkpoints"  # beside the log
-CHECKPOINTS_BYTES_MAX: Final = 64 * 1024 * 1024  # one an hour for thirty years
+CHECKPOINTS_BYTES_MAX: Final = 1024 * 1024  # some 7000 signatures, all verified at each start
 ENTRY_BYTES_MAX: Final = 64 * 1024  # one line without its line break; follows from the limits below
 REF_CHARS_MAX: Final = 200
 DETAILS_MAX: Final = 10

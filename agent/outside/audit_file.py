@@ -115,9 +115,17 @@ class AuditFile:
         with self._lock:
             note = sign_checkpoint(Checkpoint(self._origin, self._tree.size, self._tree.root()), self._key)
             if self._tree.size > self._size_signed:
-                self._checkpoints.append(note.encode() + b"\n")
+                record = note.encode() + b"\n"
+                if self._checkpoints.size + len(record) > CHECKPOINTS_BYTES_MAX:
+                    self._thin_checkpoints()
+                self._checkpoints.append(record)
                 self._size_signed = self._tree.size
             return note
+
+    def _thin_checkpoints(self) -> None:
+        """Keep every second checkpoint, the newest among them: what they prove is the same, in wider steps."""
+        notes, _ = split_checkpoints(self._checkpoints.content(CHECKPOINTS_BYTES_MAX))
+        self._checkpoints.replace("".join(f"{note}\n" for note in notes[(len(notes) + 1) % 2 :: 2]).encode())
 
     def latest(self, count_max: int) -> list[Entry]:
         """Return the newest entries, newest first."""
@@ -149,6 +157,29 @@ class _AppendedFile:
         if is_new:
             _sync_folder(path.parent)
         self._size = os.fstat(self._descriptor).st_size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def replace(self, content: bytes) -> None:
+        """Put another file in the place of this one, whole or not at all. Raises UnavailableError."""
+        unfinished = self.path.with_name(self.path.name + ".new")
+        try:
+            unfinished.unlink(missing_ok=True)
+            new = _AppendedFile(unfinished)
+            try:
+                new.append(content)
+                unfinished.rename(self.path)
+            except BaseException:
+                new.close()
+                raise
+            self._descriptor, old = new._descriptor, self._descriptor
+            self._size = new.size
+            os.close(old)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            raise UnavailableError(f"{self.path} cannot be written ({error.strerror})") from error
 
     def close(self) -> None:
         os.close(self._descriptor)

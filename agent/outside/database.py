@@ -3,7 +3,7 @@
 Rules of this file:
 - SQLite with a write-ahead log and `synchronous=FULL`: when a method returns, its change is on the disk.
 - A state and the message that tells of it are one transaction: neither can be there without the other.
-- One connection, one lock; every method may be called from any thread.
+- One connection, one lock; every method may be called from any thread, and raises UnavailableError if the disk fails.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clip_job import OPEN_STATES, Job, JobPart, JobState, PartState, Status
-from agent.clock import SECOND_NS, WallTime
+from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import RefusalReason
 from agent.cut.clip import ClipReport
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, UnavailableError
 from agent.ports import Document, Opening, Outgoing
 
 SCHEMA_VERSION: Final = 1
@@ -38,7 +38,8 @@ _SCHEMA: Final = """
 CREATE TABLE job (
   id TEXT PRIMARY KEY, sha256 TEXT NOT NULL, envelope BLOB NOT NULL, received INTEGER NOT NULL,
   expires INTEGER NOT NULL, is_open INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT,
-  deadline INTEGER, answer TEXT NOT NULL DEFAULT '', answered INTEGER, granted INTEGER
+  deadline INTEGER, answer TEXT NOT NULL DEFAULT '', answered INTEGER, granted INTEGER,
+  cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE part (
   job TEXT NOT NULL REFERENCES job(id) ON DELETE CASCADE, camera TEXT NOT NULL, number INTEGER NOT NULL,
@@ -55,7 +56,7 @@ CREATE TABLE camera (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, clock_low INTEGER, clock_high INTEGER
 ) WITHOUT ROWID;
 """
-_JOB: Final = "id, envelope, received, state, reason, deadline, answer, answered"
+_JOB: Final = "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end"
 _PART: Final = "job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report"
 
 
@@ -69,6 +70,16 @@ class Database:
         self._topic = status_topic
         self.on_message: Callable[[], None] = lambda: None  # called, in any thread, when there is something to say
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(path)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise ConfigurationError(
+                f"{path} cannot be used: {error}",
+                cure="make room on the disk; if it is damaged, keep it aside and reset",
+            ) from error
+
+    def _prepare(self, path: Path) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
             self._connection.execute(f"PRAGMA {pragma}").close()
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -105,30 +116,33 @@ class Database:
         """Return the jobs that a restart must go on with, oldest first."""
         return tuple(_job(row) for row in self._query(f"SELECT {_JOB} FROM job WHERE is_open ORDER BY received"))
 
+    def job_of(self, sha256: str) -> Job | None:
+        """Return the open job of the command with this digest, or None."""
+        rows = self._query(f"SELECT {_JOB} FROM job WHERE is_open AND sha256=?", (sha256,))
+        return _job(rows[0]) if rows else None
+
     def job(self, job: str) -> Job | None:
         """Return one job, or None."""
         rows = self._query(f"SELECT {_JOB} FROM job WHERE id=?", (job,))
         return _job(rows[0]) if rows else None
 
     def move(self, job: Job, status: Status, *, granted: WallTime | None = None) -> None:
-        """Store the job as it is now, and the status that tells of it, in one transaction."""
+        """Store the job as it is now but for its answer, and the status that tells of it, in one transaction."""
+        start, end = (job.window.start, job.window.end) if job.window else (None, None)
+        state = job.state, job.state in OPEN_STATES, job.reason, job.deadline, ",".join(job.cameras), start, end
         with self._transaction() as db:
             db.execute(
-                "UPDATE job SET state=?, is_open=?, reason=?, deadline=?, answer=?, answered=?,"
+                "UPDATE job SET state=?, is_open=?, reason=?, deadline=?, cameras=?, window_start=?, window_end=?,"
                 " granted=coalesce(granted, ?) WHERE id=?",
-                (
-                    job.state,
-                    job.state in OPEN_STATES,
-                    job.reason,
-                    job.deadline,
-                    job.answer,
-                    job.answered,
-                    granted,
-                    job.id,
-                ),
+                (*state, granted, job.id),
             )
             self._queue(db, status)
         self.on_message()
+
+    def put_answer(self, job: str, token: str, answered: WallTime) -> None:
+        """Store the owner's answer to a job; a later one replaces it."""
+        with self._transaction() as db:
+            db.execute("UPDATE job SET answer=?, answered=? WHERE id=?", (token, answered, job))
 
     def grants_since(self, moment: WallTime) -> int:
         """Count the commands granted after `moment`."""
@@ -221,22 +235,32 @@ class Database:
     # ------------------------------------------------------------------ rows
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _failing():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk makes SQLite roll back by itself
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _query(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        with self._lock:
+        with self._lock, _failing():
             return self._connection.execute(query, values).fetchall()
 
 
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Tell a full or broken disk as what it is: the caller tries again, and the recording goes on."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise UnavailableError(f"the journal cannot be used: {error}", cure="is the disk full or failing?") from error
+
+
 def _job(row: Sequence[Any]) -> Job:
-    job, envelope, received, state, reason, deadline, answer, answered = row
+    job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end = row
     return Job(
         id=job,
         envelope=envelope,
@@ -246,6 +270,8 @@ def _job(row: Sequence[Any]) -> Job:
         deadline=deadline,
         answer=answer,
         answered=answered,
+        cameras=tuple(CameraId(name) for name in cameras.split(",") if name),
+        window=None if start is None else Window(start, end),
     )
 
 

@@ -48,8 +48,11 @@ def notify_service_manager(*lines: str) -> bool:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.sendto("\n".join(lines).encode(), "\0" + address[1:] if address[0] == "@" else address)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.sendto("\n".join(lines).encode(), "\0" + address[1:] if address[0] == "@" else address)
+    except OSError:
+        return False  # it has gone: no reason to stop recording
     return True
 
 
@@ -58,4 +61,4 @@ def watchdog_interval_s() -> float | None:
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     microseconds = os.environ.get("WATCHDOG_USEC", "")
-    return int(microseconds) / 2e6 if microseconds.isdigit() else None
+    return int(microseconds) / 2e6 if microseconds.isdecimal() else None

@@ -13,7 +13,7 @@ import hashlib
 import random
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -44,7 +44,7 @@ class Patience:
     connect_s: float = 10
     silence_s: float = 30  # no byte moved in either direction
     request_s: float = 600  # one request as a whole: 4 MiB at 7 KB/s
-    upload_s: float = 20  # retries inside one call; short, since only between calls consent is asked again
+    upload_s: float = 20  # retries inside one call
 
 
 class TusUploader:
@@ -84,14 +84,20 @@ class TusUploader:
             await self._step(upload, part, target)
         return upload.location
 
-    async def send(self, part: SealedPart, target: UploadTarget, location: str) -> None:
+    async def send(
+        self, part: SealedPart, target: UploadTarget, location: str, may_go_on: Callable[[], bool] = lambda: True
+    ) -> bool:
         """Send what the store does not have yet; create the upload anew if the store has forgotten it.
 
+        Asks `may_go_on` before each request (of at most PATCH_BYTES_MAX); False if it said no before the end.
         Raises BadInputError, UnavailableError; call again later after the latter: nothing that arrived is sent twice.
         """
         upload = self._upload(part, target, location)
         while not upload.is_finished:
+            if not may_go_on():
+                return False
             await self._step(upload, part, target)
+        return True
 
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the store's receipt (not verified here). Raises UnavailableError while there is none, BadInputError."""

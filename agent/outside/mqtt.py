@@ -9,8 +9,10 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,10 @@ WILL_DELAY_S: Final = 5
 """A connection lost for less than this is nobody's business."""
 RECONNECT_S_MAX: Final = 60
 ACKNOWLEDGED_S_MAX: Final = 30
+STOP_S_MAX: Final = 1.5
+_PUBLISH_MASK, _PUBLISH_QOS_2 = 0xF4, 0x34  # MQTT 5 section 3.3.1; QoS 2 and the forbidden 3: we subscribe with 1
+
+log: Final = logging.getLogger("transom.mqtt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,11 @@ class MqttLink:
         self._on_connected = on_connected
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[None]] = {}
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
+        client = _BoundClient(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
         client.tls_set_context(_tls(address))
         client.reconnect_delay_set(min_delay=random.randint(1, 3), max_delay=RECONNECT_S_MAX)  # noqa: S311 - jitter
         client.max_inflight_messages_set(UNACKNOWLEDGED_MAX)
+        client.max_queued_messages_set(UNACKNOWLEDGED_MAX)  # what was not acknowledged in time is still there
         delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]  # paho has no types there
         delay.WillDelayInterval = WILL_DELAY_S
         client.will_set(will.topic, will.payload, qos=1, retain=True, properties=delay)
@@ -104,6 +111,10 @@ class MqttLink:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish at least once and wait for the broker's acknowledgement. Raises UnavailableError without one."""
+        if not self._client.is_connected():  # paho would keep it, and send it beside the caller's next try
+            raise UnavailableError("the broker is not connected")
+        if not self._client.is_connected():  # paho would queue it and send it later, besides the mailbox
+            raise UnavailableError("the broker is not connected")
         sent = self._client.publish(topic, payload, qos=1, retain=retain)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise UnavailableError("the broker is not connected")
@@ -127,7 +138,10 @@ class MqttLink:
         if self._client.is_connected():
             self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
         self._client.disconnect()
-        self._client.loop_stop()
+        # paho cannot leave a handshake with a silent broker: it is left behind then, with its thread
+        ending = threading.Thread(target=self._client.loop_stop, daemon=True)
+        ending.start()
+        ending.join(STOP_S_MAX)
 
     # ------------------------------------------------ called in paho's thread
     def _connected(self, _c: paho.Client, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:  # noqa: ANN401 - paho's
@@ -158,6 +172,29 @@ class MqttLink:
         waiting = self._waiting.get(mid)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+
+class _BoundClient(paho.Client):
+    """paho, hanging up on a broker that breaks the protocol, and trying again later.
+
+    paho 2.2 itself keeps packets of up to 256 MiB and any number of QoS 2 messages in memory, and a malformed packet
+    ends its thread, so that the hub would be deaf until its next start.
+    """
+
+    def _packet_read(self) -> MQTTErrorCode:
+        result = super()._packet_read()
+        is_too_long = self._in_packet["remaining_length"] > PACKET_BYTES_MAX
+        return MQTTErrorCode.MQTT_ERR_PROTOCOL if is_too_long else result
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        is_qos_2 = self._in_packet["command"] & _PUBLISH_MASK == _PUBLISH_QOS_2
+        if is_qos_2 or self._in_packet["remaining_length"] > PACKET_BYTES_MAX:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        try:
+            return super()._packet_handle()
+        except Exception as error:  # noqa: BLE001 - whatever paho's parser stumbles over
+            log.warning("the broker sent what cannot be read (%s): hanging up", type(error).__name__)
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 def _tls(address: BrokerAddress) -> ssl.SSLContext:

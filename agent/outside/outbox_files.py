@@ -12,6 +12,9 @@ from agent.ports import OutboxFullError
 OUTBOX_BYTES_MAX: Final = 2 * 1024**3
 """What may wait here while the store is away; after that new parts wait in the ring."""
 
+SPARED_BYTES: Final = 32 * 1024**2
+"""The disk keeps this much for the journal and the audit log: without them nothing may be decided, and nothing sent."""
+
 _Result = TypeVar("_Result")
 
 
@@ -31,13 +34,17 @@ class OutboxFiles:
         Raises OutboxFullError when the outbox or the disk is full.
         """
         unfinished = self._directory / f"{name}.unfinished"
-        left = self._bytes_max - sum(path.stat().st_size for path in self._directory.iterdir())
+        room = os.statvfs(self._directory)
+        left = min(
+            self._bytes_max - sum(path.stat().st_size for path in self._directory.iterdir()),
+            room.f_bavail * room.f_frsize - SPARED_BYTES,
+        )
 
         def append(content: bytes) -> None:
             nonlocal left
             left -= len(content)
             if left < 0:
-                raise OutboxFullError(f"the outbox is full ({self._bytes_max} bytes wait for the store)")
+                raise OutboxFullError(f"the outbox is full (limit {self._bytes_max} bytes), or its disk nearly is")
             file.write(content)
 
         try:

@@ -153,6 +153,13 @@ class SlabLog:
                 spans=self._index.spans(),
             )
 
+    def clear(self) -> None:
+        """Destroy the keys of all there is, before recording: it belongs to an earlier owner of the hub."""
+        for slot in list(self._headers):
+            self._forget(slot)
+            self._volume.destroy(slot)
+        self._resume = (None, 0)
+
     def close(self) -> None:
         """Write what is left, once, and let another process have the ring."""
         self._backlog.close()

@@ -99,6 +99,19 @@ def test_sets_sent_with_the_old_time_stamp_belong_to_the_next_picture() -> None:
     assert [unit.nals for unit in units] == [(b"\x65\x88\x00",), (sps, pps, last)]
 
 
+def test_sets_between_the_slices_of_one_picture_do_not_divide_it() -> None:
+    """GStreamer's payloader repeats the parameter sets before every slice of a key picture: it stays one picture."""
+    source = film(Recipe(pictures=2, slices=3))
+    clean = units_of(source)
+    sets = [nal for nal in source.units[0] if nal[0] & 31 in (7, 8)]
+    nals = [nal for nal in source.units[0] if nal[0] & 31 == 5]
+    sent = [payload for nal in nals for one in (*sets, nal) for payload in packetize([one])]
+    wire = b"".join(rtp_frame(n, 0, payload, marker=n == len(sent) - 1) for n, payload in enumerate(sent))
+    (unit,) = depacketize([source.header], [WireChunk(1, 0, source.chunks[0].anchor, wire)])
+    assert (unit.is_key, unit.is_torn, unit.slices) == (True, False, clean[0].slices)
+    assert len(unit.slices) == 3
+
+
 def test_a_picture_that_just_stops_is_torn() -> None:
     """At the end of what was recorded, a picture without its marker may be half a picture."""
     source = film(Recipe(pictures=3))

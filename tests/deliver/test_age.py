@@ -53,7 +53,9 @@ def test_checks_recipients_without_writing() -> None:
 
 
 @pytest.mark.parametrize(
-    "identity", ["", "AGE-SECRET-KEY-1QQ", "AGE-PLUGIN-YUBIKEY-1QQ", "é", generate_identity()[1], "\x00" * 100]
+    "identity",
+    ["", "AGE-SECRET-KEY-1QQ", "AGE-PLUGIN-YUBIKEY-1QQ", "é", generate_identity()[1], "\x00" * 100],
+    ids=["empty", "short", "plugin", "accent", "recipient", "zeros"],
 )
 def test_refuses_what_is_no_identity(identity: str) -> None:
     """What is not an X25519 identity is for a person to mend, and is not repeated in the error."""

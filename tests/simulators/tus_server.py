@@ -47,6 +47,7 @@ class TusStore:
     faults: deque[Fault] = field(default_factory=deque)
     uploads: list[bytearray] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    metadata: list[str] = field(default_factory=list)  # `Upload-Metadata` of each upload
     receipts: dict[str, bytes] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)  # methods in order
     received: int = 0  # body bytes of all PATCH requests
@@ -106,6 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.store.uploads.append(bytearray())
         self.store.lengths.append(int(self.headers["Upload-Length"]))
+        self.store.metadata.append(self.headers.get("Upload-Metadata", ""))
         self.answer(201, Location=f"/files/{len(self.store.uploads) - 1}")
 
     def do_HEAD(self) -> None:

@@ -1,0 +1,103 @@
+"""The button as the agent asks for it: through the real bridge, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.outside.bridge import ANSWER_S_MAX, seconds_since_press
+from firmware_bridge.client import BridgeClient
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.server import BridgeServer
+from firmware_bridge.tree import HardwareTree
+from firmware_bridge.updates import Updates
+
+
+@contextmanager
+def bridge(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Run the bridge of a hub that has a button; give its socket and the button's file."""
+    button = folder / "box/run/transom-bridge/button"
+    button.parent.mkdir(parents=True)
+    button.write_text("")
+    updates = Updates(RaucUpdater(f"unix:path={folder}/no-bus"), state=folder, bundles=folder)
+    server, loop, path = BridgeServer(HardwareTree(folder / "box", folder), updates), asyncio.new_event_loop(), folder / "s"
+    thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve(path)))
+    thread.start()
+    wait_until_it_answers(path)
+    yield path, button
+    loop.call_soon_threadsafe(server.stop)
+    thread.join()
+    loop.close()
+
+
+def wait_until_it_answers(path: Path) -> None:
+    """Ask until there is an answer."""
+    tick = threading.Event()
+    for _ in range(2000):
+        try:
+            BridgeClient(path).ping()
+        except BridgeError:
+            tick.wait(0.005)
+        else:
+            return
+    pytest.fail("the bridge did not start")
+
+
+def test_a_press_is_seen_and_its_age_told(tmp_path: Path) -> None:
+    """Nobody has pressed: None; somebody has: how long ago."""
+    with bridge(tmp_path) as (path, button):
+        assert seconds_since_press(path) is None
+        button.write_text("pressed")
+        pressed = seconds_since_press(path)
+        assert pressed is not None
+        assert 0 <= pressed < 10
+
+
+def test_without_a_bridge_nobody_has_pressed(tmp_path: Path) -> None:
+    """No socket, and no bridge behind it: pairing then asks for the button."""
+    assert seconds_since_press(tmp_path / "none") is None
+    (tmp_path / "file").write_text("")
+    assert seconds_since_press(tmp_path / "file") is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"noise\n", b"{}\n", b'{"v":1,"pressed_s_ago":"now"}\n', b"\xff" * 100_000])
+def test_a_bridge_that_talks_nonsense_has_seen_no_press(tmp_path: Path, answer: bytes) -> None:
+    """What answers at the socket is another process: its words are checked."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                try:
+                    connection.sendall(answer)
+                except OSError:
+                    pass  # the agent has hung up, as it should
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        assert seconds_since_press(path) is None
+        thread.join()
+
+
+def test_a_bridge_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    """The owner's phone waits too."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        results: list[float | None] = []
+        thread = threading.Thread(target=lambda: results.append(seconds_since_press(path)))
+        thread.start()
+        thread.join(ANSWER_S_MAX + 1)
+        assert results == [None]

@@ -1,0 +1,108 @@
+"""The outbox: a file is there whole and synced, or not at all."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.errors import UnavailableError
+from agent.outside.outbox_files import OutboxFiles
+from agent.ports import Outbox, OutboxFullError
+
+Append = Callable[[bytes], object]
+
+
+def fill_with(*pieces: bytes) -> Callable[[Append], int]:
+    """Make a `fill` that appends these pieces and returns how many they were."""
+
+    def fill(append: Append) -> int:
+        for piece in pieces:
+            append(piece)
+        return len(pieces)
+
+    return fill
+
+
+def test_a_file_is_whole_and_private(tmp_path: Path) -> None:
+    """What `fill` returns comes back; the file is the agent's alone, and so is the folder."""
+    outbox: Outbox = OutboxFiles(tmp_path / "outbox")
+    assert outbox.write("a.mp4.age", fill_with(b"one", b"two")) == 2
+    assert outbox.path("a.mp4.age").read_bytes() == b"onetwo"
+    assert outbox.path("a.mp4.age").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "outbox").stat().st_mode & 0o777 == 0o700
+    assert outbox.names() == {"a.mp4.age"}
+    outbox.discard("a.mp4.age")
+    outbox.discard("a.mp4.age")
+    assert outbox.names() == frozenset()
+
+
+def test_a_file_does_not_exist_before_it_is_finished(tmp_path: Path) -> None:
+    """Nobody can send half a part: the name appears with the last byte."""
+    outbox = OutboxFiles(tmp_path)
+
+    def fill(append: Append) -> None:
+        append(b"half")
+        assert not outbox.path("a").exists()
+
+    outbox.write("a", fill)
+    assert outbox.path("a").read_bytes() == b"half"
+
+
+def test_a_fill_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """The cutter's own error comes through, and the outbox is as before."""
+    outbox = OutboxFiles(tmp_path)
+
+    def fill(append: Append) -> None:
+        append(b"half")
+        raise UnavailableError("the child died")
+
+    with pytest.raises(UnavailableError, match="the child died"):
+        outbox.write("a", fill)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_crash_left_unfinished_is_removed(tmp_path: Path) -> None:
+    """After a power cut only whole files are there."""
+    OutboxFiles(tmp_path).write("whole", fill_with(b"x"))
+    (tmp_path / "half.unfinished").write_bytes(b"half")
+    assert OutboxFiles(tmp_path).names() == {"whole"}
+
+
+def test_the_outbox_is_bounded(tmp_path: Path) -> None:
+    """More than it may hold waits in the ring; as soon as a part has gone, there is room."""
+    outbox = OutboxFiles(tmp_path, bytes_max=100)
+    outbox.write("a", fill_with(bytes(60)))
+    with pytest.raises(OutboxFullError, match="100 bytes"):
+        outbox.write("b", fill_with(bytes(30), bytes(11)))
+    assert outbox.names() == {"a"}
+    outbox.write("b", fill_with(bytes(40)))
+    outbox.discard("a")
+    outbox.write("c", fill_with(bytes(60)))
+    assert outbox.names() == {"b", "c"}
+
+
+def test_a_full_disk_is_a_full_outbox(tmp_path: Path) -> None:
+    """The disk's own no is told in the same words, and leaves nothing."""
+    outbox = OutboxFiles(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OutboxFullError, match="cannot be written"):
+            outbox.write("a", fill_with(bytes(100_000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_is_sealed_again_replaces_the_one_that_was_never_named(tmp_path: Path) -> None:
+    """A crash between the file and the journal leaves a file that nobody knows: the next try takes its place."""
+    outbox = OutboxFiles(tmp_path)
+    outbox.write("a", fill_with(b"first"))
+    outbox.write("a", fill_with(b"second"))
+    assert outbox.path("a").read_bytes() == b"second"

@@ -1,0 +1,251 @@
+"""Story two on a real disk with a real store: everything an export needs besides the broker, to be crashed at will."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.acquire.stream import CameraId, encode_stream_header
+from agent.acquire.timeline import VIDEO_CLOCK_HZ
+from agent.buffer.chunk import ChunkKind, ChunkMeta
+from agent.buffer.ring import RingSettings
+from agent.clip_job import OPEN_STATES, JobPart, Status
+from agent.clip_maker import ClipMaker
+from agent.clock import SECOND_NS, WallTime, Window
+from agent.command.trust import open_first_bundle
+from agent.consent.grant import Granted
+from agent.consent.policy import open_policy
+from agent.consent.standing import Standing
+from agent.courier import Courier, outbox_name
+from agent.crypto import Secret, sha256_hex, thumbprint
+from agent.cut.clip import WireChunk
+from agent.cut.plan import PartSettings
+from agent.deliver.age import generate_identity
+from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
+from agent.deliver.unseal import open_age
+from agent.demo.authority import clip_params, sharing_claims, upload_params
+from agent.evidence.audit import LOG_NAME
+from agent.evidence.manifest import ClipFacts, build_manifest
+from agent.exporter import Exporter
+from agent.outside.audit_file import AuditFile, open_audit
+from agent.outside.cutter import ChildCutter
+from agent.outside.database import Database
+from agent.outside.host import HostClock
+from agent.outside.https import Patience, TusUploader
+from agent.outside.outbox_files import OutboxFiles
+from agent.outside.slab_files import SlabLog
+from agent.part_sealer import PartSealer
+from tests.simulators.clips import shown_by_pyav, stored, window_of
+from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
+from tests.simulators.set_clock import SetClock
+from tests.simulators.signing_store import SignedReceipts, contents_of
+from tests.simulators.tus_server import TusStore, tus_server
+from tests.vectors.command.scene import AUDIENCE, AUTHORITY, OWNER
+
+HUB = AUDIENCE.hub
+MIB = 1024 * 1024
+RING = RingSettings(slab_bytes=8 * MIB, bytes_max=4 * 8 * MIB, free_bytes_min=0, pending_bytes_max=16 * MIB)
+NOW = WallTime(EPOCH + 60 * SECOND_NS)
+SOON_S = 20.0
+ASKED_EVERY_S = 0.01
+RECIPE = Recipe(pictures=100)  # four seconds, a key picture every 0.8 s
+STATUS_TOPIC = f"hub/v1/{HUB}/evt/cmd"
+_IDENTITY, _RECIPIENT = generate_identity()
+EVIDENCE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+class Site:
+    """A hub's disk, and the store; `running` starts the exporter's process on it, any number of times.
+
+    Between two of them lies a crash: every object is dropped, nothing is told to stop politely.
+    """
+
+    def __init__(self, folder: Path, store: TusStore, url: str, pem: str, *, past_s: float = 60) -> None:
+        self.folder, self.store, self.url = folder, store, url
+        self.clock = SetClock(NOW)
+        self.receipts = SignedReceipts(store, HUB, AUTHORITY.store)
+        store.receipts = self.receipts
+        self.settings = PartSettings(past_ns=round(past_s * SECOND_NS))
+        self.give_up_h = 1.0
+        self.cameras = frozenset({CAMERA})
+        hosts = [url.removeprefix("https://")]
+        claims = AUTHORITY.trust_claims(NOW, recipients={"vault": _RECIPIENT}, upload_hosts=hosts, tls_anchors=[pem])
+        self._trust_claims, self._version = claims, 1
+        self.standing = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(claims)), OWNER.key)
+        self.allow()
+
+    # ------------------------------------------------------------ what people decide
+    def allow(self, **claims: object) -> None:
+        """Put a policy in force that shares the camera without asking, or as `claims` say."""
+        token = OWNER.policy(NOW, self._version, **sharing_claims(AUTHORITY, [CAMERA], **claims))
+        policy = open_policy(token, OWNER.key, HUB, self._version - 1)
+        self.standing = replace(self.standing, policy=policy, policy_sha256=sha256_hex(token.encode()))
+        self._version += 1
+
+    def revoke_officer(self) -> None:
+        """Take the officer's key out of the trust bundle, by the roots."""
+        claims = {**self._trust_claims, "version": 2, "revoked_keys": [thumbprint(AUTHORITY.officer)]}
+        bundle = open_first_bundle(AUTHORITY.trust_bundle(claims))
+        self.standing = replace(self.standing, trust=bundle)
+
+    def command(self, command_id: str, window: Window | None = None, **claims: object) -> bytes:
+        """Sign a command for a window of the film."""
+        upload = upload_params(f"{self.url}/files", f"{self.url}/receipts", self.store.token)
+        window = window or window_of(0.5, 1.9)
+        params = clip_params(window, recipients=["vault"], upload=upload, cameras=[CAMERA])
+        return AUTHORITY.clip_upload(self.clock.now(), AUDIENCE, command_id, params, **claims)
+
+    # ------------------------------------------------------------ what is on the disk
+    def ring(self) -> SlabLog:
+        """Open the ring."""
+        return SlabLog(self.folder / "ring", Secret(bytes(32)), RING, self.clock)
+
+    def journal(self) -> Database:
+        """Open the journal."""
+        return Database(self.folder / "journal.db", STATUS_TOPIC)
+
+    def audit_lines(self) -> list[dict[str, Any]]:
+        """Read the audit log as it is on the disk now."""
+        path = self.folder / "audit" / LOG_NAME
+        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+    def audited(self, kind: str) -> list[dict[str, Any]]:
+        """Read the entries of one kind."""
+        return [line for line in self.audit_lines() if line["kind"] == kind]
+
+    def delivered(self) -> dict[str, list[int]]:
+        """Open every clip part at the store with the officer's key; return the numbers of its pictures."""
+        parts = {name: held[-1] for name, held in contents_of(self.store).items() if not name.endswith("manifest")}
+        clear = {name: b"".join(open_age(io.BytesIO(sealed), _IDENTITY)) for name, sealed in sorted(parts.items())}
+        return {name: [number for _, number in shown_by_pyav(clip)] for name, clip in clear.items()}
+
+    # ------------------------------------------------------------ the process
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Process]:
+        """Run the exporter's process until the block ends; then it is cut off where it stands."""
+        ring, journal = self.ring(), self.journal()
+        audit = open_audit(self.folder / "audit", HUB, EVIDENCE_KEY, self.clock)
+        outbox = OutboxFiles(self.folder / "outbox")
+        quick = Patience(connect_s=2, silence_s=5, request_s=5, upload_s=1)
+        async with TusUploader(self.standing.trust.tls_anchors, HostClock(), quick) as uploader:
+            process = Process(self, ring, journal, audit, outbox, uploader)
+            try:
+                yield process
+            finally:
+                await process.exporter.stop()
+                audit.close()
+                journal.close()
+                ring.close()
+
+
+class Process:
+    """One life of the exporter with everything it holds."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what an exporter holds
+        self,
+        site: Site,
+        ring: SlabLog,
+        journal: Database,
+        audit: AuditFile,
+        outbox: OutboxFiles,
+        uploader: TusUploader,
+    ) -> None:
+        self.site, self.ring, self.journal, self.audit, self.outbox = site, ring, journal, audit, outbox
+        self.sealer = PartSealer(ring, ChildCutter(), outbox)
+        self.courier = Courier(
+            journal=journal,
+            outbox=outbox,
+            uploader=uploader,
+            audit=audit,
+            clock=HostClock(),
+            hub=HUB,
+            give_up_h=site.give_up_h,
+        )
+        self.clips = ClipMaker(
+            ring=ring,
+            sealer=self.sealer,
+            outbox=outbox,
+            journal=journal,
+            courier=self.courier,
+            audit=audit,
+            clock=site.clock,
+            write_manifest=self.write_manifest,
+            settings=site.settings,
+        )
+        self.exporter = Exporter(
+            journal, audit, site.clock, lambda: site.standing, lambda: site.cameras, self.clips
+        )
+        self._said = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        journal.on_message = lambda: self._loop.call_soon_threadsafe(self._said.set)
+
+    def write_manifest(self, grant: Granted, camera: CameraId, parts: Sequence[JobPart]) -> bytes:
+        """Write a manifest as the daemon does."""
+        delivered = [
+            (SealedPart(p.id, self.outbox.path(outbox_name(p)), p.size, p.sha256, MEDIA_TYPE_CLIP), p.report)
+            for p in parts
+            if p.report and p.report.pictures
+        ]
+        empty = [p.report for p in parts if p.report and not p.report.pictures]
+        facts = ClipFacts(HUB, grant, camera, "Front door", delivered, empty, self.audit.head(), "transom test")
+        return build_manifest(facts, EVIDENCE_KEY)
+
+    def statuses(self, command: str | None = None) -> list[Status]:
+        """Read what waits for the broker, of one command or of all."""
+        said = [msgspec.json.decode(m.payload, type=Status) for m in self.journal.outgoing(0, 1000)]
+        return [status for status in said if command is None or status.command == command]
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        """Wait until something holds; it is asked after every message that the journal takes, and often between."""
+        async with asyncio.timeout(SOON_S):
+            while not is_so():
+                self._said.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._said.wait(), ASKED_EVERY_S)
+
+    async def until_ended(self, command: str) -> Status:
+        """Wait for the end of a job; return the status that tells of it."""
+        await self.until(lambda: (job := self.journal.job(command)) and job.state not in OPEN_STATES)
+        return self.statuses(command)[-1]
+
+
+@contextmanager
+def export_site(folder: Path, *, past_s: float = 60, is_filmed: bool = True) -> Iterator[Site]:
+    """Make a site with a film in its ring and a store that answers."""
+    with tus_server(folder) as (store, url, pem):
+        site = Site(folder, store, url, pem, past_s=past_s)
+        if is_filmed:
+            with closing(site.ring()) as ring:
+                record(ring, film(RECIPE))
+        yield site
+
+
+def record(ring: SlabLog, source: Source) -> None:
+    """Put a film into the ring as the recorder would, and wait until it is on the disk."""
+    first = stored(source.chunks[0], is_key=False).meta
+    ring.append(replace(first, kind=ChunkKind.STREAM), encode_stream_header(source.header))
+    for chunk in source.chunks:
+        ring.append(_meta(chunk), chunk.wire)
+    ring.commit()
+    tick = threading.Event()
+    for _ in range(5_000):
+        if not ring.stats().waiting_bytes:
+            return
+        tick.wait(0.002)
+    raise AssertionError("the ring did not write")
+
+
+def _meta(chunk: WireChunk) -> ChunkMeta:
+    meta = stored(chunk, is_key=False).meta
+    picture = (meta.first_rtp - chunk.anchor.rtp) % 2**32 // (VIDEO_CLOCK_HZ // RECIPE.fps)
+    return replace(meta, is_key=picture % RECIPE.gop == 0)

@@ -1,0 +1,198 @@
+"""One grant becomes parts at the store and a manifest that says what they are, from wherever a crash left it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.clip_job import Job, JobPart, JobState, PartState, Status
+from agent.clip_maker import Errand, Outcome
+from agent.clock import Window
+from agent.command.envelope import verify
+from agent.command.request import VerifiedCommand
+from agent.consent.decide import decide
+from agent.consent.grant import Granted
+from agent.crypto import sha256_hex
+from agent.evidence.manifest import Manifest, open_manifest
+from agent.evidence.note import verifier_of
+from tests.simulators.clips import window_of
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site
+from tests.simulators.h264_source import CAMERA
+from tests.simulators.signing_store import contents_of
+
+PART_S = 0.8  # the film has a key picture this often
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Make a site whose clips come in parts of one picture group."""
+    with export_site(tmp_path, past_s=PART_S) as made:
+        yield made
+
+
+class Work:
+    """One granted job, and what was told about it."""
+
+    def __init__(self, site: Site, process: Process, window: Window) -> None:
+        envelope = site.command("c1", window)
+        command = verify(envelope, site.standing.trust, site.standing.audience, site.clock.now(), is_clock_trusted=True)
+        assert isinstance(command, VerifiedCommand)
+        grant = decide(command, site.standing.policy, site.cameras, site.clock.now(), 0, site.standing.policy_sha256)
+        assert isinstance(grant, Granted)
+        self.grant, self.process = grant, process
+        self.job = Job("c1", envelope, site.clock.now(), JobState.IN_PROGRESS)
+        process.journal.open_job(self.job, command.sha256, command.expires)
+        process.journal.move(self.job, Status("c1", JobState.IN_PROGRESS, ""))
+        self.progress: list[int] = []
+
+    async def deliver(self, *, allowed: int | None = None) -> Outcome:
+        """Deliver; with `allowed`, consent ends after so many questions."""
+        asked = itertools.count()
+        errand = Errand(
+            self.job,
+            self.grant,
+            self.grant_keys(),
+            lambda: allowed is None or next(asked) < allowed,
+            lambda _: self.progress.append(sum(part.state is PartState.RECEIPTED for part in self.parts())),
+        )
+        return await self.process.clips.deliver(errand)
+
+    def grant_keys(self) -> tuple[object, ...]:
+        """Return the store's keys."""
+        return self.process.site.standing.trust.store_signers()
+
+    def parts(self) -> tuple[JobPart, ...]:
+        """Return what the journal knows."""
+        return self.process.journal.parts("c1")
+
+
+def run(site: Site, *lives: Callable[[Process], Awaitable[None]]) -> None:
+    """Run the process once for each function."""
+
+    async def live() -> None:
+        for life in lives:
+            async with site.running() as process:
+                await life(process)
+
+    asyncio.run(live())
+
+
+def manifest_at(site: Site) -> Manifest:
+    """Open the manifest that is at the store."""
+    (envelope,) = contents_of(site.store)[f"c1.{CAMERA}.manifest"]
+    return open_manifest(envelope, verifier_of(HUB, EVIDENCE_KEY))
+
+
+def test_parts_follow_each_other_and_the_manifest_comes_last(site: Site) -> None:
+    """Each picture of the window is in exactly one part; the manifest names all parts, and is sent after them."""
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        assert await work.deliver() == Outcome(is_complete=True, gaps="")
+        assert work.progress == [1, 2, 3, 4]
+        parts = work.parts()
+        assert [part.end for part in parts[:3]] == [part.start for part in parts[1:4]]
+        assert (parts[4].is_manifest, parts[4].state) == (True, PartState.RECEIPTED)
+
+    run(site, life)
+    delivered = site.delivered()
+    assert [number for numbers in delivered.values() for number in numbers] == list(range(13, 78))
+    assert [len(numbers) for numbers in delivered.values()] == [7, 20, 20, 18]
+    manifest = manifest_at(site)
+    assert [(part.name, part.pictures) for part in manifest.parts] == [
+        (f"c1.{CAMERA}.{number:04d}.mp4.age", pictures) for number, pictures in enumerate([7, 20, 20, 18])
+    ]
+    held = contents_of(site.store)
+    assert [part.sha256 for part in manifest.parts] == [
+        sha256_hex(held[part.name.removesuffix(".mp4.age")][0]) for part in manifest.parts
+    ]
+    assert not manifest.gaps
+
+
+def test_only_the_outer_edges_are_encoded_again(site: Site) -> None:
+    """Inner borders lie on key pictures: everything between the edges is as the camera made it."""
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        await work.deliver()
+        reports = [part.report for part in work.parts() if part.report]
+        assert [report.reencoded for report in reports] == [7, 0, 0, 0]
+
+    run(site, life)
+
+
+def test_it_goes_on_after_a_crash_where_it_was(site: Site) -> None:
+    """What was sealed is not sealed again, what was sent is not sent again, and nothing is missing in the end."""
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        task = asyncio.create_task(work.deliver())
+        await process.until(lambda: sum(part.state is PartState.RECEIPTED for part in work.parts()) == 2)
+        task.cancel()
+
+    async def next_life(process: Process) -> None:
+        before = {part.id: part.sha256 for part in process.journal.parts("c1")}
+        work = Work(site, process, window_of(0.5, 3.1))
+        assert (await work.deliver()).is_complete
+        after = {part.id: part.sha256 for part in work.parts()}
+        assert before.items() <= after.items()
+
+    run(site, life, next_life)
+    assert [number for numbers in site.delivered().values() for number in numbers] == list(range(13, 78))
+    for held in contents_of(site.store).values():
+        assert len(held) == 1
+
+
+def test_when_consent_ends_the_manifest_says_what_went(site: Site) -> None:
+    """The parts that went are told with their receipts; the rest of the window is a gap; no part follows."""
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        task = asyncio.create_task(work.deliver())
+        site.receipts.withheld = False
+        await process.until(lambda: any(part.state is PartState.RECEIPTED for part in work.parts()))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not (await work.deliver(allowed=0)).is_complete
+        assert not process.outbox.names() - {f"c1.{CAMERA}.manifest.json"}
+
+    run(site, life)
+    manifest = manifest_at(site)
+    went = sum(len(numbers) for name, numbers in site.delivered().items() if f"{name}.mp4.age" in str(manifest.parts))
+    assert manifest.parts
+    assert sum(part.pictures for part in manifest.parts) == went
+    assert manifest.gaps or went == 65
+
+
+def test_without_consent_nothing_is_cut(site: Site) -> None:
+    """Neither part nor manifest: there is nothing to say."""
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        await work.deliver(allowed=0)
+        assert work.parts() == ()
+
+    run(site, life)
+    assert not site.store.seen
+
+
+def test_footage_that_is_missing_in_the_middle_is_told(site: Site) -> None:
+    """The recording begins late and ends early: the manifest covers the whole window, with two gaps."""
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(-3, 7))
+        outcome = await work.deliver()
+        assert not outcome.is_complete
+        assert outcome.gaps.startswith("6.000 s missing")
+
+    run(site, life)
+    manifest = manifest_at(site)
+    assert [number for numbers in site.delivered().values() for number in numbers] == list(range(100))
+    assert len(manifest.gaps) >= 2
+    assert msgspec.json.encode(manifest)
