@@ -69,9 +69,9 @@ make_environment() { # make_environment EXTRA: .venv with this project and an ex
 
 install_node_packages() { # the third-party tus server that uploads are tested against
   [[ -f tests/real/tus/package.json ]] || return 0
-  command -v npm >/dev/null || { echo "The tests need Node.js with npm (Debian: apt-get install npm)." >&2; return 1; }
+  command -v npm >/dev/null || { echo "The tests need Node.js 20.19 or newer with npm." >&2; return 1; }
   mkdir -p .cache/tus
   cmp -s tests/real/tus/package-lock.json .cache/tus/package-lock.json && [[ -d .cache/tus/node_modules ]] && return 0
   cp tests/real/tus/package.json tests/real/tus/package-lock.json .cache/tus/
-  (cd .cache/tus && npm ci --silent --no-audit --no-fund)
+  (cd .cache/tus && npm ci --silent --no-audit --no-fund --omit=optional --ignore-scripts)
 }

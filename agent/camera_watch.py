@@ -81,17 +81,29 @@ class CameraWatch:
         except TransomError:
             return  # no network at the moment: the next search may find one
         silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
+        sightings = self._of_interest(sightings)
         clones = ambiguous(sightings)
         for seen in sightings:
             if seen.camera in clones:
                 self.troubles[seen.camera] = Trouble(seen.addresses[0], CLONE)
         wanted = [
             seen
-            for seen in sightings[:CAMERAS_MAX]
+            for seen in sightings
             if seen.camera not in clones
             and (self._addresses.get(seen.camera) != seen.addresses[0] or seen.camera in silent)
         ]
         await asyncio.gather(*(self._look_at(seen) for seen in wanted))
+
+    def _of_interest(self, sightings: Sequence[FoundCamera]) -> list[FoundCamera]:
+        """Choose the cameras that are known, and so many new ones as there is room for.
+
+        A device that announces ever new identities pushes no camera out, and is not followed without end.
+        """
+        new = [name for name in dict.fromkeys(seen.camera for seen in sightings) if name not in self.streams]
+        room = set(new[: max(0, CAMERAS_MAX - len(self.streams))])
+        for name in list(self.troubles)[: max(0, len(self.troubles) - CAMERAS_MAX)]:
+            del self.troubles[name]
+        return [seen for seen in sightings if seen.camera in self.streams or seen.camera in room]
 
     async def _look_at(self, seen: FoundCamera) -> None:
         try:

@@ -92,6 +92,7 @@ async def _work(config: Config) -> None:
         stack.callback(journal.close)
         recorder = RecorderThread(Recorder(latch, clock, RtspDialer(), settings))
         stack.callback(recorder.stop)
+        stack.callback(cutter.stop)
         searching = threading.Event()
         stack.callback(searching.set)
         watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
@@ -249,6 +250,7 @@ class _Hub:
             link.start()
             stack.callback(link.stop, (topics.state, self._board.offline(boot)))
             exporter.resume()
+            stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)
             yield conversation
 

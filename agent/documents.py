@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from agent.clock import SECOND_NS, Clock, Instant
 from agent.command.envelope import Audience
 from agent.command.trust import open_first_bundle, open_kept_bundle, open_trust_bundle
@@ -36,17 +38,18 @@ class Desk:
     def __init__(self, first: Standing, stored: Documents, audit: Audit, pair_owner: PairOwner, clock: Clock) -> None:
         self.standing = first
         self._stored, self._audit, self._pair_owner, self._clock = stored, audit, pair_owner, clock
+        # Bound to the bundle of enrolment: what an earlier enrolment led to says nothing about this one.
+        self._trust_name = f"{TRUST} since {sha256_hex(msgspec.json.encode(first.trust))[:16]}"
         self._refusals: list[Instant] = []
         self.refused_unwritten = 0
         self._take_stored()
 
     def _take_stored(self) -> None:
         """Believe again what was stored, as far as it is of this enrolment and of this owner."""
-        first, trust, policy = self.standing, self._stored.document(TRUST), self._stored.document(POLICY)
+        first, trust, policy = self.standing, self._stored.document(self._trust_name), self._stored.document(POLICY)
         if trust is not None:
-            with contextlib.suppress(BadInputError):  # of an earlier enrolment
-                kept = open_kept_bundle(trust.token.encode(), first.trust)
-                self.standing = replace(self.standing, trust=kept)
+            kept = open_kept_bundle(trust.token.encode(), first.trust)
+            self.standing = replace(self.standing, trust=kept)
         if policy is not None and first.owner is not None:
             with contextlib.suppress(BadInputError):  # of an earlier owner: without a policy nothing is shared
                 opened = open_policy(policy.token, first.owner, first.audience.hub, policy.version - 1)
@@ -60,12 +63,12 @@ class Desk:
             text = bundle.decode("ascii")
             trust = open_trust_bundle(bundle, before.trust)
         except (BadInputError, UnicodeDecodeError) as error:
-            kept = self._stored.document(TRUST)
+            kept = self._stored.document(self._trust_name)
             if kept is None or kept.token.encode() != bundle:  # the retained one comes with every connection
                 self._refuse("trust_refused", str(error))
             return False
         self._audit.append("trust", "", {"version": trust.version, "sha256": sha256_hex(bundle)})
-        self._stored.put_document(TRUST, Document(trust.version, text))
+        self._stored.put_document(self._trust_name, Document(trust.version, text))
         self.standing = replace(before, trust=trust)
         return True
 

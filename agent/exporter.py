@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState, Status, after, progress_of
+from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
 from agent.clip_maker import ClipMaker, Errand
-from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
+from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.command.envelope import verify, verify_again
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
@@ -32,14 +32,13 @@ from agent.consent.standing import Standing
 from agent.courier import StoreRefusedError
 from agent.errors import BadInputError, UnavailableError
 from agent.ports import Audit, Journal, Opening
+from agent.teller import Teller
 
 DAY_NS: Final = 24 * 3600 * SECOND_NS
 REPLAY_MARGIN_NS: Final = 2 * SKEW_NS
 CLOCK_CHECK_S: Final = 2.0
 JOB_RETRY_S: Final = 10.0
 """A job that met a failing disk goes on after this."""
-REFUSALS_ANSWERED_PER_MINUTE_MAX: Final = 30
-"""A hostile broker can make the hub count, but not write and talk without end."""
 
 log: Final = logging.getLogger("transom.exporter")
 
@@ -61,8 +60,12 @@ class Exporter:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._answers: dict[str, asyncio.Event] = {}
         self._taken_back: set[str] = set()  # running jobs to which the owner has said no since
-        self._refusals: list[int] = []
-        self.refused_unanswered = 0
+        self._teller = Teller(journal, audit, clock)
+
+    @property
+    def refused_unanswered(self) -> int:
+        """Refusals beyond what is answered."""
+        return self._teller.unanswered
 
     # ------------------------------------------------------------ what comes in
     def take(self, envelope: bytes) -> None:
@@ -70,30 +73,28 @@ class Exporter:
         now, standing = self._clock.now(), self._standing()
         command = verify(envelope, standing.trust, standing.audience, now, is_clock_trusted=self._clock.is_trusted())
         if isinstance(command, Refusal):
-            self._refuse(command)
+            self._teller.refuse(command)
             return
         if isinstance(command, VerifiedPing):
-            if self._may_answer():  # a ping can be replayed
-                self._journal.say(Status(command.id, JobState.SUCCEEDED, rfc3339(now)))
+            self._teller.answer_ping(command)
             return
         if self._journal.job(command.id) is None:
-            detail: dict[str, str | int] = {"incident": command.incident.id, "by": command.subject}
-            detail |= {"agency": command.agency, "basis": command.basis, "reason": command.reason}
-            self._audit.append("command", command.id, detail | {"sha256": command.sha256})
+            self._teller.note_command(command)
         new = Job(command.id, envelope, now)
         opening, job = self._journal.open_job(new, command.sha256, command.expires)
         match opening:
             case Opening.NEW:
                 self._start(job)
-                self._journal.say(self._status(job))
+                self._teller.tell(job)
             case Opening.STILL_OPEN:
                 self._start(job)  # if the disk failed when it first came
-                if self._may_answer():
-                    self._journal.say(self._status(job))
+                self._teller.tell_again(job)
             case Opening.ENDED:
-                self._refuse(Refusal(RefusalReason.REPLAYED, "this command has been dealt with", job.id), job.state)
+                self._teller.refuse(
+                    Refusal(RefusalReason.REPLAYED, "this command has been dealt with", job.id), job.state
+                )
             case Opening.OTHER_BYTES:
-                self._refuse(Refusal(RefusalReason.DUPLICATE_ID, "another command has this id", job.id))
+                self._teller.refuse(Refusal(RefusalReason.DUPLICATE_ID, "another command has this id", job.id))
 
     def answer(self, token: str) -> None:
         """Take the owner's signed answer to an open job; when this returns, it is stored and may be acknowledged.
@@ -108,7 +109,7 @@ class Exporter:
             answer = open_answer(token, standing.owner, standing.audience.hub, now)
             job = self._job_for(answer)
         except BadInputError as error:
-            if self._may_answer():
+            if self._teller.may_answer():
                 self._audit.append("answer_refused", "", {"why": str(error)})
             return
         if job.answer == token:
@@ -180,24 +181,28 @@ class Exporter:
             job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
         )
         if not isinstance(command, VerifiedCommand):  # it was good when it came: the trust in it has ended since
-            self._end_refused(job, command if isinstance(command, Refusal) else Refusal(RefusalReason.UNSUPPORTED))
+            self._teller.end_refused(
+                job, command if isinstance(command, Refusal) else Refusal(RefusalReason.UNSUPPORTED)
+            )
             return
         job, grant = await self._grant(job, command, standing)
         if grant is None:
             return
         keys, consent = standing.trust.store_signers(), _Consent(lambda: self._is_allowed(job, grant))
         try:
-            outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._tell))
+            outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._teller.tell))
         except StoreRefusedError as error:
-            self._move(job, JobEvent.GAVE_UP, detail=str(error))
+            self._teller.move(job, JobEvent.GAVE_UP, detail=str(error))
             return
         if not consent():
             is_no = job.id in self._taken_back
-            self._move(job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.OWNER_DECLINED if is_no else RefusalReason.PAUSED)
+            self._teller.move(
+                job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.OWNER_DECLINED if is_no else RefusalReason.PAUSED
+            )
         elif outcome.is_complete:
-            self._move(job, JobEvent.DELIVERED)
+            self._teller.move(job, JobEvent.DELIVERED)
         else:
-            self._move(job, JobEvent.DELIVERED_WITH_GAPS, detail=outcome.gaps)
+            self._teller.move(job, JobEvent.DELIVERED_WITH_GAPS, detail=outcome.gaps)
 
     async def _grant(self, job: Job, command: VerifiedCommand, standing: Standing) -> tuple[Job, Granted | None]:
         """Decide, ask the owner if the policy says so, and store what came of it; None if the answer is no."""
@@ -212,12 +217,12 @@ class Exporter:
         if isinstance(verdict, Granted) and (said := self._said(job.id)) and said.decision == "no":
             verdict = Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
         if isinstance(verdict, Refusal):
-            self._end_refused(job, verdict)
+            self._teller.end_refused(job, verdict)
             return job, None
         if job.state is not JobState.IN_PROGRESS:
             yes = JobEvent.GRANTED if job.state is JobState.RECEIVED else JobEvent.OWNER_SAID_YES
             job = replace(job, cameras=verdict.cameras, window=verdict.window)
-            job = self._move(job, yes, granted=self._clock.now())
+            job = self._teller.move(job, yes, granted=self._clock.now())
         return job, verdict
 
     def _again(self, job: Job, command: VerifiedCommand, window: Window) -> Granted | Refusal | Ask:
@@ -238,7 +243,7 @@ class Exporter:
         """Wait for the owner's answer until the deadline that was set first; silence is a no."""
         if job.state is JobState.RECEIVED:
             job = replace(job, deadline=ask.deadline, cameras=ask.cameras, window=ask.window)
-            job = self._move(job, JobEvent.ASKED)
+            job = self._teller.move(job, JobEvent.ASKED)
         if self._said(job.id) is None:
             await self._wait_for_answer(ask)
         job, answer, standing = self._journal.job(job.id) or job, self._said(job.id), self._standing()
@@ -278,63 +283,6 @@ class Exporter:
         if not isinstance(trusted, VerifiedCommand) or trusted.recipients != grant.command.recipients:
             return False
         return still_allowed(grant, standing.policy, now)
-
-    # ------------------------------------------------------------ what goes out
-    def _move(
-        self,
-        job: Job,
-        event: JobEvent,
-        reason: RefusalReason | None = None,
-        detail: str = "",
-        *,
-        granted: WallTime | None = None,
-    ) -> Job:
-        """Write the transition to the audit log and the journal, with the status that tells of it."""
-        job = replace(job, state=after(job.state, event), reason=reason)
-        entry: dict[str, str | int] = {"state": job.state.value, "event": event.value}
-        entry |= {"reason": reason.value} if reason else {}
-        self._audit.append("job", job.id, entry | ({"detail": detail} if detail else {}))
-        self._journal.move(job, self._status(job, detail), granted=granted)
-        return job
-
-    def _end_refused(self, job: Job, refusal: Refusal) -> None:
-        ends = {JobState.RECEIVED: JobEvent.REFUSED, JobState.AWAITING_OWNER: JobEvent.NO_YES_FROM_OWNER}
-        self._move(job, ends.get(job.state, JobEvent.CONSENT_WITHDRAWN), refusal.reason, refusal.detail)
-
-    def _refuse(self, refusal: Refusal, original: JobState | None = None) -> None:
-        """Answer and write down a refusal, as long as there are not too many of them."""
-        if not self._may_answer():
-            return
-        detail: dict[str, str | int] = {"reason": refusal.reason.value, "detail": refusal.detail}
-        self._audit.append("refused", refusal.command_id, detail)
-        at = rfc3339(self._clock.now())
-        status = Status(refusal.command_id, JobState.REJECTED, at, refusal.reason, refusal.detail, original)
-        self._journal.say(status)
-
-    def _may_answer(self) -> bool:
-        """Count an answer that nobody's signature asked for, or that a replay asks for again."""
-        minute = self._clock.instant() // (60 * SECOND_NS)
-        self._refusals = [*(at for at in self._refusals if at == minute), minute][
-            : REFUSALS_ANSWERED_PER_MINUTE_MAX + 1
-        ]
-        if len(self._refusals) <= REFUSALS_ANSWERED_PER_MINUTE_MAX:
-            return True
-        self.refused_unanswered += 1
-        return False
-
-    def _tell(self, job: Job) -> None:
-        self._journal.say(self._status(job))
-
-    def _status(self, job: Job, detail: str = "") -> Status:
-        return Status(
-            command=job.id,
-            status=job.state,
-            at=rfc3339(self._clock.now()),
-            reason=job.reason,
-            detail=detail,
-            answer_by=rfc3339(job.deadline) if job.deadline and job.state is JobState.AWAITING_OWNER else "",
-            cameras=progress_of(self._journal.parts(job.id)),
-        )
 
 
 class _Consent:

@@ -18,7 +18,7 @@ from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
 from agent.errors import UnavailableError
-from agent.exporter import REFUSALS_ANSWERED_PER_MINUTE_MAX
+from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX
 from tests.simulators.clips import window_of
 from tests.simulators.export_site import NOW, Process, Site, export_site
 from tests.simulators.signing_store import contents_of
@@ -39,12 +39,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def run(site: Site, *lives: Test) -> None:
     """Run the exporter once for each function; it crashes between them."""
 
-    async def live() -> None:
-        for life in lives:
-            async with site.running() as process:
-                await life(process)
+    async def live(life: Test) -> None:
+        async with site.running() as process:
+            await life(process)
 
-    asyncio.run(live())
+    for life in lives:
+        asyncio.run(live(life))
 
 
 def states(process: Process, command: str) -> list[JobState]:

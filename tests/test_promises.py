@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,29 +11,21 @@ import msgspec
 import pytest
 
 from agent.acquire.stream import CameraId
-from agent.auditor import verify_audit
 from agent.clip_job import JobState
 from agent.clock import SECOND_NS, WallTime
-from agent.command.request import RefusalReason
+from agent.command.request import RefusalReason, UploadTarget
 from agent.command.trust import open_first_bundle
-from agent.consent.standing import Standing
-from agent.crypto import SigningKey, public_jwk, sha256_hex, thumbprint
-from agent.demo.authority import Owner, clip_params, command_of, upload_params, window_claim
-from agent.documents import REFUSALS_PER_HOUR_MAX, Desk
-from agent.errors import BadInputError, UnavailableError
-from agent.evidence.audit import CHECKPOINTS_BYTES_MAX, CHECKPOINTS_NAME
+from agent.crypto import Secret, sha256_hex, thumbprint
+from agent.deliver.part import SealedPart
+from agent.deliver.upload import PATCH_BYTES_MAX
+from agent.demo.authority import clip_params, command_of, upload_params, window_claim
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
-from agent.outside.audit_file import open_audit
-from agent.outside.database import Database
-from agent.ports import Document
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, RECIPE, Process, Site, export_site, record
-from tests.simulators.h264_source import CAMERA, film
-from tests.simulators.set_clock import SetClock
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, Process, Site, export_site
+from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
-from tests.vectors.command import scene
-from tests.vectors.command.scene import AUDIENCE, AUTHORITY, MALLORY, OWNER, fixed_key, trust_claims
+from tests.vectors.command.scene import AUDIENCE, AUTHORITY, OWNER, trust_claims
 
 NARROW = window_of(1.0, 1.5)
 NARROW_PICTURES = 13
@@ -260,129 +251,45 @@ def test_replayed_messages_are_not_answered_without_end(site: Site) -> None:
     run(site, life)
 
 
-# ------------------------------------------------------------ whom the hub believes
+def test_the_journal_forgets_what_nobody_can_replay(site: Site) -> None:
+    """It does not grow for ever; what could still be replayed stays."""
+
+    async def life(process: Process) -> None:
+        for name in ("c1", "c2"):
+            process.exporter.take(site.command(name))
+            await process.until_ended(name)
+            if name == "c1":
+                site.clock.go_on(49 * 3600)
+        async with asyncio.timeout(10):
+            while process.journal.job("c1"):  # noqa: ASYNC110 - the journal sends no event for it
+                await asyncio.sleep(0.01)
+        assert process.journal.job("c2")
+
+    run(site, life)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
-    """Return what makes the desk of a hub anew, as a restart does, on one journal and one audit log."""
-    clock = SetClock(scene.NOW)
-    with closing(Database(tmp_path / "journal.db", "t")) as journal:
-        audit = open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)
-        first = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())), OWNER.key)
-        with closing(audit):
-            yield lambda: Desk(first, journal, audit, lambda _: "no", clock)
+def test_a_pause_stops_a_part_between_two_pieces(tmp_path: Path) -> None:
+    """Consent is asked before every request to the store, not only before every part."""
+    asked_times: list[int] = []
 
+    async def send(site: Site, process: Process) -> bool:
+        size = 3 * PATCH_BYTES_MAX
+        process.outbox.write("big", lambda append: append(bytes(size)))
+        part = SealedPart("big", process.outbox.path("big"), size, "0" * 64, "x/y")
+        target = UploadTarget(f"{site.url}/files", f"{site.url}/receipts", Secret(site.store.token))
+        uploader = process.courier._uploader
+        location = await uploader.create(part, target)
 
-def successor(version: int, signers: list[SigningKey] | None = None, **claims: object) -> bytes:
-    """Sign a later trust bundle."""
-    return AUTHORITY.trust_bundle(trust_claims(version=version, **claims), signers=signers)
+        def may_go_on() -> bool:
+            asked_times.append(sum(map(len, site.store.uploads)))
+            return asked_times[-1] < PATCH_BYTES_MAX
 
+        return await uploader.send(part, target, location, may_go_on)
 
-def test_a_revocation_reaches_the_hub_and_survives_a_restart(desk: Callable[[], Desk]) -> None:
-    """The roots take a key back: the next bundle is believed now and later, and an older one never again."""
-    officer = thumbprint(AUTHORITY.officer)
-    assert desk().take_trust(successor(3, revoked_keys=[officer]))
-    after_restart = desk()
-    assert after_restart.standing.trust.revoked_keys == (officer,)
-    assert not after_restart.take_trust(successor(2))
-    assert not after_restart.take_trust(successor(3, revoked_keys=[officer]))
+    async def live(site: Site) -> bool:
+        async with site.running() as process:
+            return await send(site, process)
 
-
-def test_no_server_can_swap_the_trust_bundle(desk: Callable[[], Desk]) -> None:
-    """A bundle that a threshold of the known roots has not signed changes nothing."""
-    evil = [public_jwk(MALLORY), public_jwk(AUTHORITY.roots[0])]
-    for forged in (
-        successor(4, signers=[MALLORY]),
-        successor(4, signers=[AUTHORITY.roots[0]]),
-        successor(4, signers=[MALLORY, AUTHORITY.roots[0]], roots=evil),
-        b"",
-        b"\xff",
-        b"{}",
-    ):
-        hub = desk()
-        before = hub.standing
-        assert not hub.take_trust(forged)
-        assert hub.standing is before
-
-
-def test_no_server_can_read_by_a_bundle_that_lists_the_owners_root_beside_its_own() -> None:
-    """At enrolment a server hands out a bundle of its own: the true root is listed, but has not signed it."""
-    roots = [public_jwk(MALLORY), public_jwk(AUTHORITY.roots[0])]
-    mixed = trust_claims(roots=roots, threshold=1)
-    with pytest.raises(BadInputError, match="1 of 2 root signatures"):
-        open_first_bundle(AUTHORITY.trust_bundle(mixed, signers=[MALLORY]))
-
-
-def test_a_policy_of_an_earlier_owner_does_not_stop_the_hub(desk: Callable[[], Desk]) -> None:
-    """After a factory reset and a new pairing the journal still has the old owner's policy: it is worth nothing."""
-    hub = desk()
-    assert hub.take_policy(OWNER.policy(scene.NOW, 1, mode="opt_in").encode())
-    hub._stored.put_document("policy", Document(7, Owner(HUB, fixed_key("earlier owner")).policy(scene.NOW, 7)))
-    again = desk()
-    assert again.standing.policy is None
-    assert again.take_policy(OWNER.policy(scene.NOW, 1, mode="opt_in").encode())
-
-
-def test_bad_documents_do_not_fill_the_audit_log(desk: Callable[[], Desk]) -> None:
-    """Anybody behind the broker can send them without end."""
-    hub = desk()
-    entries, _ = hub._audit.head()
-    for number in range(300):
-        hub.take_policy(b"x%d" % number)
-        hub.take_trust(b"x%d" % number)
-        hub.take_pairing(b"x%d" % number)
-    assert hub._audit.head()[0] - entries == REFUSALS_PER_HOUR_MAX
-    assert hub.refused_unwritten == 900 - REFUSALS_PER_HOUR_MAX
-
-
-def test_an_earlier_owners_footage_dies_with_the_reset(tmp_path: Path) -> None:
-    """A hub without an owner destroys what its ring holds before it can be paired again."""
-    with export_site(tmp_path) as site:
-        with closing(site.ring()) as ring:
-            assert ring.footage(CAMERA, window_of(0, 4)).chunks
-            ring.clear()
-            assert not ring.footage(CAMERA, window_of(0, 4)).chunks
-        with closing(site.ring()) as ring:
-            assert not ring.footage(CAMERA, window_of(0, 4)).chunks
-            record(ring, film(RECIPE))
-            assert ring.footage(CAMERA, window_of(0, 4)).chunks
-
-
-# --------------------------------------------------------------- what is written down
-
-
-def test_many_checkpoints_do_not_look_like_tampering(tmp_path: Path) -> None:
-    """The checkpoints' file stays within its limit, and the log is as provable as before."""
-    clock = SetClock(NOW)
-    with closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit:
-        audit.append("started", "", {})
-        audit.checkpoint()
-    checkpoints = tmp_path / "audit" / CHECKPOINTS_NAME
-    stored = checkpoints.read_bytes()
-    checkpoints.write_bytes(stored * (CHECKPOINTS_BYTES_MAX // len(stored)))
-    with closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit:
-        for _ in range(20):
-            audit.append("job", "c1", {})
-            audit.checkpoint()
-            assert checkpoints.stat().st_size <= CHECKPOINTS_BYTES_MAX
-        assert checkpoints.stat().st_size < CHECKPOINTS_BYTES_MAX * 0.6
-    with closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit:
-        assert audit.head()[0] == 21
-    assert verify_audit(tmp_path / "audit", str(verifier_of(HUB, EVIDENCE_KEY))).is_intact
-
-
-# -------------------------------------------------------------------- a full disk
-
-
-def test_a_full_disk_is_a_failure_to_wait_for(tmp_path: Path) -> None:
-    """Every call of the journal says so in the words of its port, and works again when there is room."""
-    with closing(Database(tmp_path / "journal.db", "t")) as journal:
-        pages = journal._query("PRAGMA page_count")[0][0]
-        journal._query(f"PRAGMA max_page_count={pages + 2}")
-        big = Document(1, "x" * 100_000)
-        with pytest.raises(UnavailableError, match="full"):
-            journal.put_document("policy", big)
-        journal._query("PRAGMA max_page_count=1000")
-        journal.put_document("policy", big)
-        assert journal.document("policy") == big
+    with export_site(tmp_path, is_filmed=False) as site:
+        assert not asyncio.run(live(site))
+        assert sum(map(len, site.store.uploads)) == PATCH_BYTES_MAX

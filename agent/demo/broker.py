@@ -43,6 +43,7 @@ _ACL: Final = """\
 user {commander}
 topic readwrite hub/v1/#
 
+pattern read hub/v1/%u/trust
 pattern read hub/v1/%u/cmd
 pattern read hub/v1/%u/policy
 pattern read hub/v1/%u/pair

@@ -10,6 +10,7 @@ import os
 import selectors
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -38,6 +39,7 @@ CLIP_BYTES_MAX: Final = 1024 * 1024 * 1024  # of one part
 _STDERR_TAIL_BYTES: Final = 1000
 _READ_BYTES: Final = 256 * 1024
 _EXIT_S: Final = 5.0  # between its last word and its end
+STOP_S_MAX: Final = 1.0  # a child that was killed is gone at once; its thread has a chunk to read at most
 _SOURCE_ROOT: Final = str(Path(agent.__file__).resolve().parent.parent)
 _ENVIRONMENT: Final = {"PYTHONPATH": _SOURCE_ROOT, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
@@ -56,6 +58,11 @@ class ChildCutter:
 
     def __init__(self, limits: ChildLimits = ChildLimits()) -> None:
         self._limits = limits
+        self._children = _Children()
+
+    def stop(self) -> None:
+        """End every child now; calls that run, and later ones, raise UnavailableError. May be called twice."""
+        self._children.end(STOP_S_MAX)
 
     def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
         """Make one part; its bytes go to `sink` as they come, and count only once the report is returned."""
@@ -88,7 +95,9 @@ class ChildCutter:
         limits = self._limits
         arguments = [f"--memory-bytes={limits.memory_bytes}", f"--cpu-s={limits.cpu_s}"]
         return _Conversation(
-            [sys.executable, "-P", "-B", "-s", "-m", "agent.cut.worker", *arguments], limits.deadline_s
+            [sys.executable, "-P", "-B", "-s", "-m", "agent.cut.worker", *arguments],
+            limits.deadline_s,
+            self._children,
         )
 
 
@@ -113,12 +122,58 @@ def _check_report(report: ClipReport, order: CutOrder, written: int) -> None:
         raise UnavailableError("the cutter's child reports a clip that was not ordered")
 
 
+class _Children:
+    """The children that run now, so that a hub which stops waits for none of them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_ended = False
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start one. Raises UnavailableError after `end`, or if it cannot be started."""
+        with self._changed:
+            if self._is_ended:
+                raise UnavailableError("the hub is stopping")
+            try:
+                child = subprocess.Popen(  # noqa: S603 - fixed argv, no shell
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=_ENVIRONMENT,
+                    cwd="/",
+                    close_fds=True,
+                    start_new_session=True,
+                    bufsize=0,
+                )
+            except OSError as error:
+                raise UnavailableError(f"the cutter cannot be started: {error.strerror}") from error
+            self._running.add(child)
+            return child
+
+    def forget(self, child: subprocess.Popen[bytes]) -> None:
+        """Note that one has been reaped."""
+        with self._changed:
+            self._running.discard(child)
+            self._changed.notify_all()
+
+    def end(self, within_s: float) -> None:
+        """Kill all, start no more, and wait until their threads have let go of them."""
+        with self._changed:
+            self._is_ended = True
+            for child in self._running:
+                child.kill()
+            self._changed.wait_for(lambda: not self._running, within_s)
+
+
 @dataclass(slots=True)
 class _Conversation:
     """One child and its three pipes; as a context manager it leaves no process behind."""
 
     command: list[str]
     deadline_s: float
+    children: _Children
     child: subprocess.Popen[bytes] = field(init=False)
     ends_at: float = field(init=False)
     tail: bytearray = field(init=False, default_factory=bytearray)
@@ -126,20 +181,7 @@ class _Conversation:
 
     def __enter__(self) -> Self:
         self.ends_at = time.monotonic() + self.deadline_s
-        try:
-            self.child = subprocess.Popen(  # noqa: S603 - fixed argv, no shell
-                self.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=_ENVIRONMENT,
-                cwd="/",
-                close_fds=True,
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            raise UnavailableError(f"the cutter cannot be started: {error.strerror}") from error
+        self.child = self.children.start(self.command)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,6 +191,7 @@ class _Conversation:
             if pipe:
                 with suppress(BrokenPipeError):
                     pipe.close()
+        self.children.forget(self.child)
 
     def answers(self, questions: Iterator[bytes]) -> Iterator[tuple[Kind, bytes]]:
         """Send the questions and yield the child's frames as they come, until it closes its output or fails."""

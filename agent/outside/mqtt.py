@@ -111,8 +111,6 @@ class MqttLink:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish at least once and wait for the broker's acknowledgement. Raises UnavailableError without one."""
-        if not self._client.is_connected():  # paho would keep it, and send it beside the caller's next try
-            raise UnavailableError("the broker is not connected")
         if not self._client.is_connected():  # paho would queue it and send it later, besides the mailbox
             raise UnavailableError("the broker is not connected")
         sent = self._client.publish(topic, payload, qos=1, retain=retain)

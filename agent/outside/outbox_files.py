@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ OUTBOX_BYTES_MAX: Final = 2 * 1024**3
 
 SPARED_BYTES: Final = 32 * 1024**2
 """The disk keeps this much for the journal and the audit log: without them nothing may be decided, and nothing sent."""
+UNFINISHED: Final = ".unfinished"
 
 _Result = TypeVar("_Result")
 
@@ -25,7 +27,7 @@ class OutboxFiles:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
         self._bytes_max = bytes_max
-        for unfinished in directory.glob("*.unfinished"):
+        for unfinished in directory.glob(f"*{UNFINISHED}"):
             unfinished.unlink()
 
     def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
@@ -33,10 +35,10 @@ class OutboxFiles:
 
         Raises OutboxFullError when the outbox or the disk is full.
         """
-        unfinished = self._directory / f"{name}.unfinished"
+        unfinished = self._directory / f"{name}{UNFINISHED}"
         room = os.statvfs(self._directory)
         left = min(
-            self._bytes_max - sum(path.stat().st_size for path in self._directory.iterdir()),
+            self._bytes_max - self._bytes_used(),
             room.f_bavail * room.f_frsize - SPARED_BYTES,
         )
 
@@ -49,15 +51,16 @@ class OutboxFiles:
 
         try:
             with open(unfinished, "xb", opener=_private) as file:
-                result = fill(append)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.rename(self._directory / name)
+                try:
+                    result = fill(append)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    unfinished.rename(self._directory / name)
+                finally:
+                    unfinished.unlink(missing_ok=True)  # ours only: another's is still being written
             self._sync_directory()
         except OSError as error:
             raise OutboxFullError(f"the outbox cannot be written: {error.strerror}") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
         return result
 
     def path(self, name: str) -> Path:
@@ -70,7 +73,14 @@ class OutboxFiles:
 
     def names(self) -> frozenset[str]:
         """Name all finished files."""
-        return frozenset(path.name for path in self._directory.iterdir())
+        return frozenset(path.name for path in self._directory.iterdir() if path.suffix != UNFINISHED)
+
+    def _bytes_used(self) -> int:
+        used = 0
+        for path in self._directory.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # sent and removed meanwhile
+                used += path.stat().st_size
+        return used
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)

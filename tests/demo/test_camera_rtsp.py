@@ -246,7 +246,7 @@ def test_rubbish_ends_only_its_own_connection(ready: Ready, rubbish: bytes) -> N
         assert raw.ask("OPTIONS").status == 200
 
 
-def test_ffmpeg_plays_two_seconds(ready: Ready) -> None:
+def test_ffmpeg_plays_and_decodes(ready: Ready) -> None:
     """Debian's FFmpeg, which knows MD5 only, plays the stream over TCP and decodes it without an error."""
     url = ready.rtsp.replace("rtsp://", "rtsp://hub:night-owl%207@")
     command = [
@@ -259,12 +259,14 @@ def test_ffmpeg_plays_two_seconds(ready: Ready) -> None:
         "300000",
         "-i",
         url,
-        "-t",
-        "2",
+        "-fps_mode",
+        "passthrough",
+        "-frames:v",
+        "45",
         "-f",
         "framemd5",
         "-",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     pictures = [line for line in done.stdout.splitlines() if not line.startswith("#")]
-    assert len(pictures) >= 50
+    assert len(pictures) == 45

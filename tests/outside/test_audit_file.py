@@ -15,7 +15,7 @@ from agent.errors import ConfigurationError, UnavailableError
 from agent.evidence.audit import LOG_NAME, open_checkpoint
 from agent.evidence.merkle import leaf_hash, root_of
 from agent.evidence.note import verifier_of
-from agent.outside.audit_file import AuditFile
+from agent.outside.audit_file import AuditFile, open_audit
 
 KEY = Ed25519PrivateKey.generate()
 HUB = verifier_of("hub-1", KEY)
@@ -211,3 +211,45 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError), opened(tmp_path / "file" / "audit"):
         pass
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_changed_log_is_kept_aside_and_a_new_one_begins_with_that(tmp_path: Path) -> None:
+    """The hub goes on, nothing is destroyed, and the first entry of the new log says where the old one lies."""
+    folder = tmp_path / "audit"
+    path = written(folder, 5)
+    changed = path.read_bytes().replace(b"ref-2", b"ref-X")
+    path.write_bytes(changed)
+    log = open_audit(folder, "hub-1", KEY, StoppedClock())
+    try:
+        (entry,) = log.latest(10)
+        assert entry.kind == "log_changed"
+        kept = tmp_path / str(entry.detail["kept"])
+        assert (kept / LOG_NAME).read_bytes() == changed
+        assert "changed" in str(entry.detail["why"])
+    finally:
+        log.close()
+    log = open_audit(folder, "hub-1", KEY, StoppedClock())
+    assert log.head()[0] == 1
+    log.close()
+
+
+def test_a_log_that_was_cut_off_below_a_checkpoint_is_a_changed_one(tmp_path: Path) -> None:
+    """Whoever removes the last entries, or the whole file, is seen too."""
+    for remove in (2, 5):
+        folder = tmp_path / f"audit-{remove}"
+        path = written(folder, 5)
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: 5 - remove]))
+        log = open_audit(folder, "hub-1", KEY, StoppedClock())
+        assert [entry.kind for entry in log.latest(10)] == ["log_changed"]
+        log.close()
+
+
+def test_a_log_in_use_is_not_taken_for_a_changed_one(tmp_path: Path) -> None:
+    """A second agent stops; the log stays where it is."""
+    folder = tmp_path / "audit"
+    with opened(folder) as log:
+        log.append("job", "one", {})
+        with pytest.raises(ConfigurationError, match="in use"):
+            open_audit(folder, "hub-1", KEY, StoppedClock())
+        assert [entry.ref for entry in log.latest(2)] == ["one"]
+    assert [path.name for path in tmp_path.iterdir()] == ["audit"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +113,29 @@ def test_the_errors_of_the_ring_and_the_outbox_pass_through() -> None:
 def test_codes_are_read_through_a_child() -> None:
     """A picture without a code has none."""
     assert ChildCutter().read_codes(ORDER, SOURCE.chunks) == []
+
+
+def test_stop_ends_a_cut_that_runs_and_lets_none_begin() -> None:
+    """A hub that stops does not wait until its child has all it wants to read."""
+    cutter, is_running, may_go_on = ChildCutter(), threading.Event(), threading.Event()
+
+    def slow() -> Iterator[WireChunk]:
+        yield SOURCE.chunks[0]
+        is_running.set()
+        may_go_on.wait(10)
+        yield from SOURCE.chunks[1:]
+
+    with ThreadPoolExecutor(2) as threads:
+        cut = threads.submit(cutter.cut, ORDER, slow(), lambda _: None)
+        assert is_running.wait(10)
+        stopping = threads.submit(cutter.stop)
+        has_killed = False
+        while not has_killed:
+            with cutter._children._changed:  # free only before it begins and after it has killed
+                has_killed = cutter._children._is_ended
+        may_go_on.set()
+        with pytest.raises(UnavailableError):
+            cut.result(10)
+        stopping.result(10)
+    with pytest.raises(UnavailableError, match="stopping"):
+        cutter.cut(ORDER, SOURCE.chunks, lambda _: None)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from agent.acquire.camera import CameraStream, Login
 from agent.acquire.stream import CameraId
+from agent.acquire.timeline import ClockOffset
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
 from agent.clock import WallTime
 from agent.command.request import RefusalReason
+from agent.crypto import Secret
 from agent.cut.clip import ClipReport
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, UnavailableError
 from agent.outside.database import JOB_KEPT_NS, OUTGOING_MAX, Database
 from agent.ports import Document, Opening
 
@@ -113,3 +116,73 @@ def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(ConfigurationError, match="version 99"):
         opened(tmp_path)
+
+
+def test_somebody_is_called_whenever_there_is_something_to_say(tmp_path: Path) -> None:
+    """After a change of state and after a status, once each, when the message can be read already."""
+    database = opened(tmp_path)
+    seen: list[int] = []
+    database.on_message = lambda: seen.append(len(database.outgoing(0, 10)))
+    database.open_job(JOB, "aa", NOW)
+    assert seen == []
+    database.move(replace(JOB, state=JobState.IN_PROGRESS), status(JobState.IN_PROGRESS))
+    database.say(status(JobState.IN_PROGRESS))
+    assert seen == [1, 2]
+    database.close()
+
+
+def test_cameras_are_remembered_without_their_login(tmp_path: Path) -> None:
+    """Address and clock come back after a restart, the newest of each; the password is in no file."""
+    login = Login("transom", Secret("hunter2"))
+    front = CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", login, ClockOffset(-5, 7))
+    database = opened(tmp_path)
+    database.put_camera(front)
+    database.put_camera(CameraStream(CameraId("back"), "Back", "rtsp://10.0.0.2/1", login, None))
+    database.put_camera(replace(front, url="rtsp://10.0.0.9/1"))
+    assert b"hunter2" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    database.close()
+    database = opened(tmp_path)
+    back, again = database.cameras()
+    assert (back.camera, back.clock, back.login) == (CameraId("back"), None, None)
+    assert again == replace(front, url="rtsp://10.0.0.9/1", login=None)
+    database.close()
+
+
+def test_starts_are_counted(tmp_path: Path) -> None:
+    """Each start has a higher number than all before it, also after a crash."""
+    for expected in (1, 2, 3):
+        database = opened(tmp_path)
+        assert database.count_boot() == expected
+        database.close()
+
+
+def test_an_answer_stays_through_every_move(tmp_path: Path) -> None:
+    """The owner's word is stored by itself: a state that changes meanwhile does not undo it."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    assert database.job_of("aa") == JOB
+    database.put_answer("cmd-1", "a.b.c", WallTime(NOW + 1))
+    database.move(replace(JOB, state=JobState.IN_PROGRESS), status(JobState.IN_PROGRESS))
+    job = database.job("cmd-1")
+    assert job is not None
+    assert (job.answer, job.answered, job.state) == ("a.b.c", NOW + 1, JobState.IN_PROGRESS)
+    database.move(replace(JOB, state=JobState.SUCCEEDED), status(JobState.SUCCEEDED))
+    assert database.job_of("aa") is None
+    database.close()
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+    """The change that did not fit is not there, and the journal works as soon as there is room."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    pages = database._connection.execute("PRAGMA page_count").fetchone()[0]
+    database._connection.execute(f"PRAGMA max_page_count={pages}").close()
+    with pytest.raises(UnavailableError, match="journal"):
+        for number in range(1000):
+            database.say(status(JobState.IN_PROGRESS, f"{number}" * 500))
+    told = len(database.outgoing(0, 1000))
+    database._connection.execute("PRAGMA max_page_count=100000").close()
+    database.say(status(JobState.FAILED))
+    assert len(database.outgoing(0, 1000)) == told + 1
+    assert database.job("cmd-1") == JOB
+    database.close()

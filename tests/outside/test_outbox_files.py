@@ -47,6 +47,7 @@ def test_a_file_does_not_exist_before_it_is_finished(tmp_path: Path) -> None:
     def fill(append: Append) -> None:
         append(b"half")
         assert not outbox.path("a").exists()
+        assert not outbox.names()
 
     outbox.write("a", fill)
     assert outbox.path("a").read_bytes() == b"half"
@@ -106,3 +107,23 @@ def test_a_part_that_is_sealed_again_replaces_the_one_that_was_never_named(tmp_p
     outbox.write("a", fill_with(b"first"))
     outbox.write("a", fill_with(b"second"))
     assert outbox.path("a").read_bytes() == b"second"
+
+
+def test_a_part_that_is_still_being_sealed_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    """A job that begins anew while its old child still cuts waits; the old one ends as it would have."""
+    outbox = OutboxFiles(tmp_path)
+
+    def fill(append: Append) -> None:
+        append(b"old")
+        with pytest.raises(OutboxFullError, match="exists"):
+            outbox.write("a", fill_with(b"new"))
+
+    outbox.write("a", fill)
+    assert outbox.path("a").read_bytes() == b"old"
+
+
+def test_a_file_that_goes_while_the_outbox_is_measured_is_no_failure(tmp_path: Path) -> None:
+    """The courier removes a part in the moment in which the next one is sealed (here: a name without a file)."""
+    outbox = OutboxFiles(tmp_path)
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert outbox.write("a", fill_with(b"x")) == 1

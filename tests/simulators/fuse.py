@@ -90,11 +90,14 @@ class FusedUploader(TusUploader):
         self.fuse.step()
         return location
 
-    async def send(self, part: SealedPart, target: UploadTarget, location: str) -> None:
+    async def send(
+        self, part: SealedPart, target: UploadTarget, location: str, may_go_on: Callable[[], bool] = lambda: True
+    ) -> bool:
         """Send the bytes."""
         self.fuse.step()
-        await super().send(part, target, location)
+        is_sent = await super().send(part, target, location, may_go_on)
         self.fuse.step()
+        return is_sent
 
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the receipt."""

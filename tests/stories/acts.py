@@ -105,3 +105,17 @@ def audit_entries(site: Site, ref: str | None = None) -> list[Entry]:
 def checked_audit(site: Site) -> AuditVerdict:
     """Verify the audit log by the key that the hub enrolled with, as its owner would."""
     return verify_audit(site.folder / "hub/data/audit", str(site.central.enrolments.evidence_keys[site.factory.hub_id]))
+
+
+def cutting_children(site: Site) -> list[int]:
+    """Find the processes that the hub cuts with."""
+    found = []
+    for task in Path(f"/proc/{site.hub.pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            try:
+                is_cutter = b"agent.cut.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+            except OSError:  # it has ended meanwhile
+                continue
+            if is_cutter:
+                found.append(int(child))
+    return found

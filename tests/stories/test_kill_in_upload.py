@@ -21,6 +21,7 @@ from tests.stories.acts import (
     alarm_about,
     audit_entries,
     checked_audit,
+    cutting_children,
     in_store,
     judged,
     record_for,
@@ -69,20 +70,6 @@ def half_uploaded(site: Site, command: str) -> Upload | None:
             if 0 < have < upload.size:
                 return upload
     return None
-
-
-def cutting_child(site: Site) -> list[int]:
-    """Find the processes that the hub cuts with."""
-    found = []
-    for task in Path(f"/proc/{site.hub.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            try:
-                is_cutter = b"agent.cut.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
-            except OSError:  # it has ended meanwhile
-                continue
-            if is_cutter:
-                found.append(int(child))
-    return found
 
 
 def assert_delivered_once(site: Site, alarm: Alarm, output: Path) -> None:
@@ -144,7 +131,7 @@ def test_killed_as_soon_as_the_command_is_out(site: Site, window: Window, tmp_pa
 def test_killed_while_cutting(site: Site, window: Window, tmp_path: Path) -> None:
     """The part is cut again; the child that was cutting ends by itself."""
     alarm = alarm_about(site, "while-cutting", window)
-    children = wait_for(lambda: cutting_child(site), 20, "a cut")
+    children = wait_for(lambda: cutting_children(site), 20, "a cut")
     site.hub.kill()
     wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 10, "the child to end")
     site.restart_hub()

@@ -1,0 +1,101 @@
+"""Every word about a command: the audit log first, then the journal with the status that tells the server.
+
+Rules of this file: a transition is in the log before it is in the journal, and in the journal with its status or not at
+all; what nobody's signature asked for is answered so many times a minute and then only counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from agent.clip_job import Job, JobEvent, JobState, Status, after, progress_of
+from agent.clock import SECOND_NS, Clock, WallTime, rfc3339
+from agent.command.ping import VerifiedPing
+from agent.command.request import Refusal, RefusalReason, VerifiedCommand
+from agent.ports import Audit, Journal
+
+REFUSALS_ANSWERED_PER_MINUTE_MAX: Final = 30
+"""A hostile broker can make the hub count, but not write and talk without end."""
+
+
+class Teller:
+    """Tells owner (audit log) and server (statuses) what becomes of commands."""
+
+    def __init__(self, journal: Journal, audit: Audit, clock: Clock) -> None:
+        self._journal, self._audit, self._clock = journal, audit, clock
+        self._answers: list[int] = []  # the minutes in which unasked-for answers were given
+        self.unanswered = 0
+
+    def move(
+        self,
+        job: Job,
+        event: JobEvent,
+        reason: RefusalReason | None = None,
+        detail: str = "",
+        *,
+        granted: WallTime | None = None,
+    ) -> Job:
+        """Write the transition to the audit log and the journal, with the status that tells of it."""
+        job = replace(job, state=after(job.state, event), reason=reason)
+        entry: dict[str, str | int] = {"state": job.state.value, "event": event.value}
+        entry |= {"reason": reason.value} if reason else {}
+        self._audit.append("job", job.id, entry | ({"detail": detail} if detail else {}))
+        self._journal.move(job, self._status(job, detail), granted=granted)
+        return job
+
+    def end_refused(self, job: Job, refusal: Refusal) -> None:
+        """End a job with a no, whatever state it is in."""
+        ends = {JobState.RECEIVED: JobEvent.REFUSED, JobState.AWAITING_OWNER: JobEvent.NO_YES_FROM_OWNER}
+        self.move(job, ends.get(job.state, JobEvent.CONSENT_WITHDRAWN), refusal.reason, refusal.detail)
+
+    def tell(self, job: Job) -> None:
+        """Say how a job is."""
+        self._journal.say(self._status(job))
+
+    def tell_again(self, job: Job) -> None:
+        """Say it to a broker that brings the command again, unless that happens too often."""
+        if self.may_answer():
+            self.tell(job)
+
+    def note_command(self, command: VerifiedCommand) -> None:
+        """Write down who asks for what and why."""
+        detail: dict[str, str | int] = {"incident": command.incident.id, "by": command.subject}
+        detail |= {"agency": command.agency, "basis": command.basis, "reason": command.reason}
+        self._audit.append("command", command.id, detail | {"sha256": command.sha256})
+
+    def answer_ping(self, ping: VerifiedPing) -> None:
+        """Say that the hub is there; a ping can be replayed, so only so often."""
+        if self.may_answer():
+            self._journal.say(Status(ping.id, JobState.SUCCEEDED, rfc3339(self._clock.now())))
+
+    def refuse(self, refusal: Refusal, original: JobState | None = None) -> None:
+        """Answer and write down a refusal, as long as there are not too many of them."""
+        if not self.may_answer():
+            return
+        detail: dict[str, str | int] = {"reason": refusal.reason.value, "detail": refusal.detail}
+        self._audit.append("refused", refusal.command_id, detail)
+        at = rfc3339(self._clock.now())
+        status = Status(refusal.command_id, JobState.REJECTED, at, refusal.reason, refusal.detail, original)
+        self._journal.say(status)
+
+    def may_answer(self) -> bool:
+        """Count an answer that nobody's signature asked for, or that a replay asks for again."""
+        minute = self._clock.instant() // (60 * SECOND_NS)
+        self._answers = [at for at in self._answers if at == minute]
+        if len(self._answers) >= REFUSALS_ANSWERED_PER_MINUTE_MAX:
+            self.unanswered += 1
+            return False
+        self._answers.append(minute)
+        return True
+
+    def _status(self, job: Job, detail: str = "") -> Status:
+        return Status(
+            command=job.id,
+            status=job.state,
+            at=rfc3339(self._clock.now()),
+            reason=job.reason,
+            detail=detail,
+            answer_by=rfc3339(job.deadline) if job.deadline and job.state is JobState.AWAITING_OWNER else "",
+            cameras=progress_of(self._journal.parts(job.id)),
+        )

@@ -1,0 +1,30 @@
+"""Whoever records, as the camera watch and the presence board see it: a list of cameras and how each does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.acquire.camera import CameraStream
+from agent.acquire.health import CameraHealth, CameraState
+from agent.acquire.stream import CameraId
+
+
+class ListedRoster:
+    """Implements `camera_watch.Roster`; every camera records until the test says otherwise."""
+
+    def __init__(self) -> None:
+        self.added: list[CameraStream] = []
+        self._health: dict[CameraId, CameraHealth] = {}
+
+    def add(self, stream: CameraStream) -> None:
+        """Record a camera."""
+        self.added.append(stream)
+        self._health[stream.camera] = CameraHealth(stream.camera, CameraState.RECORDING)
+
+    def health(self) -> tuple[CameraHealth, ...]:
+        """Return how each does."""
+        return tuple(self._health.values())
+
+    def falls_silent(self, camera: CameraId, error: str = "it does not answer") -> None:
+        """Let a camera fail."""
+        self._health[camera] = replace(self._health[camera], state=CameraState.WAITING, error=error)

@@ -1,0 +1,190 @@
+"""The list of cameras stays true: new, moved, silent, cloned, and back after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.acquire.camera import CameraStream, Login
+from agent.acquire.discovery import FoundCamera
+from agent.acquire.stream import CameraId
+from agent.camera_watch import CAMERAS_MAX, CLONE, CameraWatch, Trouble
+from agent.crypto import Secret
+from agent.errors import UnavailableError
+from agent.outside.database import Database
+from tests.simulators.export_site import STATUS_TOPIC
+from tests.simulators.roster import ListedRoster
+
+FRONT, BACK = CameraId("front"), CameraId("back")
+LOGIN = Login("transom", Secret("hunter2"))
+
+
+def at(camera: CameraId, host: str) -> FoundCamera:
+    """Make the sighting of a camera at an address."""
+    return FoundCamera(camera, f"urn:uuid:{camera}", camera, "", host, (f"http://{host}/onvif/device_service",))
+
+
+class Network:
+    """A network with cameras on it: who answers a search, and what each says about its stream."""
+
+    def __init__(self, book: Database) -> None:
+        self.here: list[FoundCamera] = []
+        self.refusing: dict[CameraId, str] = {}
+        self.examined: list[CameraId] = []
+        self.is_down = False
+        self.roster = ListedRoster()
+        self.watch = CameraWatch(self.search, self.examine, self.roster, book, LOGIN, 60)
+
+    def search(self) -> Sequence[FoundCamera]:
+        """Answer a search."""
+        if self.is_down:
+            raise UnavailableError("the network is down")
+        return tuple(self.here)
+
+    def examine(self, found: FoundCamera) -> CameraStream:
+        """Ask a camera for its stream."""
+        self.examined.append(found.camera)
+        if found.camera in self.refusing:
+            raise UnavailableError(self.refusing[found.camera])
+        return CameraStream(found.camera, found.name.title(), f"rtsp://{found.sender}/1", LOGIN, None)
+
+    def look(self, *sightings: FoundCamera) -> list[CameraId]:
+        """Do one search that finds these; return whom it examined."""
+        self.here, self.examined = list(sightings), []
+        asyncio.run(self.watch.look_once())
+        return sorted(self.examined)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Database]:
+    """Open the journal."""
+    with closing(Database(tmp_path / "journal.db", STATUS_TOPIC)) as database:
+        yield database
+
+
+@pytest.fixture
+def network(book: Database) -> Network:
+    """Make a network."""
+    return Network(book)
+
+
+def test_a_camera_that_is_found_is_recorded_and_remembered(network: Network, book: Database) -> None:
+    """Each new camera is examined once; while it records, the next search leaves it alone."""
+    assert network.look(at(FRONT, "10.0.0.1"), at(BACK, "10.0.0.2")) == [BACK, FRONT]
+    assert {stream.url for stream in network.roster.added} == {"rtsp://10.0.0.1/1", "rtsp://10.0.0.2/1"}
+    assert {stream.camera for stream in book.cameras()} == {FRONT, BACK}
+    assert network.look(at(FRONT, "10.0.0.1"), at(BACK, "10.0.0.2")) == []
+
+
+def test_a_camera_with_a_new_address_is_the_same_camera(network: Network) -> None:
+    """It is examined again, and recorded from where it is now."""
+    network.look(at(FRONT, "10.0.0.1"))
+    assert network.look(at(FRONT, "10.0.0.9")) == [FRONT]
+    assert network.watch.streams[FRONT].url == "rtsp://10.0.0.9/1"
+    assert list(network.watch.streams) == [FRONT]
+
+
+def test_a_camera_that_fell_silent_is_examined_again(network: Network) -> None:
+    """Its stream may have changed, although its address has not."""
+    network.look(at(FRONT, "10.0.0.1"))
+    network.roster.falls_silent(FRONT)
+    assert network.look(at(FRONT, "10.0.0.1")) == [FRONT]
+
+
+def test_a_camera_that_is_not_found_is_recorded_on(network: Network) -> None:
+    """An answer that was lost in the network does not end a recording."""
+    network.look(at(FRONT, "10.0.0.1"))
+    network.look()
+    network.is_down = True
+    network.look(at(BACK, "10.0.0.2"))
+    assert list(network.watch.streams) == [FRONT]
+
+
+def test_one_cameras_trouble_costs_the_others_nothing(network: Network) -> None:
+    """Its why is kept in words until it works; the others record."""
+    network.refusing[FRONT] = "the password is wrong"
+    network.look(at(FRONT, "10.0.0.1"), at(BACK, "10.0.0.2"))
+    assert list(network.watch.streams) == [BACK]
+    assert network.watch.troubles == {FRONT: Trouble("http://10.0.0.1/onvif/device_service", "the password is wrong")}
+    network.refusing.clear()
+    assert network.look(at(FRONT, "10.0.0.1"), at(BACK, "10.0.0.2")) == [FRONT]
+    assert not network.watch.troubles
+
+
+def test_two_devices_with_one_identity_are_not_guessed_between(network: Network) -> None:
+    """Neither is examined; the installer is told what to do."""
+    assert network.look(at(FRONT, "10.0.0.1"), at(FRONT, "10.0.0.66")) == []
+    assert network.watch.troubles[FRONT].why == CLONE
+    assert not network.watch.streams
+
+
+def test_an_impostor_does_not_take_over_a_camera_that_records(network: Network) -> None:
+    """The recording goes on from the address that was examined."""
+    network.look(at(FRONT, "10.0.0.1"))
+    assert network.look(at(FRONT, "10.0.0.1"), at(FRONT, "10.0.0.66")) == []
+    assert network.watch.streams[FRONT].url == "rtsp://10.0.0.1/1"
+
+
+def test_after_a_restart_known_cameras_are_recorded_at_once(network: Network, book: Database) -> None:
+    """Before the first search, with the login from the configuration: the journal has none."""
+    network.look(at(FRONT, "10.0.0.1"))
+    assert b"hunter2" not in b"".join(path.read_bytes() for path in Path(book_path(book)).parent.iterdir())
+    after = Network(book)
+    assert [(stream.url, stream.login) for stream in after.roster.added] == [("rtsp://10.0.0.1/1", LOGIN)]
+    assert after.look(at(FRONT, "10.0.0.1")) == [FRONT]  # looked at once, in case its stream has changed
+
+
+def book_path(book: Database) -> str:
+    """Return the database's file."""
+    return str(book._connection.execute("PRAGMA database_list").fetchone()[2])
+
+
+def test_a_flood_of_answers_is_cut_off(network: Network) -> None:
+    """Whoever answers for a thousand cameras does not keep the hub busy with them."""
+    crowd = [at(CameraId(f"fake-{number}"), f"10.1.{number // 250}.{number % 250}") for number in range(1000)]
+    assert len(network.look(*crowd[:500])) == CAMERAS_MAX
+    assert network.look(*crowd[500:]) == []  # nor does a crowd that is another one each time
+    assert len(network.watch.streams) == len(network.roster.added) == CAMERAS_MAX
+
+
+def test_a_crowd_does_not_hide_a_camera_that_has_moved(network: Network) -> None:
+    """Cameras that are known are looked at whoever else answers; the crowd's troubles are bounded."""
+    network.look(at(FRONT, "10.0.0.1"))
+    crowd = [at(CameraId(f"fake-{number}"), f"10.1.0.{number}") for number in range(200)]
+    network.refusing = dict.fromkeys((one.camera for one in crowd), "no")
+    for start in range(0, 200, 50):
+        network.look(*crowd[start : start + 50], at(FRONT, f"10.0.0.{start}"))
+        assert len(network.watch.troubles) <= 2 * CAMERAS_MAX
+    assert network.watch.streams[FRONT].url == "rtsp://10.0.0.150/1"
+
+
+def test_a_change_is_told_and_no_change_is_not(network: Network) -> None:
+    """`run` searches often at first, and calls back only when something is different."""
+    changes: list[int] = []
+    network.here = [at(FRONT, "10.0.0.1")]
+
+    async def run() -> None:
+        task = asyncio.create_task(network.watch.run(lambda: changes.append(network.watch.searches)))
+        async with asyncio.timeout(15):
+            while network.watch.searches < 2:
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(run())
+    assert changes == [1]
+
+
+def test_a_device_with_ever_new_identities_is_not_followed_without_end(network: Network) -> None:
+    """The cameras that are known stay; the newcomers stop at the limit, recorded or refused."""
+    network.look(at(FRONT, "10.0.0.1"))
+    for search in range(4):
+        fakes = [at(CameraId(f"fake-{search}-{number}"), "10.0.0.66") for number in range(50)]
+        network.refusing = {fake.camera: "no" for fake in fakes[25:]}
+        network.look(*fakes, at(FRONT, f"10.0.0.{10 + search}"))
+    assert len(network.watch.streams) <= CAMERAS_MAX
+    assert len(network.watch.troubles) <= CAMERAS_MAX + 50
+    assert network.watch.streams[FRONT].url == "rtsp://10.0.0.13/1"

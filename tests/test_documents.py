@@ -1,0 +1,114 @@
+"""Whom the hub believes: documents that come over a broker which is not believed itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.command.trust import open_first_bundle
+from agent.consent.standing import Standing
+from agent.crypto import SigningKey, public_jwk, thumbprint
+from agent.demo.authority import Owner
+from agent.documents import REFUSALS_PER_HOUR_MAX, Desk
+from agent.errors import BadInputError
+from agent.outside.audit_file import open_audit
+from agent.outside.database import Database
+from agent.ports import Document
+from tests.simulators.export_site import EVIDENCE_KEY, HUB
+from tests.simulators.set_clock import SetClock
+from tests.vectors.command import scene
+from tests.vectors.command.scene import AUDIENCE, AUTHORITY, MALLORY, OWNER, fixed_key, trust_claims
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
+    """Return what makes the desk of a hub anew, as a restart does, on one journal and one audit log."""
+    clock = SetClock(scene.NOW)
+    with closing(Database(tmp_path / "journal.db", "t")) as journal:
+        audit = open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)
+        first = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())), OWNER.key)
+        with closing(audit):
+            yield lambda: Desk(first, journal, audit, lambda _: "no", clock)
+
+
+def successor(version: int, signers: list[SigningKey] | None = None, **claims: object) -> bytes:
+    """Sign a later trust bundle."""
+    return AUTHORITY.trust_bundle(trust_claims(version=version, **claims), signers=signers)
+
+
+def test_a_revocation_reaches_the_hub_and_survives_a_restart(desk: Callable[[], Desk]) -> None:
+    """The roots take a key back: the next bundle is believed now and later, and an older one never again."""
+    officer = thumbprint(AUTHORITY.officer)
+    assert desk().take_trust(successor(3, revoked_keys=[officer]))
+    after_restart = desk()
+    assert after_restart.standing.trust.revoked_keys == (officer,)
+    assert not after_restart.take_trust(successor(2))
+    assert not after_restart.take_trust(successor(3, revoked_keys=[officer]))
+
+
+def test_a_bundle_of_an_earlier_enrolment_counts_for_nothing(tmp_path: Path) -> None:
+    """Before a reset the hub followed another server's roots under the same agency's name, up to a high version."""
+    clock = SetClock(scene.NOW)
+    old = replace(AUTHORITY, roots=(fixed_key("earlier root"),))
+    claims = old.trust_claims(scene.NOW, recipients={}, upload_hosts=[])
+    first, later = (old.trust_bundle({**claims, "version": version}) for version in (1, 9))
+    with (
+        closing(Database(tmp_path / "journal.db", "t")) as journal,
+        closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit,
+    ):
+        assert Desk(Standing(AUDIENCE, open_first_bundle(first)), journal, audit, lambda _: "no", clock).take_trust(
+            later
+        )
+        now = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())))
+        assert Desk(now, journal, audit, lambda _: "no", clock).standing.trust == now.trust
+
+
+def test_no_server_can_swap_the_trust_bundle(desk: Callable[[], Desk]) -> None:
+    """A bundle that a threshold of the known roots has not signed changes nothing."""
+    evil = [public_jwk(MALLORY), public_jwk(AUTHORITY.roots[0])]
+    for forged in (
+        successor(4, signers=[MALLORY]),
+        successor(4, signers=[AUTHORITY.roots[0]]),
+        successor(4, signers=[MALLORY, AUTHORITY.roots[0]], roots=evil),
+        b"",
+        b"\xff",
+        b"{}",
+    ):
+        hub = desk()
+        before = hub.standing
+        assert not hub.take_trust(forged)
+        assert hub.standing is before
+
+
+def test_no_server_can_read_by_a_bundle_that_lists_the_owners_root_beside_its_own() -> None:
+    """At enrolment a server hands out a bundle of its own: the true root is listed, but has not signed it."""
+    roots = [public_jwk(MALLORY), public_jwk(AUTHORITY.roots[0])]
+    mixed = trust_claims(roots=roots, threshold=1)
+    with pytest.raises(BadInputError, match="1 of 2 root signatures"):
+        open_first_bundle(AUTHORITY.trust_bundle(mixed, signers=[MALLORY]))
+
+
+def test_a_policy_of_an_earlier_owner_does_not_stop_the_hub(desk: Callable[[], Desk]) -> None:
+    """After a factory reset and a new pairing the journal still has the old owner's policy: it is worth nothing."""
+    hub = desk()
+    assert hub.take_policy(OWNER.policy(scene.NOW, 1, mode="opt_in").encode())
+    hub._stored.put_document("policy", Document(7, Owner(HUB, fixed_key("earlier owner")).policy(scene.NOW, 7)))
+    again = desk()
+    assert again.standing.policy is None
+    assert again.take_policy(OWNER.policy(scene.NOW, 1, mode="opt_in").encode())
+
+
+def test_bad_documents_do_not_fill_the_audit_log(desk: Callable[[], Desk]) -> None:
+    """Anybody behind the broker can send them without end."""
+    hub = desk()
+    entries, _ = hub._audit.head()
+    for number in range(300):
+        hub.take_policy(b"x%d" % number)
+        hub.take_trust(b"x%d" % number)
+        hub.take_pairing(b"x%d" % number)
+    assert hub._audit.head()[0] - entries == REFUSALS_PER_HOUR_MAX
+    assert hub.refused_unwritten == 900 - REFUSALS_PER_HOUR_MAX

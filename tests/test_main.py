@@ -1,0 +1,180 @@
+"""The command `transom`: its words, its exit codes, and errors that a person can act on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.__main__ import main
+from agent.evidence.audit import LOG_NAME
+from agent.evidence.note import verifier_of
+from agent.outside.audit_file import AuditFile
+from agent.outside.keystore import Keystore
+from provisioning.factory import make_identity
+from provisioning.store import IdentityStore
+from tests.simulators.clip_folder import ClipFolder, make_clip
+from tests.simulators.export_site import NOW
+from tests.simulators.set_clock import SetClock
+
+ROOT = Path(__file__).parents[1]
+KEY = Ed25519PrivateKey.generate()
+VKEY = str(verifier_of("hub-1", KEY))
+
+
+def transom(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person does."""
+    command = [sys.executable, "-m", "agent", *map(str, arguments)]
+    own = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
+    return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, check=False, text=True, timeout=60)
+
+
+def write_log(folder: Path, key: Ed25519PrivateKey = KEY, origin: str = "hub-1") -> Path:
+    """Write an audit log of three signed entries."""
+    log = AuditFile(folder / LOG_NAME, origin, key, SetClock(NOW))
+    for number in range(3):
+        log.append("job", str(number), {})
+    log.checkpoint()
+    log.close()
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> ClipFolder:
+    """Make a clip from a hub that the officer knows."""
+    made = make_clip(tmp_path / "clip", [b"first", b"second"])
+    (tmp_path / "known_hubs").write_text(f"{verifier_of('hub-1', made.hub_key)}\n")
+    return made
+
+
+def test_help_names_every_command() -> None:
+    """Somebody who knows nothing finds everything; without a command the call is wrong."""
+    done = transom("--help")
+    assert done.returncode == 0
+    for command in ("run", "cameras", "clip", "audit", "demo"):
+        assert command in done.stdout
+    assert transom("--version").stdout.startswith("transom ")
+    assert transom().returncode == 2
+    assert transom("frobnicate").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data_dri: /d\nidentity_dir: /i\nkey_dir: /k\n", "did you mean `data_dir`?"),
+        ("data_dir: /d\nidentity_dir: /i\nkey_dir: /d/keys\n", "key_dir lies inside data_dir"),
+        ("ring: [", "hub.yaml: "),
+    ],
+)
+def test_a_bad_configuration_is_exit_code_2_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """A person must mend it: they are told what, not where in our code."""
+    (tmp_path / "hub.yaml").write_text(text)
+    assert main(["run", "--config", str(tmp_path / "hub.yaml")]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("transom: ")
+    assert said in told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_configuration_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:
+    """The file is named."""
+    done = transom("run", "--config", tmp_path / "none.yaml")
+    assert done.returncode == 2
+    assert "none.yaml" in done.stderr
+
+
+def test_a_hub_that_never_left_the_factory_says_what_is_missing(tmp_path: Path) -> None:
+    """The daemon starts, finds no identity, and ends with code 2 and one sentence, not with a stack."""
+    (tmp_path / "hub.yaml").write_text(
+        f"data_dir: {tmp_path}/d\nidentity_dir: {tmp_path}/i\nkey_dir: {tmp_path}/k\ncameras: {{interfaces: [lo]}}\n"
+    )
+    done = transom("run", "--config", tmp_path / "hub.yaml")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("transom: ")
+
+
+def test_a_clip_is_opened(clip: ClipFolder, tmp_path: Path) -> None:
+    """The videos are there, and what they are is said in plain lines, or as JSON for programs."""
+    done = transom("clip", "open", clip.folder, "--identity", clip.identity, "-o", tmp_path / "video.mp4")
+    assert done.returncode == 0
+    assert (tmp_path / "video.000.mp4").read_bytes() == b"first"
+    assert "Incident:" in done.stdout
+    assert done.stderr == ""  # no progress bar where nobody watches
+    done = transom("clip", "open", clip.folder, "--identity", clip.identity, "-o", tmp_path / "again.mp4", "--json")
+    opened = json.loads(done.stdout)
+    assert opened["is_whole_clip"] is True
+    assert len(opened["files"]) == 2
+
+
+def test_a_clip_that_was_changed_is_exit_code_1(
+    clip: ClipFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer is no: the part is named, and no video is left."""
+    clip.part(1).write_bytes(clip.part(1).read_bytes() + b"x")
+    arguments = ["clip", "open", str(clip.folder), "--identity", str(clip.identity), "-o", str(tmp_path / "v.mp4")]
+    assert main(arguments) == 1
+    assert "0001.mp4.age was changed" in capsys.readouterr().err
+    assert not list(tmp_path.glob("v*"))
+
+
+def test_a_clip_without_its_key_is_exit_code_2(
+    clip: ClipFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person must fetch the key."""
+    arguments = ["clip", "open", str(clip.folder), "--identity", str(tmp_path / "none"), "-o", str(tmp_path / "v.mp4")]
+    assert main(arguments) == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_an_audit_log_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Intact is 0; changed is 1, with the fault; JSON says the same."""
+    folder = write_log(tmp_path / "audit")
+    assert main(["audit", "verify", str(folder), "--key", VKEY]) == 0
+    assert "is intact: 3 entries, 3 signed" in capsys.readouterr().out
+    assert main(["audit", "verify", str(folder), "--key", VKEY, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["entries"] == 3
+    log = folder / LOG_NAME
+    log.write_bytes(log.read_bytes().replace(b'"ref":"1"', b'"ref":"9"'))
+    assert main(["audit", "verify", str(folder), "--key", VKEY]) == 1
+    assert "NOT intact" in capsys.readouterr().out
+    assert main(["audit", "verify", str(folder), "--key", VKEY, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["fault"]
+
+
+def test_an_audit_check_needs_a_log_and_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A half call is told how the whole one looks."""
+    for arguments in ([], [str(tmp_path)], [str(tmp_path), "--key", "nonsense"], [str(tmp_path), "--key", VKEY]):
+        assert main(["audit", "verify", *arguments]) == 2
+        assert "transom: " in capsys.readouterr().err
+
+
+def test_on_the_hub_the_configuration_is_enough(tmp_path: Path) -> None:
+    """Folder and key are the hub's own; a key that is not there is not made by asking."""
+    config = tmp_path / "hub.yaml"
+    config.write_text(f"data_dir: {tmp_path}/d\nidentity_dir: {tmp_path}/i\nkey_dir: {tmp_path}/k\n")
+    identity = make_identity("hub.example", 1_795_354_560_000)
+    IdentityStore(tmp_path / "i").save_factory(identity)
+    done = transom("audit", "verify", "--config", config)
+    assert done.returncode == 2
+    assert not (tmp_path / "k").exists()
+    write_log(tmp_path / "d" / "audit", Keystore(tmp_path / "k").evidence_key(), identity.hub_id)
+    done = transom("audit", "verify", "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert identity.hub_id in done.stdout
+
+
+def test_an_interface_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A search that cannot begin is not an empty result."""
+    assert main(["cameras", "discover", "--interface", "no-such-interface", "--seconds", "0.1", "--json"]) in {1, 2}
+    told = capsys.readouterr()
+    assert told.err.startswith("transom: ")
+    assert told.out == ""

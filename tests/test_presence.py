@@ -1,0 +1,112 @@
+"""What the broker keeps about the hub: true at every moment, and nothing that the server must not know."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.acquire.camera import CameraStream, Login
+from agent.acquire.discovery import FoundCamera
+from agent.acquire.stream import CameraId
+from agent.camera_watch import CameraWatch
+from agent.command.trust import open_first_bundle
+from agent.consent.policy import open_policy
+from agent.consent.standing import Standing
+from agent.crypto import Secret
+from agent.errors import UnavailableError
+from agent.evidence.note import verifier_of
+from agent.outside.database import Database
+from agent.presence import CameraPresence, Presence, PresenceBoard
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, STATUS_TOPIC
+from tests.simulators.roster import ListedRoster
+from tests.vectors.command.scene import AUDIENCE, AUTHORITY, NOW, OWNER, trust_claims
+
+FRONT, BACK, SHED = CameraId("front"), CameraId("back"), CameraId("shed")
+TRUST = open_first_bundle(AUTHORITY.trust_bundle(trust_claims()))
+NOBODY = Standing(AUDIENCE, TRUST)
+OWNED = Standing(AUDIENCE, TRUST, OWNER.key, open_policy(OWNER.policy(NOW, 7), OWNER.key, HUB, 0))
+EVIDENCE = verifier_of(HUB, EVIDENCE_KEY)
+
+
+def examine(found: FoundCamera) -> CameraStream:
+    """Ask a camera for its stream; the shed's refuses."""
+    if found.camera == SHED:
+        raise UnavailableError("the password is wrong")
+    return CameraStream(found.camera, found.name, f"rtsp://{found.sender}/1", Login("u", Secret("hunter2")), None)
+
+
+@pytest.fixture
+def roster() -> ListedRoster:
+    """Make whoever records."""
+    return ListedRoster()
+
+
+@pytest.fixture
+def board(tmp_path: Path, roster: ListedRoster) -> PresenceBoard:
+    """Make a board of two cameras that work and one that does not."""
+    here = [
+        FoundCamera(name, f"urn:uuid:{name}", name.title(), "", f"10.0.0.{place}", (f"http://10.0.0.{place}/",))
+        for place, name in enumerate((FRONT, BACK, SHED), 1)
+    ]
+    with closing(Database(tmp_path / "journal.db", STATUS_TOPIC)) as book:
+        watch = CameraWatch(lambda: here, examine, roster, book, None, 60)
+        asyncio.run(watch.look_once())
+    return PresenceBoard(watch, roster.health)
+
+
+def read(message: bytes) -> Presence:
+    """Read a presence message as the server does."""
+    return msgspec.json.decode(message, type=Presence, strict=True)
+
+
+def test_the_birth_message_says_who_is_there(board: PresenceBoard, roster: ListedRoster) -> None:
+    """Version, owner, policy, evidence key, and each camera with what a person can do about it."""
+    roster.falls_silent(BACK, "check its cable")
+    presence = read(board.online(4, OWNED, EVIDENCE))
+    assert (presence.state, presence.boot, presence.version) == ("online", 4, version("transom"))
+    assert (presence.is_paired, presence.policy_version) == (True, 7)
+    assert presence.evidence_key == str(EVIDENCE)
+    assert presence.cameras == (
+        CameraPresence(BACK, "Back", "waiting", "check its cable"),
+        CameraPresence(FRONT, "Front", "recording"),
+        CameraPresence(SHED, "", "trouble", "the password is wrong"),
+    )
+
+
+def test_a_hub_without_owner_says_so(board: PresenceBoard) -> None:
+    """Nothing is shared yet."""
+    presence = read(board.online(1, NOBODY, EVIDENCE))
+    assert (presence.is_paired, presence.policy_version) == (False, 0)
+
+
+def test_the_last_will_says_of_which_start_it_is(board: PresenceBoard) -> None:
+    """A will of an older start is old news; it says nothing else."""
+    assert board.offline(4) == b'{"state":"offline","boot":4}'
+
+
+def test_neither_login_nor_address_is_in_it(board: PresenceBoard) -> None:
+    """The server learns names and states, not how to reach a camera."""
+    message = board.online(1, OWNED, EVIDENCE)
+    for secret in (b"hunter2", b"rtsp", b"10.0.0"):
+        assert secret not in message
+
+
+def test_commands_can_name_the_cameras_that_work(board: PresenceBoard) -> None:
+    """One in trouble has no footage; an unknown one has no name."""
+    assert board.cameras == {FRONT, BACK}
+    assert board.camera_name(FRONT) == "Front"
+    assert board.camera_name(CameraId("nobody")) == ""
+
+
+def test_a_change_is_passed_on(board: PresenceBoard) -> None:
+    """Before somebody listens nothing happens."""
+    heard: list[int] = []
+    board.changed()
+    board.on_change = lambda: heard.append(1)
+    board.changed()
+    assert heard == [1]

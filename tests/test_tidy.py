@@ -1,0 +1,287 @@
+"""The house rules that no tool checks for us, as ordinary tests. `tests/README.md` says how tests are written here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from agent.config import CameraLogin, Cameras, Clips, Config, RingPlace, load
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGES: Final = ("agent", "firmware_bridge", "provisioning")
+FOLDERS: Final = (*PACKAGES, "tests", "systemd", "docs", ".ci", ".github")
+LINES_MAX: Final = 350
+FORBIDDEN_NAMES: Final = frozenset(
+    {"utils", "util", "helpers", "helper", "common", "misc", "base", "core", "manager", "handler", "processor"}
+    | {"data", "info"}
+)
+LONG_FILES: Final[dict[str, str]] = {}
+"""Files over the limit, and why each may be."""
+
+TESTED_ELSEWHERE: Final = {
+    "agent/acquire/camera.py": "types only",
+    "agent/acquire/health.py": "types only",
+    "agent/acquire/key_picture.py": "tests/acquire/test_wire.py",
+    "agent/acquire/rtsp_message.py": "tests/acquire/test_rtsp.py",
+    "agent/acquire/stream.py": "types only; read back in tests/buffer",
+    "agent/buffer/run.py": "tests/buffer/test_ring.py",
+    "agent/clock.py": "types and two conversions that every vector uses",
+    "agent/command/claims.py": "tests/command/test_envelope.py and its vectors",
+    "agent/command/destination.py": "tests/command/test_vectors.py",
+    "agent/command/grants.py": "tests/command/test_vectors.py",
+    "agent/command/ping.py": "types only",
+    "agent/command/refused.py": "tests/command/test_vectors.py",
+    "agent/command/request.py": "types only",
+    "agent/command/roles.py": "a table; tests/command/test_vectors.py",
+    "agent/command/words.py": "types only; tests/command/test_vectors.py",
+    "agent/consent/grant.py": "types only",
+    "agent/consent/standing.py": "types only",
+    "agent/cut/bits.py": "tests/cut/test_h264.py",
+    "agent/cut/clip.py": "types only",
+    "agent/cut/confine.py": "tests/cut/test_worker.py",
+    "agent/daemon.py": "tests/stories, as a real process",
+    "agent/deliver/part.py": "types only",
+    "agent/deliver/tus_answer.py": "tests/deliver/test_upload.py",
+    "agent/deliver/unseal.py": "tests/deliver/test_seal.py",
+    "agent/demo/alarm.py": "tests/stories",
+    "agent/demo/camera_answers.py": "tests/demo/test_camera_onvif.py",
+    "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",
+    "agent/demo/camera_request.py": "tests/demo/test_camera_onvif.py",
+    "agent/demo/camera_soap.py": "tests/demo/test_camera_onvif.py",
+    "agent/demo/processes.py": "tests/stories",
+    "agent/demo/site.py": "tests/stories",
+    "agent/demo/story.py": "tests/stories/test_main_job.py walks the same way",
+    "agent/errors.py": "types only",
+    "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
+    "agent/outside/camera_table.py": "tests/outside/test_discovery_sockets.py",
+    "agent/outside/onvif_failures.py": "tests/outside/test_onvif.py",
+    "agent/outside/onvif_services.py": "tests/outside/test_onvif.py",
+    "agent/outside/soap.py": "tests/outside/test_soap_http.py and test_onvif.py",
+    "agent/outside/soap_login.py": "tests/outside/test_onvif.py",
+    "agent/ports.py": "types only",
+    "firmware_bridge/backend.py": "types only",
+    "firmware_bridge/errors.py": "types only",
+    "provisioning/errors.py": "types only",
+    "provisioning/hub_id.py": "tests/provisioning/test_factory.py",
+    "provisioning/keys.py": "tests/provisioning/test_enrolment.py and test_store.py",
+    "provisioning/registrar.py": "tests/provisioning/test_enrolment.py",
+}
+"""Modules without a test file of their own, and where they are tested instead."""
+
+MAY_LOG: Final = ("agent/outside/", "agent/demo/", "agent/daemon.py", "agent/__main__.py")
+STORIES: Final = frozenset(
+    "agent/" + name + ".py"
+    for name in "recorder exporter clip_maker part_sealer courier conversation documents presence".split()
+    + "camera_watch claim_watch opener auditor".split()
+)
+EXEMPTION: Final = re.compile(r"#\s*(?:noqa|type:\s*ignore)")
+REASONED: Final = re.compile(
+    r"# noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)* - \S.{3,}"
+    r"|# type: ignore\[[a-z-]+(?:, ?[a-z-]+)*\](?:  ?# |  ?- )\S.{3,}"
+)
+MACHINE_PATH: Final = re.compile(r"(?<![\w.])/(?:work|root|Users)/\w|/home/(?!transom)\w")
+UNFINISHED: Final = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
+LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def modules(*packages: str) -> list[str]:
+    """Name the Python files of these packages, relative to the root."""
+    found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
+    return sorted(str(path.relative_to(ROOT)) for path in found)
+
+
+SOURCES: Final = modules(*PACKAGES)
+TESTS: Final = modules("tests")
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    """Parse a file."""
+    return ast.parse((ROOT / name).read_text(), name)
+
+
+def texts() -> Iterator[Path]:
+    """Name every text file that belongs to the project."""
+    top = [path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".md", ".toml", ""}]
+    deep = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in sorted(top + deep):
+        if "__pycache__" not in path.parts and path.suffix not in {".pyc", ".png", ".mp4", ".h264", ".bin", ".gz"}:
+            yield path
+
+
+def calls(name: str, function: str) -> list[int]:
+    """Return the lines on which a file calls a function or builds a type of this name."""
+    return [
+        node.lineno
+        for node in ast.walk(parsed(name))
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Name) and node.func.id == function)
+            or (isinstance(node.func, ast.Attribute) and node.func.attr == function)
+        )
+    ]
+
+
+def imported(name: str) -> set[str]:
+    """Return the modules that a file imports, and what it takes from them."""
+    found: set[str] = set()
+    for node in ast.walk(parsed(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_files_are_short() -> None:
+    """A file that one cannot take in is two files."""
+    lines = {name: len((ROOT / name).read_text().splitlines()) for name in SOURCES}
+    assert {name: count for name, count in lines.items() if count > LINES_MAX and name not in LONG_FILES} == {}
+    assert [name for name in LONG_FILES if lines.get(name, 0) <= LINES_MAX] == []
+
+
+def test_names_say_something() -> None:
+    """No module and no class is called by a word that fits everything."""
+    named = [(name, Path(name).stem) for name in SOURCES]
+    named += [
+        (name, node.name) for name in SOURCES for node in ast.walk(parsed(name)) if isinstance(node, ast.ClassDef)
+    ]
+    words = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+    assert [(name, word) for name, word in named if {w.lower() for w in words.findall(word)} & FORBIDDEN_NAMES] == []
+
+
+def test_every_module_has_its_test_file() -> None:
+    """`agent/cut/plan.py` is tested in `tests/cut/test_plan.py`; an exemption names the place instead."""
+    missing = []
+    for name in SOURCES:
+        package, *folders, file = Path(name).parts
+        stem = Path(file).stem.strip("_")
+        inside = folders if package == "agent" else [package, *folders]
+        if stem != "init" and not (ROOT / "tests").joinpath(*inside, f"test_{stem}.py").exists():
+            missing.append(name)
+    assert sorted(set(missing) - TESTED_ELSEWHERE.keys()) == []
+    assert sorted(TESTED_ELSEWHERE.keys() - set(missing)) == [], "no longer needed in TESTED_ELSEWHERE"
+
+
+def test_the_places_where_modules_are_tested_instead_exist() -> None:
+    """An exemption that points nowhere is none."""
+    named = {path for why in TESTED_ELSEWHERE.values() for path in re.findall(r"tests/[\w/]+(?:\.py)?", why)}
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("word", ["unittest.mock", "monkeypatch", "mocker", "pytest_mock"])
+def test_nothing_is_mocked(word: str) -> None:
+    """Tests talk to real servers, real files and simulators of the far side."""
+    found = []
+    for name in TESTS:
+        arguments = {node.arg for node in ast.walk(parsed(name)) if isinstance(node, ast.arg)}
+        if word in arguments | imported(name):
+            found.append(name)
+    assert found == []
+
+
+def test_every_test_says_what_it_shows() -> None:
+    """One sentence of behaviour under each name."""
+    bare = [
+        f"{name}:{node.lineno}"
+        for name in TESTS
+        for node in ast.walk(parsed(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not (ast.get_docstring(node) or "").endswith((".", "?", "!", ":"))
+    ]
+    assert bare == []
+
+
+def test_only_command_lines_and_the_demo_print() -> None:
+    """Everything else returns what it has to say, or logs it."""
+    talkative = [name for name in SOURCES if calls(name, "print")]
+    assert [n for n in talkative if not n.startswith("agent/demo/") and not n.endswith("__main__.py")] == []
+
+
+def test_only_stories_the_daemon_and_adapters_log() -> None:
+    """A stage decides and returns; whoever called it knows what to say about that."""
+    logging = [name for name in modules("agent") if "logging" in imported(name)]
+    assert [name for name in logging if not name.startswith(MAY_LOG) and name not in STORIES] == []
+
+
+def test_every_exemption_has_its_code_and_its_reason() -> None:
+    """Whoever switches a check off says which one and why, on the line."""
+    bare = []
+    for name in SOURCES + TESTS:
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1):
+            if EXEMPTION.search(line) and name != "tests/test_tidy.py":
+                rest = EXEMPTION.split(line)
+                if len(REASONED.findall(line)) == 0 or len(rest) > 3:
+                    bare.append(f"{name}:{number}: {line.strip()[-80:]}")
+    assert bare == []
+
+
+def test_a_grant_is_built_in_one_place_only() -> None:
+    """Whoever has a `Granted` got it from `decide`."""
+    assert {name for name in SOURCES if calls(name, "Granted")} == {"agent/consent/decide.py"}
+
+
+def test_a_command_is_verified_in_one_place_only() -> None:
+    """Whoever has a `VerifiedCommand` got it from the envelope's check."""
+    assert {name for name in SOURCES if calls(name, "VerifiedCommand")} == {"agent/command/envelope.py"}
+    assert {name for name in SOURCES if calls(name, "VerifiedPing")} == {"agent/command/envelope.py"}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Relative links in the documents name files that exist."""
+    broken = []
+    for path in texts():
+        if path.suffix == ".md":
+            prose = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)
+            for target in LINK.findall(prose):
+                if not re.match(r"[a-z]+:|#", target) and not (path.parent / target.partition("#")[0]).exists():
+                    broken.append(f"{path.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", sorted(str(p.relative_to(ROOT)) for k in PACKAGES for p in (ROOT / k).rglob("FORMAT.md")))
+def test_a_format_has_musts_a_version_and_limits(name: str) -> None:
+    """Somebody who never saw our code can write the other side from it."""
+    text = (ROOT / name).read_text()
+    assert "MUST" in text
+    assert re.search(r"version", text, re.IGNORECASE)
+    assert re.search(r"limit|at most|up to|maximum", text, re.IGNORECASE)
+    assert re.search(r"\d+ (?:bytes|characters|KiB|MiB|s\b|seconds|hours)", text)
+
+
+def test_the_example_configuration_is_true() -> None:
+    """It parses; every setting stands in it, and with its default where the file says that it is the default."""
+    path = ROOT / "systemd" / "transom.example.yaml"
+    config = load(path)
+    assert (config.ring, config.clips) == (RingPlace(), Clips())
+    assert (config.cameras.search_s, config.cameras.search_every_s) == (Cameras().search_s, Cameras().search_every_s)
+    plain = Config(config.data_dir, config.identity_dir, config.key_dir)
+    assert (config.clock, config.log_level) == (plain.clock, plain.log_level)
+    settings = {field.name for kind in (Config, Cameras, CameraLogin, RingPlace, Clips) for field in msgspec.structs.fields(kind)}
+    assert sorted(name for name in settings if not re.search(rf"\b{name}:", path.read_text())) == []
+
+
+def test_nothing_in_the_tree_knows_the_machine_it_was_written_on() -> None:
+    """Paths of somebody's own computer work on no other."""
+    assert [str(path.relative_to(ROOT)) for path in texts() if MACHINE_PATH.search(text_of(path))] == []
+
+
+def test_nothing_is_left_to_be_done() -> None:
+    """What is not finished is in the tracker, or in a document that says so; not in a comment."""
+    assert [str(path.relative_to(ROOT)) for path in texts() if UNFINISHED.search(text_of(path))] == []
+
+
+def text_of(path: Path) -> str:
+    """Read a text file; what is no text has no words."""
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        return ""
