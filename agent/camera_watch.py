@@ -7,22 +7,27 @@ camera. One camera's failure costs the others nothing, and is kept in words for 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera, ambiguous
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.stream import CameraId
-from agent.errors import TransomError
+from agent.errors import TransomError, UnavailableError
 from agent.ports import CameraBook
 
 FIRST_SEARCHES: Final = 5
 FIRST_PAUSE_S: Final = 1.0
 """While a hub is new, somebody stands beside it: the first searches follow each other closely."""
 CAMERAS_MAX: Final = 64
+EXAMINED_AT_ONCE_MAX: Final = 8
 CLONE: Final = "two devices answer with this identity: give one of them another (factory reset), or remove it"
+
+_Answer = TypeVar("_Answer")
 
 
 class Roster(Protocol):
@@ -77,7 +82,7 @@ class CameraWatch:
         """Do one search and examine what is new, has moved, or has fallen silent; several cameras at once."""
         self.searches += 1
         try:
-            sightings = await asyncio.to_thread(self._search)
+            sightings = await _in_thread(self._search)
         except TransomError:
             return  # no network at the moment: the next search may find one
         silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
@@ -92,7 +97,8 @@ class CameraWatch:
             if seen.camera not in clones
             and (self._addresses.get(seen.camera) != seen.addresses[0] or seen.camera in silent)
         ]
-        await asyncio.gather(*(self._look_at(seen) for seen in wanted))
+        at_once = asyncio.Semaphore(EXAMINED_AT_ONCE_MAX)
+        await asyncio.gather(*(self._look_at(seen, at_once) for seen in wanted))
 
     def _of_interest(self, sightings: Sequence[FoundCamera]) -> list[FoundCamera]:
         """Choose the cameras that are known, and so many new ones as there is room for.
@@ -105,17 +111,41 @@ class CameraWatch:
             del self.troubles[name]
         return [seen for seen in sightings if seen.camera in self.streams or seen.camera in room]
 
-    async def _look_at(self, seen: FoundCamera) -> None:
+    async def _look_at(self, seen: FoundCamera, at_once: asyncio.Semaphore) -> None:
         try:
-            stream = await asyncio.to_thread(self._examine, seen)
+            async with at_once:
+                stream = await _in_thread(lambda: self._examine(seen))
         except TransomError as error:
             self.troubles[seen.camera] = Trouble(seen.addresses[0], str(error))
             return
         self.troubles.pop(seen.camera, None)
         self._addresses[seen.camera] = seen.addresses[0]
-        self._book.put_camera(stream)
         self._record(stream)
+        with contextlib.suppress(UnavailableError):  # a full disk: it is recorded all the same, and found again
+            self._book.put_camera(stream)
 
     def _record(self, stream: CameraStream) -> None:
         self.streams[stream.camera] = stream
         self._roster.add(stream)
+
+
+async def _in_thread(call: Callable[[], _Answer]) -> _Answer:
+    """Run a call that a camera can hold up, in a thread that nobody waits for when the hub stops."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_Answer] = loop.create_future()
+
+    def settle(deliver: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the hub has stopped
+            loop.call_soon_threadsafe(lambda: None if answer.done() else deliver())
+
+    def work() -> None:
+        try:
+            result = call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where it was awaited
+            failure = error
+            settle(lambda: answer.set_exception(failure))
+        else:
+            settle(lambda: answer.set_result(result))
+
+    threading.Thread(target=work, name="camera", daemon=True).start()
+    return await answer

@@ -28,7 +28,7 @@ from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, first_standing
-from agent.errors import BadInputError
+from agent.errors import BadInputError, UnavailableError
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
@@ -148,6 +148,11 @@ def _camera_watch(
     return CameraWatch(search, ask, recorder, journal, login, config.cameras.search_every_s)
 
 
+def _sign_off(audit: AuditFile) -> None:
+    with contextlib.suppress(UnavailableError):  # a full disk: the next start signs
+        audit.checkpoint()
+
+
 class RecorderThread:
     """The recorder in its thread; `stop` may be called twice, and what was received is committed when it returns.
 
@@ -217,9 +222,8 @@ class _Hub:
             stack.callback(self._recorder.stop)  # before the ring closes
             audit = open_audit(config.data_dir / "audit", self._hub, self._evidence, self._clock)
             stack.callback(audit.close)
-            stack.callback(audit.checkpoint)
-            boot = self._journal.count_boot()
-            audit.append("started", "", {"boot": boot, "version": version("transom")})
+            stack.callback(_sign_off, audit)
+            boot = self._note_start(audit)
             desk = self._desk(audit)
             exporter = await self._exporter(stack, ring, audit, desk)
             will = Will(topics.state, self._board.offline(boot))
@@ -253,6 +257,16 @@ class _Hub:
             stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)
             yield conversation
+
+    def _note_start(self, audit: AuditFile) -> int:
+        """Count this start and write it down; on a full disk the hub records all the same."""
+        try:
+            boot = self._journal.count_boot()
+            audit.append("started", "", {"boot": boot, "version": version("transom")})
+        except UnavailableError as error:
+            log.warning("this start is not written down: %s", error)
+            return 0
+        return boot
 
     def _desk(self, audit: AuditFile) -> Desk:
         identity, factory = self._identity, self._identity.load_factory()

@@ -132,7 +132,8 @@ class Exporter:
         open_jobs = self._journal.open_jobs()
         self._clips.tidy({job.id for job in open_jobs})
         for job in open_jobs:
-            self._audit.append("resumed", job.id, {"state": job.state.value})
+            with contextlib.suppress(UnavailableError):  # a full disk: the job itself waits for it
+                self._audit.append("resumed", job.id, {"state": job.state.value})
             self._start(job)
 
     async def stop(self) -> None:
@@ -210,7 +211,8 @@ class Exporter:
         if job.window is not None:  # asked or granted before a restart: exactly that, whatever the policy is by now
             verdict = self._again(job, command, job.window)
         else:
-            used = self._journal.grants_since(WallTime(job.received - DAY_NS))
+            asked = sum(one.state is JobState.AWAITING_OWNER for one in self._journal.open_jobs())
+            used = self._journal.grants_since(WallTime(job.received - DAY_NS)) + asked
             verdict = decide(command, standing.policy, self._cameras(), job.received, used, standing.policy_sha256)
         if isinstance(verdict, Ask):
             job, verdict = await self._ask(job, verdict)

@@ -16,6 +16,7 @@ from agent.camera_watch import CAMERAS_MAX, CLONE, CameraWatch, Trouble
 from agent.crypto import Secret
 from agent.errors import UnavailableError
 from agent.outside.database import Database
+from tests.simulators.eventually import eventually
 from tests.simulators.export_site import STATUS_TOPIC
 from tests.simulators.roster import ListedRoster
 
@@ -169,9 +170,7 @@ def test_a_change_is_told_and_no_change_is_not(network: Network) -> None:
 
     async def run() -> None:
         task = asyncio.create_task(network.watch.run(lambda: changes.append(network.watch.searches)))
-        async with asyncio.timeout(15):
-            while network.watch.searches < 2:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: network.watch.searches == 2)
         task.cancel()
 
     asyncio.run(run())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from provisioning.secret import Secret
 from provisioning.store import HubState, IdentityStore
 from tests.simulators.clips import stored
 from tests.simulators.enrolment_server import EnrolmentServer
+from tests.simulators.eventually import eventually
 from tests.simulators.h264_source import CAMERA, Gray, film_pictures
 
 NOW_S = 1_795_354_560
@@ -72,14 +74,15 @@ class Hall:
         wire = source.chunks[0].wire
         self.latch.append(first, wire[:40] + bytes(len(wire) - 40) if damage else wire)
 
-    async def until(self, is_so: object) -> None:
+    async def until(self, is_so: Callable[[], object]) -> None:
         """Let the watch look until something holds."""
-        assert callable(is_so)
         task = asyncio.create_task(self.watch.run())
-        async with asyncio.timeout(30):
-            while not is_so():
-                await asyncio.sleep(0.01)
+        await eventually(is_so)
         task.cancel()
+
+    def has_tried(self, text: str) -> bool:
+        """Say whether the newest picture has been looked at, and this text been tried."""
+        return self.watch._seen.get(CAMERA, (0, 0))[0] == self._runs and text in self.tried
 
 
 @pytest.fixture
@@ -108,8 +111,7 @@ def test_codes_that_are_no_claims_reach_no_server_and_are_tried_once(hall: Hall)
     async def run() -> None:
         for text in ("https://menu.example", foreign, foreign):
             hall.show(text)
-            shown = hall._runs
-            await hall.until(lambda: hall.watch._seen.get(CAMERA, (0, 0))[0] == shown and text in hall.tried)
+            await hall.until(partial(hall.has_tried, text))
         assert hall.tried == ["https://menu.example", foreign]
         assert hall.operator.bodies == []
         assert "label" in hall.watch.last_refusal

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import OPEN_STATES, TRANSITIONS, CameraProgress, JobEvent, JobPart, JobState, PartState, after
-from agent.clip_job import progress_of
+from agent.clip_job import (
+    OPEN_STATES,
+    TRANSITIONS,
+    CameraProgress,
+    JobEvent,
+    JobPart,
+    JobState,
+    PartState,
+    after,
+    progress_of,
+)
 from agent.clock import SECOND_NS, WallTime
 from agent.cut.clip import ClipReport
 
@@ -34,7 +43,7 @@ def test_every_open_state_reaches_an_end(state: JobState) -> None:
 
 def test_no_transition_leaves_an_end() -> None:
     """An end is final: no event is known there, and asking for one is a bug of ours."""
-    assert ENDS == {JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED, JobState.CANCELED}
+    assert {JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED, JobState.CANCELED} == ENDS
     for state in ENDS:
         for event in JobEvent:
             with pytest.raises(KeyError):

@@ -21,12 +21,13 @@ from agent.demo.authority import command_of, sharing_claims
 from agent.demo.broker import Broker, start_broker
 from agent.demo.pki import Authority
 from agent.documents import Desk
-from agent.evidence.note import verifier_of
 from agent.evidence.audit import open_checkpoint
+from agent.evidence.note import verifier_of
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.ports import Inbound
 from provisioning.pairing import OwnerKey
 from tests.simulators.commander import NAME, Commander, commander
+from tests.simulators.eventually import eventually
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, Process, Site, export_site
 from tests.vectors.command.scene import AUTHORITY, OWNER
 
@@ -109,7 +110,11 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
         process.exporter._standing = lambda: desk.standing
         certificate, key = place.authority.issue_client(site.folder, HUB)
         address = BrokerAddress("127.0.0.1", place.broker.port, place.authority.pem, certificate, key)
-        link = WatchedLink(HUB, address, TOPICS.inward, Will(TOPICS.state, b"gone"), lambda: conversation.state_changed())
+
+        def connected() -> None:
+            conversation.state_changed()
+
+        link = WatchedLink(HUB, address, TOPICS.inward, Will(TOPICS.state, b"gone"), connected)
         link.site, link.on_disk = site, []
         conversation = Conversation(
             link=link,
@@ -229,8 +234,7 @@ def test_pairing_and_answers_come_in(place: Place) -> None:
 
     async def life(talk: Talk) -> None:
         await talk.tell(TOPICS.pairing, b"statement")
-        while not talk.paired:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: talk.paired)
         envelope = place.site.command("c1")
         await talk.tell(TOPICS.command, envelope)
         await talk.status("c1", JobState.AWAITING_OWNER)

@@ -96,7 +96,18 @@ class Hub:
         start, end = WallTime(number), WallTime(number + 1)
         digest = sha256_hex(content)
         part = JobPart(
-            self.command, CAMERA, number, False, start, end, PartState.SEALED, len(content), digest, "", "", None  # noqa: FBT003 - a row
+            job=self.command,
+            camera=CAMERA,
+            number=number,
+            is_manifest=False,
+            start=start,
+            end=end,
+            state=PartState.SEALED,
+            size=len(content),
+            sha256=digest,
+            location="",
+            receipt="",
+            report=None,
         )
         self.outbox.fuse = self.journal.fuse = fuse
         self.outbox.write(outbox_name(part), lambda append: append(content))
@@ -150,7 +161,13 @@ def test_a_part_goes_and_its_receipt_comes_back(hub: Hub) -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "state"),
-    [(0, PartState.SEALED), (1, PartState.CREATED), (2, PartState.CREATED), (4, PartState.CREATED), (5, PartState.SENT)],
+    [
+        (0, PartState.SEALED),
+        (1, PartState.CREATED),
+        (2, PartState.CREATED),
+        (4, PartState.CREATED),
+        (5, PartState.SENT),
+    ],
 )
 def test_without_consent_no_further_step_is_taken(hub: Hub, allowed: int, state: PartState) -> None:
     """It is asked before every request to the store; the part comes back as far as it was, and can go on from there."""
@@ -256,14 +273,14 @@ class Delivery(RuleBasedStateMachine):
 
     @invariant()
     def no_part_is_lost(self) -> None:
-        """A part without receipt is in the outbox, as it was sealed."""
+        """Look into the outbox: a part without receipt is there, as it was sealed."""
         assert [part.id for part in self.hub.parts()] == list(self.sealed)
         for part in self.unfinished():
             assert self.hub.outbox.path(outbox_name(part)).read_bytes() == self.sealed[part.id]
 
     @invariant()
     def no_receipt_is_forgotten_or_made_up(self) -> None:
-        """A part that has its receipt keeps it; it is the store's, in the log, and the store has the bytes."""
+        """Look into journal and log: a part that has its receipt keeps it; it is the store's, in the log, and the store has the bytes."""
         whole = contents_of(self.shop.store)
         for part in self.hub.parts():
             if part.state is PartState.RECEIPTED:

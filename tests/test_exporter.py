@@ -234,7 +234,7 @@ def test_a_hub_without_a_clock_refuses(site: Site) -> None:
 
 
 def test_a_signer_who_is_revoked_gets_nothing_more(site: Site) -> None:
-    """The key is revoked while the job waits for the store: it ends at once, without the owner's or the store's help."""
+    """The key is revoked while the job waits for the store: it ends at once, without anybody's help."""
     site.receipts.withheld = True
 
     async def life(process: Process) -> None:

@@ -1,4 +1,4 @@
-"""Ring, cutter, sealer, outbox in one stream: what comes out is exactly the plan, and only its recipient can open it."""
+"""Ring, cutter, sealer, outbox in one stream: what comes out is exactly the plan, for its recipients only."""
 
 from __future__ import annotations
 

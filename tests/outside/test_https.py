@@ -181,13 +181,15 @@ def test_a_store_that_is_not_there(served: tuple[TusStore, str, str], sealed: Se
         bring((served[0], "https://127.0.0.1:9", served[2]), sealed, replace(QUICK, upload_s=0.1))
 
 
-def test_a_proxy_from_the_environment_is_ignored(
-    served: tuple[TusStore, str, str], sealed: SealedPart, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_from_the_environment_is_ignored(served: tuple[TusStore, str, str], sealed: SealedPart) -> None:
     """Environment variables cannot lead uploads elsewhere."""
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    bring(served, sealed)
+    before = dict(os.environ)
+    os.environ.update(HTTPS_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
+    try:
+        bring(served, sealed)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     assert served[0].received == SIZE
 
 

@@ -30,7 +30,7 @@ def said(level: str, **environment: str) -> list[str]:
 
 
 def test_under_journald_a_line_has_no_time_of_its_own() -> None:
-    """journald adds the time; each line is there once, although logging was configured before."""
+    """The journal adds the time; each line is there once, although logging was configured before."""
     assert said("info", JOURNAL_STREAM="8:1") == [
         "INFO transom.test: it records",
         "WARNING transom.test: the key is Secret(***)",

@@ -22,6 +22,7 @@ from agent.errors import UnavailableError
 from agent.outside.mqtt import INBOX_MAX, UNACKNOWLEDGED_MAX, BrokerAddress, MqttLink, Will
 from agent.ports import Inbound
 from tests.simulators.commander import NAME, Commander, commander
+from tests.simulators.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
 SOON_S = 15.0
@@ -222,9 +223,7 @@ def test_a_flood_of_what_needs_no_acknowledgement_is_dropped_and_counted(net: Ne
         link = await net.started()
         for number in range(INBOX_MAX + 50):
             server._client.publish(net.topic("policy"), b"%d" % number, qos=0)
-        async with asyncio.timeout(SOON_S):
-            while link.dropped < 50:
-                await asyncio.sleep(0.005)
+        await eventually(lambda: link.dropped == 50)
         assert (await received(link)).payload == b"0"
         stop(link, net)
 
@@ -261,9 +260,7 @@ def test_a_broker_that_was_away_is_found_again(tmp_path: Path) -> None:
         await asyncio.wait_for(connected.wait(), SOON_S)
         connected.clear()
         broker.stop()
-        async with asyncio.timeout(SOON_S):
-            while link._client.is_connected():
-                await asyncio.sleep(0.005)
+        await eventually(lambda: not link._client.is_connected())
         with pytest.raises(UnavailableError, match="not connected"):
             await link.publish(net.topic("evt/cmd"), b"stale")
         broker.start()
@@ -345,9 +342,7 @@ def outcome_at(net: Net, context: ssl.SSLContext, host: str = "127.0.0.1") -> st
             place = BrokerAddress(host, port, address.anchors_pem, address.certificate, address.key)
             link, connected = net.link(place)
             link.start()
-            async with asyncio.timeout(SOON_S):
-                while not outcome:
-                    await asyncio.sleep(0.005)
+            await eventually(lambda: outcome)
             assert not connected.is_set()
             stop(link, net)
 

@@ -49,7 +49,7 @@ class Commander:
 def commander(folder: Path, authority: Authority, port: int, topics: str = "hub/v1/#") -> Iterator[Commander]:
     """Connect with the commander's certificate, and leave at the end."""
     heard: queue.Queue[paho.MQTTMessage] = queue.Queue()
-    ready: queue.Queue[bool] = queue.Queue()
+    ready: queue.Queue[str] = queue.Queue()
     client = paho.Client(CallbackAPIVersion.VERSION2, NAME, protocol=paho.MQTTv5)
     context = ssl.create_default_context(cadata=authority.pem)
     context.load_cert_chain(*authority.issue_client(folder, NAME))
@@ -59,7 +59,7 @@ def commander(folder: Path, authority: Authority, port: int, topics: str = "hub/
         client.subscribe(topics, qos=1)
 
     client.on_connect = on_connect
-    client.on_subscribe = lambda *_: ready.put(True)
+    client.on_subscribe = lambda *_: ready.put("subscribed")
     client.on_message = lambda _c, _u, message: heard.put(message)
     client.connect("127.0.0.1", port)
     client.loop_start()

@@ -151,7 +151,7 @@ class Site:
 class Process:
     """One life of the exporter with everything it holds."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what an exporter holds
+    def __init__(
         self,
         site: Site,
         ring: SlabLog,
@@ -182,9 +182,7 @@ class Process:
             write_manifest=self.write_manifest,
             settings=site.settings,
         )
-        self.exporter = Exporter(
-            journal, audit, site.clock, lambda: site.standing, lambda: site.cameras, self.clips
-        )
+        self.exporter = Exporter(journal, audit, site.clock, lambda: site.standing, lambda: site.cameras, self.clips)
         self._said = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         journal.on_message = lambda: self._loop.call_soon_threadsafe(self._said.set)
