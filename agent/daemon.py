@@ -27,7 +27,7 @@ from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
-from agent.documents import Desk, first_standing
+from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError, UnavailableError
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
@@ -208,7 +208,7 @@ class _Hub:
         self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
         self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
         self._journal, self._topics, self._hub = journal, topics, enrolment.hub_id
-        self._evidence = keys.evidence_key()
+        self._evidence, self._enrolment_pin = keys.evidence_key(), identity.enrolment_pin()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Conversation]:
@@ -227,6 +227,7 @@ class _Hub:
             desk = self._desk(audit)
             exporter = await self._exporter(stack, ring, audit, desk)
             will = Will(topics.state, self._board.offline(boot))
+            verifier = verifier_of(self._hub, self._evidence)
 
             def connected() -> None:
                 conversation.state_changed()
@@ -241,7 +242,7 @@ class _Hub:
                 exporter=exporter,
                 desk=desk,
                 mailbox=self._journal,
-                state=lambda: self._board.online(boot, desk.standing, verifier_of(self._hub, self._evidence)),
+                state=lambda: self._board.online(boot, desk.standing, verifier, self._enrolment_pin),
                 checkpoint=audit.checkpoint,
                 on_paired=lambda: self._recorder.recorder.replace_sink(ring),
             )
@@ -271,24 +272,22 @@ class _Hub:
     def _desk(self, audit: AuditFile) -> Desk:
         identity, factory = self._identity, self._identity.load_factory()
 
-        def pair(statement: bytes) -> OwnerKey | str:
+        def decide(statement: bytes) -> OwnerKey | str:
             now_s = self._clock.instant() / SECOND_NS
             since_s = seconds_since_press(self._config.bridge_socket) if self._config.bridge_socket else None
-            owner = pair_owner(
+            return pair_owner(
                 statement,
                 hub_id=factory.hub_id,
                 owner_secret=factory.owner_secret,
+                enrolment=self._enrolment_pin,
                 paired=identity.load_owner(),
                 pressed_s=None if since_s is None else now_s - since_s,
                 now_s=now_s,
             )
-            if isinstance(owner, OwnerKey):
-                identity.save_owner(owner)
-            return owner
 
         enrolment = self._enrolment
         first = first_standing(self._hub, enrolment.pairing_epoch, enrolment.trust_bundle, identity.load_owner())
-        return Desk(first, self._journal, audit, pair, self._clock)
+        return Desk(first, self._journal, audit, Pairing(decide, identity.save_owner), self._clock)
 
     async def _exporter(
         self, stack: contextlib.AsyncExitStack, ring: SlabLog, audit: AuditFile, desk: Desk

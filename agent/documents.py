@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -28,16 +28,23 @@ POLICY: Final = "policy"
 TRUST: Final = "trust"
 REFUSALS_PER_HOUR_MAX: Final = 60
 """A hostile broker can make the hub look at documents, but not fill the audit log with them."""
-PairOwner = Callable[[bytes], OwnerKey | str]
-"""Checks a pairing statement against the owner card and the button and stores the owner; a text is the refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How somebody becomes the owner: two steps, because the audit log is written between them."""
+
+    decide: Callable[[bytes], OwnerKey | str]
+    """Checks a pairing statement against owner card, enrolment and button; a text is the refusal."""
+    save: Callable[[OwnerKey], None]
 
 
 class Desk:
     """Takes documents as they come and keeps the `Standing` that follows from them."""
 
-    def __init__(self, first: Standing, stored: Documents, audit: Audit, pair_owner: PairOwner, clock: Clock) -> None:
+    def __init__(self, first: Standing, stored: Documents, audit: Audit, pairing: Pairing, clock: Clock) -> None:
         self.standing = first
-        self._stored, self._audit, self._pair_owner, self._clock = stored, audit, pair_owner, clock
+        self._stored, self._audit, self._pairing, self._clock = stored, audit, pairing, clock
         # Bound to the bundle of enrolment: what an earlier enrolment led to says nothing about this one.
         self._trust_name = f"{TRUST} since {sha256_hex(msgspec.json.encode(first.trust))[:16]}"
         self._refusals: list[Instant] = []
@@ -75,16 +82,17 @@ class Desk:
     def take_pairing(self, statement: bytes) -> bool:
         """Take a pairing statement; True if this made somebody the owner."""
         try:
-            owner = self._pair_owner(statement)
+            owner = self._pairing.decide(statement)
+            if isinstance(owner, OwnerKey):
+                key = key_from_jwk(dict(owner.jwk))
+                self._audit.append("paired", "", {"owner": thumbprint(key)})
+                self._pairing.save(owner)
+                self.standing = replace(self.standing, owner=key)
+                return True
         except ProvisioningError as error:
             owner = str(error)
-        if isinstance(owner, str):
-            self._refuse("pairing_refused", owner)
-            return False
-        key = key_from_jwk(dict(owner.jwk))
-        self._audit.append("paired", "", {"owner": thumbprint(key)})
-        self.standing = replace(self.standing, owner=key)
-        return True
+        self._refuse("pairing_refused", owner)
+        return False
 
     def take_policy(self, token: bytes) -> bool:
         """Take a policy; True if it is the owner's and newer than the one in force."""

@@ -12,6 +12,7 @@ from agent.acquire.stream import CameraId
 from agent.camera_watch import CameraWatch
 from agent.consent.standing import Standing
 from agent.evidence.note import Verifier
+from provisioning.pairing import enrolment_text
 
 
 class CameraPresence(msgspec.Struct, frozen=True):
@@ -30,6 +31,7 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     boot: int  # counts starts of the agent: a will of an older boot is old news
     version: str = ""
     is_paired: bool = False
+    pairing: str = ""  # while not paired: what the owner's app puts under its proof (`provisioning/FORMAT.md`, 4)
     policy_version: int = 0
     evidence_key: str = ""  # the hub's verifier line, to be compared with what enrolment registered
     cameras: tuple[CameraPresence, ...] = ()
@@ -57,13 +59,14 @@ class PresenceBoard:
         stream = self._watch.streams.get(camera)
         return stream.name if stream else ""
 
-    def online(self, boot: int, standing: Standing, evidence: Verifier) -> bytes:
-        """Write the birth message."""
+    def online(self, boot: int, standing: Standing, evidence: Verifier, enrolment: bytes) -> bytes:
+        """Write the birth message; `enrolment` (32 bytes) is for whoever wants to become the owner."""
         presence = Presence(
             state="online",
             boot=boot,
             version=version("transom"),
             is_paired=standing.owner is not None,
+            pairing="" if standing.owner else enrolment_text(enrolment),
             policy_version=standing.policy.version if standing.policy else 0,
             evidence_key=str(evidence),
             cameras=tuple(self._cameras()),

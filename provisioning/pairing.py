@@ -1,6 +1,7 @@
 """A person becomes the owner: their phone's key, the card from the box, and a finger on the hub's button, once.
 
-Rules of this file: three things must come together within 120 s, and the first owner stays until a factory reset.
+Rules of this file: three things must come together within 120 s, and the first owner stays until a factory reset. A
+statement is for one enrolment: what was recorded before a reset is worth nothing after it.
 Specified in FORMAT.md, section 4.
 """
 
@@ -24,6 +25,8 @@ PURPOSE: Final = b"transom/owner/v1"
 BUTTON_WINDOW_S: Final = 120
 STATEMENT_BYTES_MAX: Final = 4 * 1024
 PROOF_BYTES: Final = 32
+ENROLMENT_BYTES: Final = 32
+"""An enrolment is named by the pin of the key that the hub made for it (`IdentityStore.enrolment_pin`)."""
 
 Coordinate = Annotated[str, msgspec.Meta(min_length=43, max_length=43)]
 """32 bytes in base64url without padding."""
@@ -60,13 +63,13 @@ class PairingRefusal(StrEnum):
 
     ALREADY_PAIRED = "this hub has an owner already; only a factory reset makes room for another"
     NO_BUTTON = "press the button on the hub, then try again within two minutes"
-    WRONG_CARD = "that is not the owner card of this hub; the code on the hub's outside does not work here"
+    WRONG_CARD = "this is not by the hub's owner card as it is enrolled now; scan the card that came in the box again"
 
 
-def make_statement(jwk: dict[str, str], hub_id: str, owner_secret: Secret) -> bytes:
-    """Write the pairing statement, as the owner's app does after scanning the card."""
+def make_statement(jwk: dict[str, str], hub_id: str, owner_secret: Secret, enrolment: bytes) -> bytes:
+    """Write the pairing statement, as the owner's app does after scanning the card; `enrolment` is the hub's word."""
     owner = read_owner(jwk)
-    proof = authenticate(owner_secret, _proven(hub_id, owner), purpose=PURPOSE)
+    proof = authenticate(owner_secret, _proven(hub_id, owner, enrolment), purpose=PURPOSE)
     statement = {"owner": owner.jwk, "hub_id": hub_id, "proof": _base64url(proof)}
     return json.dumps(statement).encode()
 
@@ -76,12 +79,14 @@ def pair_owner(
     *,
     hub_id: str,
     owner_secret: Secret,
+    enrolment: bytes,
     paired: OwnerKey | None,
     pressed_s: float | None,
     now_s: float,
 ) -> OwnerKey | PairingRefusal:
     """Decide who the owner is. `pressed_s` (last press, None for never) and `now_s` are of one monotonic clock.
 
+    `enrolment` is the pin (32 bytes) of the hub's own key of now.
     Raises BadInputError for anything that is not a statement.
     """
     if len(statement) > STATEMENT_BYTES_MAX:
@@ -97,11 +102,11 @@ def pair_owner(
     # 2. Somebody stands in front of the hub.
     if pressed_s is None or not 0 <= now_s - pressed_s <= BUTTON_WINDOW_S:
         return PairingRefusal.NO_BUTTON
-    # 3. They hold the owner card, and mean this hub and this key.
+    # 3. They hold the owner card, and mean this hub, this key and this enrolment.
     proof = _from_base64url(message.proof)
     if message.hub_id != hub_id or len(proof) != PROOF_BYTES:
         return PairingRefusal.WRONG_CARD
-    if not is_authentic(owner_secret, _proven(hub_id, owner), proof, purpose=PURPOSE):
+    if not is_authentic(owner_secret, _proven(hub_id, owner, enrolment), proof, purpose=PURPOSE):
         return PairingRefusal.WRONG_CARD
     return owner
 
@@ -112,6 +117,19 @@ def read_owner(jwk: object) -> OwnerKey:
         return _owner(msgspec.convert(jwk, OwnerJwk))
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BadInputError("an owner's key is a public JWK of Ed25519 or P-256") from error
+
+
+def enrolment_text(enrolment: bytes) -> str:
+    """Write the name of an enrolment as the hub's state message has it: base64url without padding."""
+    return _base64url(enrolment)
+
+
+def read_enrolment(text: str) -> bytes:
+    """Read what `enrolment_text` wrote, as the owner's app does. Raises BadInputError."""
+    enrolment = _from_base64url(text)
+    if len(enrolment) != ENROLMENT_BYTES:
+        raise BadInputError("an enrolment is named by 32 bytes", cure="wait until the hub is on line, then try again")
+    return enrolment
 
 
 def _owner(jwk: OwnerJwk) -> OwnerKey:
@@ -132,8 +150,8 @@ def _owner(jwk: OwnerJwk) -> OwnerKey:
     return OwnerKey(members, _base64url(hashlib.sha256(canonical).digest()))
 
 
-def _proven(hub_id: str, owner: OwnerKey) -> bytes:
-    return hub_id.encode() + _from_base64url(owner.thumbprint)
+def _proven(hub_id: str, owner: OwnerKey, enrolment: bytes) -> bytes:
+    return hub_id.encode() + _from_base64url(owner.thumbprint) + enrolment
 
 
 def _base64url(content: bytes) -> str:

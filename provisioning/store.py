@@ -21,7 +21,7 @@ from provisioning.enrolment import Enrolment
 from provisioning.errors import BadInputError, ConfigurationError, UnavailableError
 from provisioning.factory import FactoryIdentity
 from provisioning.hub_id import checked_hub_id
-from provisioning.keys import key_pem, read_key
+from provisioning.keys import key_pem, pin, read_key
 from provisioning.pairing import OwnerKey, read_owner
 from provisioning.secret import read_secret, secret_text
 
@@ -128,6 +128,13 @@ class IdentityStore:
         """Read where this hub enrolled, or None."""
         content = self._optional("enrolment.json", _EnrolmentFile)
         return content.enrolment if content else None
+
+    def enrolment_pin(self) -> bytes:
+        """Return the pin of the key made at this enrolment: another enrolment, also of the same hub, has another."""
+        pem = self._read("mtls.key")
+        if pem is None:
+            raise _damaged("mtls.key")
+        return pin(read_key(pem).public_key())
 
     def save_owner(self, owner: OwnerKey) -> None:
         """Pin the owner's key. Raises ConfigurationError if there is an owner, or the hub is not enrolled."""

@@ -64,7 +64,7 @@ def test_every_state_and_event_is_used() -> None:
 
 
 def test_nothing_is_delivered_without_a_yes() -> None:
-    """The only ways into IN_PROGRESS are the policy's yes and the owner's, and only from there is anything delivered."""
+    """Only the policy's yes and the owner's lead into IN_PROGRESS, and only from there is anything delivered."""
     into = {event for (_, event), to in TRANSITIONS.items() if to is JobState.IN_PROGRESS}
     assert into == {JobEvent.GRANTED, JobEvent.OWNER_SAID_YES}
     out = {origin for (origin, _), to in TRANSITIONS.items() if to in {JobState.SUCCEEDED, JobState.PARTIAL}}

@@ -17,7 +17,7 @@ from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
 from agent.consent.decide import decide
 from agent.consent.grant import Granted
-from agent.crypto import sha256_hex
+from agent.crypto import SigningKey, sha256_hex
 from agent.evidence.manifest import Manifest, open_manifest
 from agent.evidence.note import verifier_of
 from tests.simulators.clips import window_of
@@ -62,7 +62,7 @@ class Work:
         )
         return await self.process.clips.deliver(errand)
 
-    def grant_keys(self) -> tuple[object, ...]:
+    def grant_keys(self) -> tuple[SigningKey, ...]:
         """Return the store's keys."""
         return self.process.site.standing.trust.store_signers()
 

@@ -20,7 +20,7 @@ from agent.crypto import public_jwk, sha256_hex, thumbprint
 from agent.demo.authority import command_of, sharing_claims
 from agent.demo.broker import Broker, start_broker
 from agent.demo.pki import Authority
-from agent.documents import Desk
+from agent.documents import Desk, Pairing
 from agent.evidence.audit import open_checkpoint
 from agent.evidence.note import verifier_of
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
@@ -106,7 +106,9 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
     site = place.site
     async with site.running() as process:
         paired: list[bool] = []
-        desk = Desk(site.standing, process.journal, process.audit, lambda _: owner_key(), site.clock)
+        desk = Desk(
+            site.standing, process.journal, process.audit, Pairing(lambda _: owner_key(), lambda _: None), site.clock
+        )
         process.exporter._standing = lambda: desk.standing
         certificate, key = place.authority.issue_client(site.folder, HUB)
         address = BrokerAddress("127.0.0.1", place.broker.port, place.authority.pem, certificate, key)

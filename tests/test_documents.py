@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,15 +14,19 @@ from agent.command.trust import open_first_bundle
 from agent.consent.standing import Standing
 from agent.crypto import SigningKey, public_jwk, thumbprint
 from agent.demo.authority import Owner
-from agent.documents import REFUSALS_PER_HOUR_MAX, Desk
+from agent.documents import REFUSALS_PER_HOUR_MAX, Desk, Pairing
 from agent.errors import BadInputError
 from agent.outside.audit_file import open_audit
 from agent.outside.database import Database
 from agent.ports import Document
+from provisioning.errors import UnavailableError
+from provisioning.pairing import OwnerKey, read_owner
 from tests.simulators.export_site import EVIDENCE_KEY, HUB
 from tests.simulators.set_clock import SetClock
 from tests.vectors.command import scene
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, MALLORY, OWNER, fixed_key, trust_claims
+
+NOBODY_PAIRS = Pairing(lambda _: "no", lambda _: pytest.fail("saved an owner who was refused"))
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
         audit = open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)
         first = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())), OWNER.key)
         with closing(audit):
-            yield lambda: Desk(first, journal, audit, lambda _: "no", clock)
+            yield lambda: Desk(first, journal, audit, NOBODY_PAIRS, clock)
 
 
 def successor(version: int, signers: list[SigningKey] | None = None, **claims: object) -> bytes:
@@ -60,11 +65,9 @@ def test_a_bundle_of_an_earlier_enrolment_counts_for_nothing(tmp_path: Path) -> 
         closing(Database(tmp_path / "journal.db", "t")) as journal,
         closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit,
     ):
-        assert Desk(Standing(AUDIENCE, open_first_bundle(first)), journal, audit, lambda _: "no", clock).take_trust(
-            later
-        )
+        assert Desk(Standing(AUDIENCE, open_first_bundle(first)), journal, audit, NOBODY_PAIRS, clock).take_trust(later)
         now = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())))
-        assert Desk(now, journal, audit, lambda _: "no", clock).standing.trust == now.trust
+        assert Desk(now, journal, audit, NOBODY_PAIRS, clock).standing.trust == now.trust
 
 
 def test_no_server_can_swap_the_trust_bundle(desk: Callable[[], Desk]) -> None:
@@ -112,3 +115,28 @@ def test_bad_documents_do_not_fill_the_audit_log(desk: Callable[[], Desk]) -> No
         hub.take_pairing(b"x%d" % number)
     assert hub._audit.head()[0] - entries == REFUSALS_PER_HOUR_MAX
     assert hub.refused_unwritten == 900 - REFUSALS_PER_HOUR_MAX
+
+
+def test_an_owner_is_written_down_before_the_pairing_takes_effect(tmp_path: Path) -> None:
+    """The audit log has the entry when the owner is stored, and whom the disk did not take is not believed."""
+    clock, first = SetClock(scene.NOW), Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())))
+    owner, written_when_saved = read_owner(public_jwk(OWNER.key)), []
+    with (
+        closing(Database(tmp_path / "journal.db", "t")) as journal,
+        closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit,
+    ):
+
+        def save(_: OwnerKey) -> None:
+            written_when_saved.append((tmp_path / "audit" / "audit.jsonl").read_bytes().count(b'"paired"'))
+            if len(written_when_saved) == 1:
+                raise UnavailableError("no space left")
+
+        hub = Desk(first, journal, audit, Pairing(lambda _: owner, save), clock)
+        assert not hub.take_pairing(b"statement")
+        assert hub.standing.owner is None
+        assert hub.take_pairing(b"statement")
+        assert hub.standing.owner is not None
+        assert thumbprint(hub.standing.owner) == owner.thumbprint
+    assert written_when_saved == [1, 2]
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "audit" / "audit.jsonl").read_text().splitlines()]
+    assert kinds == ["paired", "pairing_refused", "paired"]

@@ -22,6 +22,7 @@ from agent.errors import UnavailableError
 from agent.evidence.note import verifier_of
 from agent.outside.database import Database
 from agent.presence import CameraPresence, Presence, PresenceBoard
+from provisioning.pairing import read_enrolment
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, STATUS_TOPIC
 from tests.simulators.roster import ListedRoster
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, NOW, OWNER, trust_claims
@@ -31,6 +32,7 @@ TRUST = open_first_bundle(AUTHORITY.trust_bundle(trust_claims()))
 NOBODY = Standing(AUDIENCE, TRUST)
 OWNED = Standing(AUDIENCE, TRUST, OWNER.key, open_policy(OWNER.policy(NOW, 7), OWNER.key, HUB, 0))
 EVIDENCE = verifier_of(HUB, EVIDENCE_KEY)
+ENROLMENT = bytes(range(32))
 
 
 def examine(found: FoundCamera) -> CameraStream:
@@ -67,9 +69,10 @@ def read(message: bytes) -> Presence:
 def test_the_birth_message_says_who_is_there(board: PresenceBoard, roster: ListedRoster) -> None:
     """Version, owner, policy, evidence key, and each camera with what a person can do about it."""
     roster.falls_silent(BACK, "check its cable")
-    presence = read(board.online(4, OWNED, EVIDENCE))
+    presence = read(board.online(4, OWNED, EVIDENCE, ENROLMENT))
     assert (presence.state, presence.boot, presence.version) == ("online", 4, version("transom"))
     assert (presence.is_paired, presence.policy_version) == (True, 7)
+    assert not presence.pairing
     assert presence.evidence_key == str(EVIDENCE)
     assert presence.cameras == (
         CameraPresence(BACK, "Back", "waiting", "check its cable"),
@@ -79,9 +82,10 @@ def test_the_birth_message_says_who_is_there(board: PresenceBoard, roster: Liste
 
 
 def test_a_hub_without_owner_says_so(board: PresenceBoard) -> None:
-    """Nothing is shared yet."""
-    presence = read(board.online(1, NOBODY, EVIDENCE))
+    """Nothing is shared yet, and the owner's app learns for which enrolment it must prove to have the card."""
+    presence = read(board.online(1, NOBODY, EVIDENCE, ENROLMENT))
     assert (presence.is_paired, presence.policy_version) == (False, 0)
+    assert read_enrolment(presence.pairing) == ENROLMENT
 
 
 def test_the_last_will_says_of_which_start_it_is(board: PresenceBoard) -> None:
@@ -91,7 +95,7 @@ def test_the_last_will_says_of_which_start_it_is(board: PresenceBoard) -> None:
 
 def test_neither_login_nor_address_is_in_it(board: PresenceBoard) -> None:
     """The server learns names and states, not how to reach a camera."""
-    message = board.online(1, OWNED, EVIDENCE)
+    message = board.online(1, OWNED, EVIDENCE, ENROLMENT)
     for secret in (b"hunter2", b"rtsp", b"10.0.0"):
         assert secret not in message
 

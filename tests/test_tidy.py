@@ -30,7 +30,6 @@ TESTED_ELSEWHERE: Final = {
     "agent/acquire/health.py": "types only",
     "agent/acquire/key_picture.py": "tests/acquire/test_wire.py",
     "agent/acquire/rtsp_message.py": "tests/acquire/test_rtsp.py",
-    "agent/acquire/stream.py": "types only; read back in tests/buffer",
     "agent/buffer/run.py": "tests/buffer/test_ring.py",
     "agent/clock.py": "types and two conversions that every vector uses",
     "agent/command/claims.py": "tests/command/test_envelope.py and its vectors",
@@ -50,14 +49,10 @@ TESTED_ELSEWHERE: Final = {
     "agent/deliver/part.py": "types only",
     "agent/deliver/tus_answer.py": "tests/deliver/test_upload.py",
     "agent/deliver/unseal.py": "tests/deliver/test_seal.py",
-    "agent/demo/alarm.py": "tests/stories",
     "agent/demo/camera_answers.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",
     "agent/demo/camera_request.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_soap.py": "tests/demo/test_camera_onvif.py",
-    "agent/demo/processes.py": "tests/stories",
-    "agent/demo/site.py": "tests/stories",
-    "agent/demo/story.py": "tests/stories/test_main_job.py walks the same way",
     "agent/errors.py": "types only",
     "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
     "agent/outside/camera_table.py": "tests/outside/test_discovery_sockets.py",
@@ -251,13 +246,13 @@ def test_a_command_is_verified_in_one_place_only() -> None:
 
 def test_every_link_leads_somewhere() -> None:
     """Relative links in the documents name files that exist."""
-    broken = []
-    for path in texts():
-        if path.suffix == ".md":
-            prose = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)
-            for target in LINK.findall(prose):
-                if not re.match(r"[a-z]+:|#", target) and not (path.parent / target.partition("#")[0]).exists():
-                    broken.append(f"{path.relative_to(ROOT)}: {target}")
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in texts()
+        if path.suffix == ".md"
+        for target in LINK.findall(re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL))
+        if not re.match(r"[a-z]+:|#", target) and not (path.parent / target.partition("#")[0]).exists()
+    ]
     assert broken == []
 
 

@@ -52,7 +52,7 @@ def decode_stream_header(text: bytes) -> StreamHeader:
     """Read a header back; raises BadInputError if it is not one."""
     try:
         header = msgspec.json.decode(text, type=StreamHeader)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"not a stream header: {error}") from error
     if not header.tracks or header.tracks[0].media != "video":
         raise BadInputError("a stream header without a video track first")

@@ -126,5 +126,5 @@ def decode_codes(body: bytes) -> list[str]:
 def _decode(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise BadInputError("a message that does not follow its schema") from error

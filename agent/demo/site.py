@@ -25,7 +25,7 @@ from agent.demo.store import Store
 from agent.presence import CameraPresence, Presence
 from provisioning.claim import make_claim
 from provisioning.factory import FactoryIdentity, make_identity
-from provisioning.pairing import make_statement
+from provisioning.pairing import make_statement, read_enrolment
 from provisioning.store import IdentityStore
 
 CAMERA_USER: Final = "hub"
@@ -178,8 +178,9 @@ class Site:
         """Do what the owner does: press the button, scan the card, sign what is shared with whom."""
         self.owner = Owner(self.factory.hub_id)
         self.bridge.press_button()
-        jwk = dict(public_jwk(self.owner.key))
-        statement = make_statement(jwk, self.factory.hub_id, self.factory.owner_secret)
+        hub = self.console.wait_presence(lambda hub: bool(hub.pairing), 10, "the hub to look for an owner")
+        jwk, enrolment = dict(public_jwk(self.owner.key)), read_enrolment(hub.pairing)
+        statement = make_statement(jwk, self.factory.hub_id, self.factory.owner_secret, enrolment)
         self.console.publish("pair", statement)
         paired = self.console.wait_presence(lambda hub: hub.is_paired, 10, "the hub to accept its owner")
         self.allow(1, [camera.id for camera in self.own(paired)], mode=mode, **claims)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.cut.clip import CutOrder
@@ -55,6 +55,7 @@ def test_codes_are_cut_to_their_limits() -> None:
     assert decode_codes(body) == ["y" * 2048] * 8
 
 
+@example(b"\x81\xaa" + bytes(9) + b"\x80")  # a member's name that is no UTF-8
 @given(st.binary(max_size=60))
 def test_hostile_messages_raise_bad_input_only(content: bytes) -> None:
     """Neither side can break the other."""

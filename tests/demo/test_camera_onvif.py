@@ -60,7 +60,8 @@ def wsse(password: str = "pw", user: str = "hub", age_s: float = 0, nonce: bytes
     nonce = nonce or secrets.token_bytes(16)
     moment = datetime.fromtimestamp(time.time() + OFFSET_S - age_s, UTC)
     created = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    digest = base64.b64encode(hashlib.sha1(nonce + created.encode() + password.encode()).digest()).decode()  # noqa: S324 - WSS
+    hashed = nonce + created.encode() + password.encode()
+    digest = base64.b64encode(hashlib.sha1(hashed).digest()).decode()  # noqa: S324 - the digest that WS-Security prescribes
     return (
         f'<w:Security xmlns:w="{WSS}wssecurity-secext-1.0.xsd" xmlns:u="{WSS}wssecurity-utility-1.0.xsd">'
         f"<w:UsernameToken><w:Username>{user}</w:Username>"

@@ -94,7 +94,7 @@ def server(net: Net) -> Iterator[Commander]:
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     """Run a test in an event loop."""
-    asyncio.run(asyncio.wait_for(test(), 40))  # type: ignore[arg-type]  # an async function's awaitable is a coroutine
+    asyncio.run(asyncio.wait_for(test(), 40))
 
 
 async def received(link: MqttLink) -> Inbound:

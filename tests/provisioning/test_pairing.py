@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,23 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey
 
+from provisioning.enrolment import Broker, Enrolment
 from provisioning.errors import BadInputError
+from provisioning.keys import make_key
 from provisioning.pairing import (
     BUTTON_WINDOW_S,
+    ENROLMENT_BYTES,
     STATEMENT_BYTES_MAX,
     OwnerKey,
     PairingRefusal,
+    enrolment_text,
     make_statement,
     pair_owner,
+    read_enrolment,
     read_owner,
 )
 from provisioning.secret import Secret, read_secret
+from provisioning.store import IdentityStore
+from tests.vectors.provisioning import make_pairings
 
-VECTORS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent.parent / "vectors" / "provisioning" / "pairings.json").read_text()
-)
+VECTORS: list[dict[str, Any]] = json.loads(make_pairings.FILE.read_text())
 HUB = "01JD3Q7Z8X5M2K9P4R6T8V0W1Y"
 CARD, LABEL = Secret(b"c" * 16), Secret(b"l" * 16)
+ENROLMENT = b"e" * ENROLMENT_BYTES
+ENROLLED = Enrolment(
+    HUB, "chain", Broker("broker.example", 8883, "anchors"), "bundle", ({"kty": "OKP"},), 1, "Site", ""
+)
 PHONE = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 
 
@@ -36,7 +44,15 @@ def pair(
     statement: bytes, *, paired: OwnerKey | None = None, pressed_s: float | None = 1000, now_s: float = 1001
 ) -> OwnerKey | PairingRefusal:
     """Try to pair a hub whose button was pressed a second ago."""
-    return pair_owner(statement, hub_id=HUB, owner_secret=CARD, paired=paired, pressed_s=pressed_s, now_s=now_s)
+    return pair_owner(
+        statement,
+        hub_id=HUB,
+        owner_secret=CARD,
+        enrolment=ENROLMENT,
+        paired=paired,
+        pressed_s=pressed_s,
+        now_s=now_s,
+    )
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: str(vector["name"]))
@@ -46,7 +62,13 @@ def test_vectors(vector: dict[str, Any]) -> None:
 
     def outcome() -> str:
         result = pair_owner(
-            statement, hub_id=vector["hub_id"], owner_secret=secret, paired=None, pressed_s=0, now_s=BUTTON_WINDOW_S
+            statement,
+            hub_id=vector["hub_id"],
+            owner_secret=secret,
+            enrolment=read_enrolment(vector["enrolment"]),
+            paired=None,
+            pressed_s=0,
+            now_s=BUTTON_WINDOW_S,
         )
         return result.name if isinstance(result, PairingRefusal) else result.thumbprint
 
@@ -57,9 +79,14 @@ def test_vectors(vector: dict[str, Any]) -> None:
         assert outcome() == vector["outcome"]
 
 
+def test_script_makes_the_committed_file() -> None:
+    """The vectors are what their maker writes, which shares no code with us."""
+    assert make_pairings.text() == make_pairings.FILE.read_text()
+
+
 def test_card_and_button_make_an_owner() -> None:
     """The result is the phone's public key and its RFC 7638 name."""
-    owner = pair(make_statement(PHONE, HUB, CARD))
+    owner = pair(make_statement(PHONE, HUB, CARD, ENROLMENT))
     assert owner == OwnerKey(PHONE, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
 
 
@@ -79,19 +106,60 @@ def test_our_thumbprint_is_everybodys(kind: type[OKPKey | ECKey]) -> None:
 )
 def test_without_a_finger_on_the_button_there_is_no_owner(pressed_s: float | None, now_s: float) -> None:
     """A press counts for two minutes, and only after it happened."""
-    assert pair(make_statement(PHONE, HUB, CARD), pressed_s=pressed_s, now_s=now_s) is PairingRefusal.NO_BUTTON
+    assert (
+        pair(make_statement(PHONE, HUB, CARD, ENROLMENT), pressed_s=pressed_s, now_s=now_s) is PairingRefusal.NO_BUTTON
+    )
 
 
 def test_the_installer_cannot_become_the_owner() -> None:
     """The secret on the hub's outside proves nothing here."""
-    assert pair(make_statement(PHONE, HUB, LABEL)) is PairingRefusal.WRONG_CARD
+    assert pair(make_statement(PHONE, HUB, LABEL, ENROLMENT)) is PairingRefusal.WRONG_CARD
 
 
 def test_a_second_owner_is_refused() -> None:
     """Even the right card and a pressed button do not replace the first owner."""
-    first = pair(make_statement(PHONE, HUB, CARD))
+    first = pair(make_statement(PHONE, HUB, CARD, ENROLMENT))
     assert isinstance(first, OwnerKey)
-    assert pair(make_statement(PHONE, HUB, CARD), paired=first) is PairingRefusal.ALREADY_PAIRED
+    assert pair(make_statement(PHONE, HUB, CARD, ENROLMENT), paired=first) is PairingRefusal.ALREADY_PAIRED
+
+
+def test_a_statement_recorded_before_a_reset_never_pairs_again(store: IdentityStore) -> None:
+    """The broker kept the earlier owner's statement; the button is pressed for a new owner, and the old one comes."""
+    factory = store.load_factory()
+
+    def pair_now(statement: bytes) -> OwnerKey | PairingRefusal:
+        return pair_owner(
+            statement,
+            hub_id=factory.hub_id,
+            owner_secret=factory.owner_secret,
+            enrolment=store.enrolment_pin(),
+            paired=store.load_owner(),
+            pressed_s=1000,
+            now_s=1001,
+        )
+
+    store.save_enrolment(ENROLLED, make_key())
+    recorded = make_statement(PHONE, factory.hub_id, factory.owner_secret, store.enrolment_pin())
+    owner = pair_now(recorded)
+    assert isinstance(owner, OwnerKey)
+    store.save_owner(owner)
+    store.reset()
+    store.save_enrolment(ENROLLED, make_key())
+    assert pair_now(recorded) is PairingRefusal.WRONG_CARD
+    assert pair_now(make_statement(PHONE, factory.hub_id, factory.owner_secret, store.enrolment_pin())) == owner
+
+
+@given(st.binary(min_size=ENROLMENT_BYTES, max_size=ENROLMENT_BYTES))
+def test_the_app_reads_the_enrolment_that_the_hub_writes(enrolment: bytes) -> None:
+    """Any 32 bytes come back."""
+    assert read_enrolment(enrolment_text(enrolment)) == enrolment
+
+
+@given(st.text() | st.binary().filter(lambda name: len(name) != ENROLMENT_BYTES).map(enrolment_text))
+def test_a_server_that_lies_about_the_enrolment_gets_no_statement(text: str) -> None:
+    """Whatever is not 32 bytes is refused before anything is put under a proof."""
+    with pytest.raises(BadInputError):
+        read_enrolment(text)
 
 
 @given(st.binary(max_size=300) | st.just(b"[" * STATEMENT_BYTES_MAX) | st.just(b" " * (STATEMENT_BYTES_MAX + 1)))
@@ -111,7 +179,7 @@ json_values = st.recursive(
 @given(st.sampled_from(["owner", "hub_id", "proof", "x", "kty", "crv", "y"]), json_values)
 def test_a_statement_with_one_wrong_member_never_pairs(name: str, value: object) -> None:
     """Whatever stands in one member instead, nobody becomes the owner by it."""
-    statement = json.loads(make_statement(PHONE, HUB, CARD))
+    statement = json.loads(make_statement(PHONE, HUB, CARD, ENROLMENT))
     place = statement if name in statement else statement["owner"]
     if place.get(name) == value:
         return

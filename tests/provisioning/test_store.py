@@ -10,7 +10,7 @@ import pytest
 from provisioning.enrolment import Broker, Enrolment
 from provisioning.errors import BadInputError, ConfigurationError, UnavailableError
 from provisioning.factory import FactoryIdentity, make_identity
-from provisioning.keys import make_key
+from provisioning.keys import make_key, pin
 from provisioning.pairing import OwnerKey, read_owner
 from provisioning.store import USED_CODES_MAX, HubState, IdentityStore
 
@@ -72,6 +72,19 @@ def test_a_power_cut_while_resetting_never_revives_the_owner(store: IdentityStor
     with pytest.raises(UnavailableError):
         store.reset()
     assert (store.state(), store.load_owner()) == (HubState.BLANK, None)
+
+
+def test_each_enrolment_has_a_name_of_its_own(store: IdentityStore) -> None:
+    """It is the pin of the key made for it; a blank hub has none."""
+    names = []
+    for key in (make_key(), make_key()):
+        store.save_enrolment(ENROLMENT, key)
+        assert store.enrolment_pin() == pin(key.public_key())
+        names.append(store.enrolment_pin())
+        store.reset()
+        with pytest.raises(ConfigurationError, match="enrol again"):
+            store.enrolment_pin()
+    assert names[0] != names[1]
 
 
 def test_a_second_owner_is_not_stored(store: IdentityStore) -> None:

@@ -41,7 +41,7 @@ class Commander:
         found = []
         while not self._heard.empty():
             message = self._heard.get_nowait()
-            found.append((message.topic, message.payload))
+            found.append((message.topic, bytes(message.payload)))
         return found
 
 

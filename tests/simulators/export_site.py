@@ -185,7 +185,11 @@ class Process:
         self.exporter = Exporter(journal, audit, site.clock, lambda: site.standing, lambda: site.cameras, self.clips)
         self._said = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        journal.on_message = lambda: self._loop.call_soon_threadsafe(self._said.set)
+        journal.on_message = self.something_was_said
+
+    def something_was_said(self) -> None:
+        """Wake whoever waits; called in any thread."""
+        self._loop.call_soon_threadsafe(self._said.set)
 
     def write_manifest(self, grant: Granted, camera: CameraId, parts: Sequence[JobPart]) -> bytes:
         """Write a manifest as the daemon does."""

@@ -1,0 +1,122 @@
+"""Every word about a command reaches the owner's log first, then the server, and no flood gets all its answers."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.clip_job import Job, JobEvent, JobState, Status
+from agent.clock import SECOND_NS, WallTime
+from agent.command.request import Refusal, RefusalReason
+from agent.errors import UnavailableError
+from agent.outside.audit_file import AuditFile
+from agent.outside.database import Database
+from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX, Teller
+from tests.simulators.set_clock import SetClock
+
+NOW = WallTime(1_800_000_000 * SECOND_NS)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow, as on a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@dataclass
+class Desk:
+    """A teller with its real journal and log."""
+
+    teller: Teller
+    journal: Database
+    audit: AuditFile
+    clock: SetClock
+
+    def said(self) -> list[Status]:
+        """Read what waits for the server."""
+        return [msgspec.json.decode(message.payload, type=Status) for message in self.journal.outgoing(0, 1000)]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Set one up in a folder of its own."""
+    clock = SetClock(NOW)
+    journal = Database(tmp_path / "journal.db", "hub/v1/H/evt/cmd")
+    audit = AuditFile(tmp_path / "audit.jsonl", "H", KEY, clock)
+    yield Desk(Teller(journal, audit, clock), journal, audit, clock)
+    audit.close()
+    journal.close()
+
+
+def test_a_transition_is_in_the_log_the_journal_and_the_outbox(desk: Desk) -> None:
+    """Owner, restart and server all learn the same state and reason."""
+    job = Job("cmd-1", b"{}", NOW)
+    desk.journal.open_job(job, "aa", NOW)
+    moved = desk.teller.move(job, JobEvent.REFUSED, RefusalReason.PAUSED, "the owner has paused sharing")
+    assert moved.state is JobState.REJECTED
+    assert desk.journal.job("cmd-1") == moved
+    (status,) = desk.said()
+    assert (status.status, status.reason, status.detail) == (moved.state, moved.reason, "the owner has paused sharing")
+    (entry,) = desk.audit.latest(10)
+    assert (entry.kind, entry.ref, entry.detail["state"]) == ("job", "cmd-1", "REJECTED")
+
+
+def test_what_cannot_be_written_down_does_not_happen(desk: Desk) -> None:
+    """When the disk takes no more, neither the journal nor the server hears of the transition."""
+    job = Job("cmd-1", b"{}", NOW)
+    desk.journal.open_job(job, "aa", NOW)
+    with full_disk(), pytest.raises(UnavailableError):
+        desk.teller.move(job, JobEvent.GRANTED, granted=NOW)
+    assert desk.journal.job("cmd-1") == job
+    assert desk.said() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "end"),
+    [
+        (JobState.RECEIVED, JobState.REJECTED),
+        (JobState.AWAITING_OWNER, JobState.REJECTED),
+        (JobState.IN_PROGRESS, JobState.CANCELED),
+    ],
+)
+def test_a_no_ends_a_job_in_every_open_state(desk: Desk, state: JobState, end: JobState) -> None:
+    """Before anything was granted it is a refusal, afterwards a withdrawal."""
+    job = Job("cmd-1", b"{}", NOW, state=state)
+    desk.journal.open_job(job, "aa", NOW)
+    desk.teller.end_refused(job, Refusal(RefusalReason.REVOKED, "", "cmd-1"))
+    ended = desk.journal.job("cmd-1")
+    assert ended is not None
+    assert ended.state is end
+
+
+def test_a_flood_is_counted_not_answered(desk: Desk) -> None:
+    """So many refusals a minute are told and written down; a new minute brings a new budget."""
+    for number in range(REFUSALS_ANSWERED_PER_MINUTE_MAX + 7):
+        desk.teller.refuse(Refusal(RefusalReason.BAD_ENVELOPE, "", f"x{number}"))
+    assert len(desk.said()) == desk.audit.head()[0] == REFUSALS_ANSWERED_PER_MINUTE_MAX
+    assert desk.teller.unanswered == 7
+    desk.clock.go_on(60)
+    desk.teller.refuse(Refusal(RefusalReason.BAD_ENVELOPE, "", "later"))
+    assert desk.said()[-1].command == "later"
+
+
+def test_a_replay_is_told_what_became_of_the_first(desk: Desk) -> None:
+    """The refusal carries the end of the job that the command had."""
+    desk.teller.refuse(Refusal(RefusalReason.REPLAYED, "", "cmd-1"), JobState.SUCCEEDED)
+    assert desk.said()[0].original is JobState.SUCCEEDED
