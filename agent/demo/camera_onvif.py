@@ -24,6 +24,7 @@ from agent.demo.camera_answers import (
     answer_call,
 )
 from agent.demo.camera_cadence import CameraClock
+from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
 from agent.demo.camera_request import HEAD_BYTES_MAX, Request, TooLargeError, read_request
 from agent.demo.camera_soap import Call, TokenGate, envelope, fault, parse_call
@@ -56,42 +57,17 @@ class OnvifServer:
         self._digest = digest
         self._tokens = tokens
         self._snapshot = snapshot
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve, CONNECTIONS_MAX)
+        self.start, self.stop = self._listener.start, self._listener.stop
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; return the port."""
-        self._server = await asyncio.start_server(self._accept, host, port, limit=HEAD_BYTES_MAX)
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        """Close the listening socket and every connection."""
-        if self._server is not None:
-            self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._tasks) >= CONNECTIONS_MAX:
-            writer.transport.abort()
-            return
-        self._tasks.add(task)
-        try:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):  # the client is gone or too slow
             async with asyncio.timeout(REQUEST_SECONDS):
                 answer = await self._read_and_answer(reader)
                 if answer is not None:
                     writer.write(self._encode(answer))
                     await writer.drain()
                     await _hear_out(reader, writer)
-        except (TimeoutError, ConnectionError, asyncio.CancelledError):
-            pass  # the client is gone or too slow, or `stop` was called: nobody waits for an answer
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
     async def _read_and_answer(self, reader: asyncio.StreamReader) -> Answer | None:
         try:

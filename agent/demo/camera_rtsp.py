@@ -7,7 +7,6 @@ gets the stream from where it is, in the middle of a group of pictures, as with 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import secrets
 import struct
@@ -15,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from agent.demo.camera_cadence import TICKS_HZ, CameraClock
+from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
-from agent.demo.camera_request import HEAD_BYTES_MAX, Request, read_request
+from agent.demo.camera_request import Request, read_request
 from agent.demo.h264_rtp import PAYLOAD_TYPE, AccessUnit, EncoderSettings, ParameterSets, RtpSession
 from agent.errors import BadInputError
 
@@ -77,39 +77,15 @@ class RtspServer:
         self.gate = gate
         self.clock = clock
         self.session_s = session_s
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve, VIEWERS_MAX)
+        self.start, self.stop = self._listener.start, self._listener.stop
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; return the port."""
-        self._server = await asyncio.start_server(self._accept, host, port, limit=HEAD_BYTES_MAX)
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        """Close the listening socket and every connection."""
-        if self._server is not None:
-            self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._tasks) >= VIEWERS_MAX:
-            writer.transport.abort()
-            return
-        self._tasks.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self, reader, writer)
         try:
             await connection.serve()
-        except asyncio.CancelledError:
-            pass  # only `stop` cancels
         finally:
             connection.leave()
-            self._tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
 
 class _Connection:
