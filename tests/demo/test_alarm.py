@@ -28,6 +28,7 @@ class YesHub:
 
     def __init__(self, site: Site) -> None:
         self.heard: list[bytes] = []
+        self.has_heard_all = threading.Event()  # the alarm and three bad commands
         self._topic = f"hub/v1/{site.factory.hub_id}"
         self._is_listening = threading.Event()
         self._client = mqtt_client(site.factory.hub_id, site._certificates, site.folder)
@@ -45,6 +46,8 @@ class YesHub:
 
     def _say_yes(self, client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         self.heard.append(message.payload)
+        if len(self.heard) == 4:
+            self.has_heard_all.set()
         for command in ("alarm-1", "forged-1", "too-long-1"):
             status = Status(command, JobState.SUCCEEDED, "2026-11-22T14:00:00Z")
             client.publish(f"{self._topic}/evt/cmd", msgspec.json.encode(status), qos=1)
@@ -67,6 +70,7 @@ def test_the_alarm_is_a_true_command_and_the_bad_ones_are_bad(met: tuple[Site, Y
     alarm = raise_alarm(site, before_s=8, after_s=4)
     note_delivery(site, alarm, facts)
     try_bad_commands(site, alarm, facts)
+    assert hub.has_heard_all.wait(10)
     trust = open_first_bundle(site.central.trust_bundle(WallTime(time.time_ns())))
     here = Audience(site.factory.hub_id, PAIRING_EPOCH)
     assert hub.heard[2] == hub.heard[0]
