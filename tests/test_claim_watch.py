@@ -82,7 +82,7 @@ class Hall:
 
     def has_tried(self, text: str) -> bool:
         """Say whether the newest picture has been looked at, and this text been tried."""
-        return self.watch._seen.get(CAMERA, (0, 0))[0] == self._runs and text in self.tried
+        return self.watch._seen.get(CAMERA, (0, 0))[0] == self._runs and text in self.watch._tried
 
 
 @pytest.fixture

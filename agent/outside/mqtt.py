@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import ssl
@@ -38,7 +39,8 @@ WILL_DELAY_S: Final = 5
 """A connection lost for less than this is nobody's business."""
 RECONNECT_S_MAX: Final = 60
 ACKNOWLEDGED_S_MAX: Final = 30
-STOP_S_MAX: Final = 1.5
+FAREWELL_S_MAX: Final = 0.5
+STOP_S_MAX: Final = 1.4
 _PUBLISH_MASK, _PUBLISH_QOS_2 = 0xF4, 0x34  # MQTT 5 section 3.3.1; QoS 2 and the forbidden 3: we subscribe with 1
 
 log: Final = logging.getLogger("transom.mqtt")
@@ -134,7 +136,9 @@ class MqttLink:
     def stop(self, farewell: tuple[str, bytes]) -> None:
         """Say the retained farewell, disconnect and end the network thread; the session stays at the broker."""
         if self._client.is_connected():
-            self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
+            said = self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
+            with contextlib.suppress(RuntimeError, ValueError):  # the connection ended, or too much is on its way
+                said.wait_for_publish(FAREWELL_S_MAX)  # so every acknowledgement before it has arrived too
         self._client.disconnect()
         # paho cannot leave a handshake with a silent broker: it is left behind then, with its thread
         ending = threading.Thread(target=self._client.loop_stop, daemon=True)
