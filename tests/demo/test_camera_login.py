@@ -11,7 +11,6 @@ from agent.demo.camera_login import DigestGate, Verdict
 from tests.simulators.raw_viewer import digest_header
 
 GATE = DigestGate(Login("hub", Secret("pw")), "realm", ("SHA-256", "MD5"))
-CHALLENGES = GATE.challenges(Verdict.NOT_ASKED)
 
 
 @given(st.text(max_size=200))
@@ -24,7 +23,7 @@ def test_any_header_is_judged(rest: str) -> None:
 
 def test_the_right_answer_is_welcome_for_its_own_request_only() -> None:
     """An answer does not fit another URI, another method, another user or another password."""
-    for challenge in CHALLENGES:
+    for challenge in GATE.challenges(Verdict.NOT_ASKED):
         answer = digest_header(challenge, "PLAY", "/x", "hub", "pw")
         assert GATE.judge("PLAY", "/x", answer) is Verdict.WELCOME
         assert GATE.judge("PLAY", "/y", answer) is Verdict.REFUSED

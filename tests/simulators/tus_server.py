@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
 import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -63,6 +64,7 @@ class TusStore:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 5  # of a connection on which nothing comes: nobody may be left to close it
     store: ClassVar[TusStore]
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
@@ -174,6 +176,22 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self._connections: list[socket.socket] = []
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Remember the connection, so that one which nobody closes does not hold up the end."""
+        if isinstance(request, socket.socket):
+            self._connections.append(request)
+        super().process_request(request, client_address)  # type: ignore[arg-type]  # an address is what it is
+
+    def hang_up(self) -> None:
+        """End every connection."""
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Stay silent: broken connections are what this server is for."""
 
@@ -187,7 +205,7 @@ def tus_server(folder: Path, *, tls: ssl.TLSVersion | None = None) -> Iterator[t
     if tls is not None:
         context.maximum_version = tls
     store = TusStore()
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}), bind_and_activate=True)
+    server = _Server(type("Handler", (_Handler,), {"store": store}))
     # the handshake belongs to the connection's own thread, not to the one that accepts
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -197,6 +215,7 @@ def tus_server(folder: Path, *, tls: ssl.TLSVersion | None = None) -> Iterator[t
     finally:
         store.release.set()
         server.shutdown()
+        server.hang_up()
         server.server_close()
         thread.join()
 
