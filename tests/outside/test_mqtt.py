@@ -66,6 +66,7 @@ class Net:
         link, connected = self.link()
         link.start()
         await asyncio.wait_for(connected.wait(), SOON_S)
+        await link.publish(self.topic("evt/here"), b"here")  # the broker has taken the subscriptions before that
         return link
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
@@ -146,6 +148,11 @@ class Site:
                 audit.close()
                 journal.close()
                 ring.close()
+        await asyncio.sleep(0)
+        with warnings.catch_warnings():
+            # httpx leaves a connection that was cut off in its handshake to the garbage collector; so does a crash
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 class Process:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from agent.errors import UnavailableError
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 
 
@@ -21,8 +23,14 @@ def say(line: str) -> None:
 async def main(hub: str, address: BrokerAddress) -> None:
     """Listen until killed."""
     will = Will(f"hub/v1/{hub}/state", b"gone")
-    link = MqttLink(hub, address, (f"hub/v1/{hub}/cmd",), will, lambda: say("connected"))
+    link = MqttLink(hub, address, (f"hub/v1/{hub}/cmd",), will, lambda: None)
     link.start()
+    while True:
+        with suppress(UnavailableError):
+            await link.publish(f"hub/v1/{hub}/evt/here", b"here")  # the broker has taken the subscription before that
+            break
+        await asyncio.sleep(0.01)
+    say("connected")
     while True:
         message = await link.receive()
         say(message.payload.decode())
