@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -37,7 +37,7 @@ from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
 from agent.outside.discovery_sockets import discover
-from agent.outside.host import HostClock, notify_service_manager, watchdog_interval_s
+from agent.outside.host import HostClock, notify_service_manager
 from agent.outside.https import TusUploader
 from agent.outside.keystore import Keystore
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
@@ -48,6 +48,7 @@ from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
 from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
+from agent.recorder_thread import RecorderThread
 from provisioning.enrolment import Enrolment
 from provisioning.enrolment_https import enrol
 from provisioning.errors import BadInputError as BadAnswerError
@@ -55,11 +56,6 @@ from provisioning.pairing import OwnerKey, pair_owner
 from provisioning.store import IdentityStore
 
 log: Final = logging.getLogger("transom")
-
-RECORDER_STUCK_S: Final = 10
-"""A recorder whose loop has not come round for so long is dead: the service manager restarts the hub."""
-RECORDER_STOP_S_MAX: Final = 2.0
-HEALTH_EVERY_S: Final = 1.0
 
 
 async def run(config: Config) -> None:
@@ -151,42 +147,6 @@ def _camera_watch(
 def _sign_off(audit: AuditFile) -> None:
     with contextlib.suppress(UnavailableError):  # a full disk: the next start signs
         audit.checkpoint()
-
-
-class RecorderThread:
-    """The recorder in its thread; `stop` may be called twice, and what was received is committed when it returns.
-
-    If the thread ever ends by itself, that is a bug of ours: `watch` raises, and the service manager starts us anew.
-    """
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        self._is_stopping = False
-        self._thread = threading.Thread(target=recorder.run, name="recorder", daemon=True)
-        self._thread.start()
-
-    async def watch(self, clock: HostClock, on_health: Callable[[], None]) -> None:
-        """Look every second: tell when a camera's state changes, and feed the watchdog only while the loop lives."""
-        states: list[tuple[CameraId, str]] = []
-        interval_s, fed = watchdog_interval_s(), clock.instant()
-        while True:
-            await asyncio.sleep(HEALTH_EVERY_S)
-            if not self._thread.is_alive() and not self._is_stopping:
-                raise RuntimeError("the recorder has ended")
-            now = [(camera.camera, camera.state.value) for camera in self.recorder.health()]
-            if now != states:
-                states = now
-                on_health()
-            is_alive = clock.instant() - self.recorder.last_tick < RECORDER_STUCK_S * SECOND_NS
-            if is_alive and interval_s and clock.instant() - fed >= (interval_s - HEALTH_EVERY_S) * SECOND_NS:
-                notify_service_manager("WATCHDOG=1")
-                fed = clock.instant()
-
-    def stop(self) -> None:
-        """Stop and wait."""
-        self._is_stopping = True
-        self.recorder.stop()
-        self._thread.join(RECORDER_STOP_S_MAX)
 
 
 class _Hub:

@@ -32,6 +32,7 @@ TESTED_ELSEWHERE: Final = {
     "agent/acquire/rtsp_message.py": "tests/acquire/test_rtsp.py",
     "agent/buffer/run.py": "tests/buffer/test_ring.py",
     "agent/clock.py": "types and two conversions that every vector uses",
+    "agent/recorder_thread.py": "tests/stories/test_restart.py, with the whole daemon",
     "agent/command/claims.py": "tests/command/test_envelope.py and its vectors",
     "agent/command/destination.py": "tests/command/test_vectors.py",
     "agent/command/grants.py": "tests/command/test_vectors.py",

@@ -65,7 +65,7 @@ def note_delivery(site: Site, alarm: Alarm, facts: Facts) -> None:
     facts.clip_status = end.status.value
     facts.window = [rfc3339(alarm.window.start), rfc3339(alarm.window.end)]
     first = [upload.first_byte_at for upload in held if upload.first_byte_at]
-    last = [upload.stored_at for upload in held if upload.stored_at]
+    last = [upload.receipted_at for upload in held if upload.receipted_at]
     facts.alarm_to_first_byte_s = round((min(first) - alarm.published) / SECOND_NS, 3) if first else -1
     facts.alarm_to_receipt_s = round((max(last) - alarm.published) / SECOND_NS, 3) if last else -1
 

@@ -44,6 +44,7 @@ class Upload:
     path: Path
     first_byte_at: WallTime | None = None
     stored_at: WallTime | None = None
+    receipted_at: WallTime | None = None  # when its receipt was signed for the hub, for the first time
     sha256: str = ""
 
 
@@ -160,6 +161,7 @@ class Store:
         upload = self.held().get(request.path_params["part"])
         if upload is None or upload.stored_at is None:
             return Response("not here", 404)
+        upload.receipted_at = upload.receipted_at or WallTime(time.time_ns())
         held = Receipt(upload.part, upload.size, upload.sha256, upload.stored_at, token="")
         return Response(sign_receipt(held, self.hub, self.key), media_type="application/jose")
 

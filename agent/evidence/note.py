@@ -21,8 +21,8 @@ SIGNATURES_MAX: Final = 16
 NAME_CHARS_MAX: Final = 128
 _ED25519: Final = b"\x01"  # signature type, c2sp.org/signed-note
 _KEY_ID_BYTES: Final = 4
-_NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
-_VKEY: Final = re.compile(r"([A-Za-z0-9._:/-]{1,128})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})")
+_NAME: Final = re.compile(rf"[A-Za-z0-9._:/-]{{1,{NAME_CHARS_MAX}}}")
+_VKEY: Final = re.compile(rf"({_NAME.pattern})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/=]{{44}})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,8 @@ def test_a_part_comes_whole_and_has_its_receipt(desk: Desk, tmp_path: Path) -> N
     assert receipt.stored_at // 10**9 == held.stored_at // 10**9
     assert held.first_byte_at is not None
     assert held.first_byte_at < held.stored_at
+    assert held.receipted_at is not None
+    assert held.receipted_at >= held.stored_at
     for wrong in (replace(part, sha256="0" * 64), replace(part, id="alarm-1.front.0001")):
         with pytest.raises(BadInputError):
             verify_receipt(token, [desk.store.key], wrong, HUB)
