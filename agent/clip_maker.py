@@ -18,12 +18,13 @@ from agent.clip_job import Job, JobPart, PartState
 from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.consent.grant import Granted
 from agent.courier import Courier, StoreRefusedError, outbox_name
-from agent.crypto import SigningKey, sha256_hex
+from agent.crypto import sha256_hex
 from agent.cut.clip import ClipReport, Gap
 from agent.cut.plan import CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
 from agent.ports import Audit, ChunkLog, Journal, Outbox, OutboxFullError
+from agent.signing import SigningKey
 
 CUTS_AT_ONCE_MAX: Final = 2
 CUT_TRIES_MAX: Final = 2

@@ -15,11 +15,11 @@ from typing import Final
 from agent.clip_job import JobPart, PartState
 from agent.clock import SECOND_NS, Clock
 from agent.command.request import UploadTarget
-from agent.crypto import SigningKey
 from agent.deliver.part import MEDIA_TYPE_CLIP, MEDIA_TYPE_MANIFEST, SealedPart
 from agent.deliver.receipt import verify_receipt
 from agent.errors import BadInputError, UnavailableError
 from agent.ports import Audit, Journal, Outbox, Uploader
+from agent.signing import SigningKey
 
 RETRY_S_MIN: Final = 0.2
 RETRY_S_MAX: Final = 60.0

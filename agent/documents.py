@@ -18,9 +18,10 @@ from agent.command.envelope import Audience
 from agent.command.trust import open_first_bundle, open_kept_bundle, open_trust_bundle
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
-from agent.crypto import key_from_jwk, sha256_hex, thumbprint
+from agent.crypto import sha256_hex
 from agent.errors import BadInputError
 from agent.ports import Audit, Document, Documents
+from agent.signing import key_from_jwk, thumbprint
 from provisioning.errors import ProvisioningError
 from provisioning.pairing import OwnerKey
 

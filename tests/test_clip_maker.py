@@ -17,9 +17,10 @@ from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
 from agent.consent.decide import decide
 from agent.consent.grant import Granted
-from agent.crypto import SigningKey, sha256_hex
+from agent.crypto import sha256_hex
 from agent.evidence.manifest import Manifest, open_manifest
 from agent.evidence.note import verifier_of
+from agent.signing import SigningKey
 from tests.simulators.clips import window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site
 from tests.simulators.h264_source import CAMERA

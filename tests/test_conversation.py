@@ -16,7 +16,7 @@ import pytest
 from agent.clip_job import JobState, Status
 from agent.command.request import RefusalReason
 from agent.conversation import Conversation, Topics
-from agent.crypto import public_jwk, sha256_hex, thumbprint
+from agent.crypto import sha256_hex
 from agent.demo.authority import command_of, sharing_claims
 from agent.demo.broker import Broker, start_broker
 from agent.demo.pki import Authority
@@ -25,6 +25,7 @@ from agent.evidence.audit import open_checkpoint
 from agent.evidence.note import verifier_of
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.ports import Inbound
+from agent.signing import public_jwk, thumbprint
 from provisioning.pairing import OwnerKey
 from tests.simulators.commander import NAME, Commander, commander
 from tests.simulators.eventually import eventually

@@ -12,13 +12,13 @@ import pytest
 
 from agent.command.trust import open_first_bundle
 from agent.consent.standing import Standing
-from agent.crypto import SigningKey, public_jwk, thumbprint
 from agent.demo.authority import Owner
 from agent.documents import REFUSALS_PER_HOUR_MAX, Desk, Pairing
 from agent.errors import BadInputError
 from agent.outside.audit_file import open_audit
 from agent.outside.database import Database
 from agent.ports import Document
+from agent.signing import SigningKey, public_jwk, thumbprint
 from provisioning.errors import UnavailableError
 from provisioning.pairing import OwnerKey, read_owner
 from tests.simulators.export_site import EVIDENCE_KEY, HUB

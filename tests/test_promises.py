@@ -15,12 +15,13 @@ from agent.clip_job import JobState
 from agent.clock import SECOND_NS, WallTime
 from agent.command.request import RefusalReason, UploadTarget
 from agent.command.trust import open_first_bundle
-from agent.crypto import Secret, sha256_hex, thumbprint
+from agent.crypto import Secret, sha256_hex
 from agent.deliver.part import SealedPart
 from agent.deliver.upload import PATCH_BYTES_MAX
 from agent.demo.authority import clip_params, command_of, upload_params, window_claim
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
+from agent.signing import thumbprint
 from tests.simulators.clips import window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, Process, Site, export_site
 from tests.simulators.h264_source import CAMERA

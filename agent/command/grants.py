@@ -25,7 +25,7 @@ from agent.command.words import (
     Thumbprint,
     wall_time,
 )
-from agent.crypto import SigningKey
+from agent.signing import SigningKey
 
 GRANT_TYP: Final = "transom-grant+jwt"
 

@@ -12,8 +12,8 @@ import re
 from typing import Final, TypeVar
 
 from agent.command.strict_json import decode, decode_object
-from agent.crypto import STATEMENT_BYTES_MAX, SigningKey, open_statement, thumbprint
 from agent.errors import BadInputError
+from agent.signing import STATEMENT_BYTES_MAX, SigningKey, open_statement, thumbprint
 
 HEADERS: Final = {"alg", "typ", "kid"}
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")

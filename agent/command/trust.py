@@ -15,8 +15,8 @@ from agent.clock import WallTime
 from agent.command.statement import base64url, open_strictly
 from agent.command.strict_json import decode
 from agent.command.words import Claims, Identifier, Jwk, Label, NumericDate, Thumbprint, Version, wall_time
-from agent.crypto import SigningKey
 from agent.errors import BadInputError
+from agent.signing import SigningKey
 
 TRUST_TYP: Final = "transom-trust+jwt"
 ROOTS_MAX: Final = 8

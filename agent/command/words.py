@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime, Window, parse_rfc3339
-from agent.crypto import SigningKey, key_from_jwk, thumbprint
+from agent.signing import SigningKey, key_from_jwk, thumbprint
 
 CAMERAS_MAX: Final = 64
 SKEW_S: Final = 60

@@ -26,8 +26,8 @@ from agent.command.words import (
     WindowClaim,
     wall_time,
 )
-from agent.crypto import SigningKey
 from agent.errors import BadInputError
+from agent.signing import SigningKey
 
 POLICY_TYP: Final = "transom-policy+jwt"
 ANSWER_TYP: Final = "transom-answer+jwt"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agent.command.envelope import Audience
 from agent.command.trust import TrustBundle
 from agent.consent.policy import Policy
-from agent.crypto import SigningKey
+from agent.signing import SigningKey
 
 
 @dataclass(frozen=True, slots=True)

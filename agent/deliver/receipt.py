@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from agent.clock import parse_rfc3339, rfc3339
-from agent.crypto import SigningKey, canonical_json, open_statement, sign_statement
+from agent.crypto import canonical_json
 from agent.deliver.part import Receipt, SealedPart
 from agent.errors import BadInputError
+from agent.signing import SigningKey, open_statement, sign_statement
 
 RECEIPT_TYPE: Final = "transom-receipt+jwt"
 RECEIPT_BYTES_MAX: Final = 4096

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from agent.clock import SECOND_NS, WallTime, Window, rfc3339
 from agent.command.envelope import Audience
-from agent.crypto import generate_signing_key
 from agent.demo.authority import Authority, clip_params, pack_envelope, upload_params
 from agent.demo.central import PAIRING_EPOCH
 from agent.demo.facts import CameraFacts, Facts, Refused
 from agent.demo.prove import judge, read_frames
 from agent.demo.site import RECIPIENT, Site
 from agent.opener import open_clip
+from agent.signing import generate_signing_key
 
 BEFORE_S: Final = 8
 AFTER_S: Final = 4

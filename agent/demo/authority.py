@@ -17,7 +17,8 @@ from agent.command.envelope import Audience
 from agent.command.grants import GRANT_TYP
 from agent.command.trust import TRUST_TYP
 from agent.consent.policy import ANSWER_TYP, POLICY_TYP
-from agent.crypto import SigningKey, canonical_json, generate_signing_key, public_jwk, sign_statement, thumbprint
+from agent.crypto import canonical_json
+from agent.signing import SigningKey, generate_signing_key, public_jwk, sign_statement, thumbprint
 
 Claims = Mapping[str, Any]
 

@@ -23,13 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent.clock import WallTime
-from agent.crypto import public_jwk
 from agent.demo.authority import Authority
 from agent.demo.broker import Broker
 from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.store import Store
 from agent.errors import UnavailableError
 from agent.evidence.note import Verifier
+from agent.signing import public_jwk
 from provisioning.claim import CLAIM_LIFETIME_S, Claim
 from provisioning.enrolment import Broker as BrokerPlace
 from provisioning.errors import BadInputError

@@ -13,7 +13,6 @@ from typing import Final, Self
 import yaml
 
 from agent.clock import WallTime
-from agent.crypto import public_jwk
 from agent.deliver.age import generate_identity
 from agent.demo.authority import Authority, Owner, sharing_claims
 from agent.demo.broker import Broker, start_broker
@@ -23,6 +22,7 @@ from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.processes import BridgeProgram, CameraProgram, HubProgram
 from agent.demo.store import Store
 from agent.presence import CameraPresence, Presence
+from agent.signing import public_jwk
 from provisioning.claim import make_claim
 from provisioning.factory import FactoryIdentity, make_identity
 from provisioning.pairing import make_statement, read_enrolment

@@ -23,9 +23,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent.clock import WallTime
-from agent.crypto import SigningKey
 from agent.deliver.part import Receipt
 from agent.deliver.receipt import sign_receipt
+from agent.signing import SigningKey
 
 UPLOAD_BYTES_MAX: Final = 4 * 1024**3
 PATCH_BYTES_MAX: Final = 64 * 1024**2

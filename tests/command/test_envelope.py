@@ -15,8 +15,9 @@ from agent.command.envelope import Audience, verify, verify_again
 from agent.command.ping import VerifiedPing
 from agent.command.request import Recipient, Refusal, RefusalReason, VerifiedCommand
 from agent.command.trust import TrustBundle
-from agent.crypto import generate_signing_key, sha256_hex, thumbprint
+from agent.crypto import sha256_hex
 from agent.demo.authority import Authority, command_of
+from agent.signing import generate_signing_key, thumbprint
 from tests.vectors.command import scene
 from tests.vectors.command.case import Case, after
 from tests.vectors.command.forgeries import CASES

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.command.statement import base64url, open_strictly, unverified_claims, unverified_kid
-from agent.crypto import sign_statement, thumbprint
 from agent.errors import BadInputError
+from agent.signing import sign_statement, thumbprint
 from tests.vectors.command.scene import MALLORY, fixed_key
 
 KEY = fixed_key("statement")

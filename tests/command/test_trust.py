@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.command.trust import TrustBundle, open_first_bundle, open_trust_bundle
-from agent.crypto import public_jwk
 from agent.errors import BadInputError
+from agent.signing import public_jwk
 from tests.vectors.command.scene import AUTHORITY, MALLORY, fixed_key, trust_claims
 
 ROOT_1, ROOT_2 = AUTHORITY.roots

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from agent.clock import SECOND_NS, WallTime
 from agent.consent.policy import ANSWER_TYP, POLICY_TYP, Policy, open_answer, open_policy
-from agent.crypto import SigningKey
 from agent.demo.authority import sign_claims
 from agent.errors import BadInputError
+from agent.signing import SigningKey
 from tests.vectors.command.scene import AUDIENCE, MALLORY, NOW, OWNER
 
 HUB = AUDIENCE.hub

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import SECOND_NS, WallTime
-from agent.crypto import canonical_json, generate_signing_key, sign_statement
+from agent.crypto import canonical_json
 from agent.deliver.part import MEDIA_TYPE_CLIP, Receipt, SealedPart
 from agent.deliver.receipt import RECEIPT_TYPE, sign_receipt, verify_receipt
 from agent.errors import BadInputError
+from agent.signing import generate_signing_key, sign_statement
 
 STORE = generate_signing_key()
 PART = SealedPart("01JD.front.0000", Path("x"), 1234, "ab" * 32, MEDIA_TYPE_CLIP)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.crypto import key_from_jwk
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.receipt import verify_receipt
 from agent.errors import BadInputError
+from agent.signing import key_from_jwk
 
 RECEIPTS = json.loads((Path(__file__).parents[1] / "vectors/receipt/receipt.json").read_text())
 STATED = RECEIPTS["part"]

@@ -11,12 +11,12 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.crypto import generate_signing_key
 from agent.demo.authority import Authority
 from agent.demo.broker import Broker
 from agent.demo.central import CentralServer
 from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.store import Store
+from agent.signing import generate_signing_key
 
 
 class NoBroker:

@@ -29,7 +29,7 @@ from agent.consent.grant import Granted
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
 from agent.courier import Courier, outbox_name
-from agent.crypto import Secret, sha256_hex, thumbprint
+from agent.crypto import Secret, sha256_hex
 from agent.cut.clip import WireChunk
 from agent.cut.plan import PartSettings
 from agent.deliver.age import generate_identity
@@ -47,6 +47,7 @@ from agent.outside.https import Patience, TusUploader
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
+from agent.signing import thumbprint
 from tests.simulators.clips import shown_by_pyav, stored, window_of
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
 from tests.simulators.set_clock import SetClock

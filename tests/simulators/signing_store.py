@@ -6,9 +6,9 @@ import base64
 import hashlib
 
 from agent.clock import SECOND_NS, WallTime
-from agent.crypto import SigningKey
 from agent.deliver.part import Receipt
 from agent.deliver.receipt import sign_receipt
+from agent.signing import SigningKey
 from tests.simulators.tus_server import TusStore
 
 STORED_AT = WallTime(1_795_000_000 * SECOND_NS)

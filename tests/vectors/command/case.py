@@ -10,8 +10,8 @@ from typing import Any
 
 from agent.clock import SECOND_NS, WallTime
 from agent.command.claims import COMMAND_TYP
-from agent.crypto import SigningKey, thumbprint
 from agent.demo.authority import pack_envelope
+from agent.signing import SigningKey, thumbprint
 from tests.vectors.command.scene import (
     AUTHORITY,
     NOW,

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from agent.command.claims import COMMAND_TYP
-from agent.crypto import public_jwk, thumbprint
 from agent.demo.authority import command_of, pack_envelope, sign_claims
+from agent.signing import public_jwk, thumbprint
 from tests.vectors.command.case import (
     HEADER,
     IAT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from agent.command.claims import COMMAND_TYP
-from agent.crypto import public_jwk, sign_statement
 from agent.demo.authority import command_of, pack_envelope
+from agent.signing import public_jwk, sign_statement
 from tests.vectors.command.case import (
     IAT,
     Case,

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.clock import SECOND_NS, WallTime, Window, parse_rfc3339
 from agent.command.envelope import Audience
-from agent.crypto import SigningKey, key_from_jwk
 from agent.demo.authority import Authority, Owner, clip_params, pack_envelope, upload_params
+from agent.signing import SigningKey, key_from_jwk
 
 NOW = parse_rfc3339("2026-11-22T14:00:00Z")
 AUDIENCE = Audience("hub-7Q2M", 3)
