@@ -19,16 +19,20 @@ import msgspec
 
 from agent import daemon
 from agent.acquire.camera import Login
+from agent.acquire.stream import CameraId
 from agent.auditor import verify_audit
-from agent.clock import WallTime
-from agent.config import Config, load
+from agent.clock import Instant, WallTime
+from agent.config import STATUS_FILE, Config, load
 from agent.crypto import Secret
-from agent.errors import ConfigurationError, TransomError
+from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 from agent.evidence.note import verifier_of
 from agent.opener import describe, open_clip
 from agent.outside.camera_table import ListedCamera, discover_table
+from agent.outside.database import Database
 from agent.outside.keystore import Keystore
 from agent.outside.logs import configure_logging
+from agent.outside.shown_file import read_shown
+from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
 from provisioning.errors import ConfigurationError as ProvisioningConfigurationError
 from provisioning.errors import ProvisioningError
 from provisioning.store import IdentityStore
@@ -95,6 +99,39 @@ def _print_cameras(found: list[ListedCamera]) -> None:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)) + f"  {row[-1]}")
 
 
+def _status(options: argparse.Namespace) -> int:
+    path = load(options.config).status_file if options.config else STATUS_FILE
+    try:
+        vitals = decode_vitals(read_shown(path, VITALS_BYTES_MAX), Instant(time.monotonic_ns()))
+    except (UnavailableError, BadInputError) as error:
+        cure = "see `systemctl status transom`, or ask as root or in the group transom"
+        raise ConfigurationError(str(error), cure=cure) from error
+    if options.json:
+        print(encode_vitals(vitals).decode())
+    else:
+        from rich.console import Console  # noqa: PLC0415 - the daemon draws nothing
+
+        from agent.status_table import status_table  # noqa: PLC0415 - the daemon draws nothing
+
+        Console().print(status_table(vitals))
+    return 1 if vitals.warnings else 0
+
+
+def _forget_camera(options: argparse.Namespace) -> int:
+    book = Database(load(options.config).data_dir / "journal.db", "")
+    try:
+        known = {stream.camera: stream for stream in book.cameras()}
+        if options.camera not in known:
+            raise ConfigurationError(
+                f"no camera {options.camera} is known here", cure=f"one of: {', '.join(sorted(known)) or 'none yet'}"
+            )
+        book.put_pin(CameraId(options.camera), "")
+    finally:
+        book.close()
+    print(f"The next certificate that camera {options.camera} shows is taken for its own, within a minute.")
+    return 0
+
+
 def _open_clip(options: argparse.Namespace) -> int:
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -152,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--config", type=Path, required=True, metavar="FILE")
     run.set_defaults(call=_run)
 
+    status = commands.add_parser("status", help="how the hub does: 0 all is well, 1 there are warnings, 2 not running")
+    status.add_argument("--config", type=Path, metavar="FILE", help="if it names another status_file than the default")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(call=_status)
+
     cameras = commands.add_parser("cameras", help="the site's cameras").add_subparsers(required=True)
     discover = cameras.add_parser("discover", help="list the ONVIF cameras on this network")
     discover.add_argument(
@@ -162,6 +204,11 @@ def _parser() -> argparse.ArgumentParser:
     discover.add_argument("--password-file", type=Path, metavar="FILE", help="the password as its only line")
     discover.add_argument("--json", action="store_true", help="for programs")
     discover.set_defaults(call=_discover)
+
+    forget = cameras.add_parser("forget", help="believe a camera's new certificate, after it was replaced or reset")
+    forget.add_argument("camera", help="its name, as in the hub's state message and in its log")
+    forget.add_argument("--config", type=Path, required=True, metavar="FILE")
+    forget.set_defaults(call=_forget_camera)
 
     clip = commands.add_parser("clip", help="clips that a hub has sent").add_subparsers(required=True)
     opener = clip.add_parser("open", help="check a clip, decrypt it, and say what it is")

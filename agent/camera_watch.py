@@ -1,7 +1,9 @@
 """Before story one: find the site's cameras, ask each for its stream, and hand them to the recorder; again and again.
 
 Rules of this file: a camera is its endpoint reference, never its address; found under another address it is the same
-camera. One camera's failure costs the others nothing, and is kept in words for the installer.
+camera. One camera's failure costs the others nothing, and is kept in words for the installer. A certificate that a
+camera has shown to the recorder is in the book within a second; what the book says of it goes, also that it is
+forgotten.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from agent.ports import CameraBook
 FIRST_SEARCHES: Final = 5
 FIRST_PAUSE_S: Final = 1.0
 """While a hub is new, somebody stands beside it: the first searches follow each other closely."""
+PINS_EVERY_S: Final = 1.0
 CAMERAS_MAX: Final = 64
 EXAMINED_AT_ONCE_MAX: Final = 8
 CLONE: Final = "two devices answer with this identity: give one of them another (factory reset), or remove it"
@@ -38,6 +41,9 @@ class Roster(Protocol):
 
     def health(self) -> tuple[CameraHealth, ...]:
         """Return how each camera does."""
+
+    def pins(self) -> dict[CameraId, str]:
+        """Return the certificates (SHA-256, hex) that cameras with TLS have shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +65,17 @@ class CameraWatch:
         book: CameraBook,
         login: Login | None,
         pause_s: float,
+        *,
+        has_sound: bool = False,
     ) -> None:
         self._search, self._examine, self._roster, self._book = search, examine, roster, book
-        self._pause_s = pause_s
+        self._pause_s, self._has_sound = pause_s, has_sound
         self._addresses: dict[CameraId, str] = {}
         self.streams: dict[CameraId, CameraStream] = {}
         self.troubles: dict[CameraId, Trouble] = {}
         self.searches = 0
         for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
-            self._record(replace(known, login=login))
+            self._record(replace(known, login=login, has_sound=has_sound))
 
     async def run(self, on_change: Callable[[], None]) -> None:
         """Search for ever; `on_change` is called when a camera is new, has moved, or cannot be used."""
@@ -76,11 +84,17 @@ class CameraWatch:
             await self.look_once()
             if (self.streams, self.troubles) != before:
                 on_change()
-            await asyncio.sleep(FIRST_PAUSE_S if self.searches < FIRST_SEARCHES else self._pause_s)
+            left_s = FIRST_PAUSE_S if self.searches < FIRST_SEARCHES else self._pause_s
+            while left_s > 0:
+                await asyncio.sleep(min(left_s, PINS_EVERY_S))
+                left_s -= PINS_EVERY_S
+                self.note_pins()
 
     async def look_once(self) -> None:
         """Do one search and examine what is new, has moved, or has fallen silent; several cameras at once."""
         self.searches += 1
+        self.note_pins()
+        self._forget_pins()
         try:
             sightings = await _in_thread(self._search)
         except TransomError:
@@ -99,6 +113,25 @@ class CameraWatch:
         ]
         at_once = asyncio.Semaphore(EXAMINED_AT_ONCE_MAX)
         await asyncio.gather(*(self._look_at(seen, at_once) for seen in wanted))
+
+    def note_pins(self) -> None:
+        """Store the certificates that cameras have shown for the first time, and have them kept to from now on."""
+        for camera, pin in self._roster.pins().items():
+            stream = self.streams.get(camera)
+            if stream is None or stream.pin:
+                continue
+            with contextlib.suppress(UnavailableError):  # a full disk: the recorder knows it, and it is tried again
+                self._book.put_camera(stream)
+                self._book.put_pin(camera, pin)
+                self._record(replace(stream, pin=pin))
+
+    def _forget_pins(self) -> None:
+        """Let go of the certificates that a person has taken out of the book."""
+        with contextlib.suppress(UnavailableError):
+            for known in self._book.cameras():
+                stream = self.streams.get(known.camera)
+                if stream is not None and stream.pin and not known.pin:
+                    self._record(replace(stream, pin=""))
 
     def _of_interest(self, sightings: Sequence[FoundCamera]) -> list[FoundCamera]:
         """Choose the cameras that are known, and so many new ones as there is room for.
@@ -120,6 +153,8 @@ class CameraWatch:
             return
         self.troubles.pop(seen.camera, None)
         self._addresses[seen.camera] = seen.addresses[0]
+        known = self.streams.get(seen.camera)
+        stream = replace(stream, pin=known.pin if known else "", has_sound=self._has_sound)
         self._record(stream)
         with contextlib.suppress(UnavailableError):  # a full disk: it is recorded all the same, and found again
             self._book.put_camera(stream)

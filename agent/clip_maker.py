@@ -23,7 +23,7 @@ from agent.cut.clip import ClipReport, Gap
 from agent.cut.plan import CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
-from agent.ports import Audit, ChunkLog, Journal, Outbox, OutboxFullError
+from agent.ports import Audit, ChunkSource, Journal, Outbox, OutboxFullError
 from agent.signing import SigningKey
 
 CUTS_AT_ONCE_MAX: Final = 2
@@ -72,7 +72,7 @@ class ClipMaker:
     def __init__(  # noqa: PLR0913 - what a clip needs on its whole way, each by name
         self,
         *,
-        ring: ChunkLog,
+        ring: ChunkSource,
         sealer: PartSealer,
         outbox: Outbox,
         journal: Journal,

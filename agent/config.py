@@ -21,6 +21,7 @@ from agent.errors import ConfigurationError
 
 CONFIG_BYTES_MAX: Final = 64 * 1024
 MIB: Final = 1024 * 1024
+STATUS_FILE: Final = Path("/run/transom/status.json")
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
@@ -49,16 +50,21 @@ class Cameras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interfaces: tuple[str, ...] | None = None  # None: every wired or wireless interface that is up
     search_s: Seconds = 4.0  # how long one search listens
     search_every_s: Seconds = 60.0  # pause between searches
+    sound: bool = False  # whether the cameras' sound is recorded too
 
 
 class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size and pace of the encrypted ring."""
 
+    dir: Path | None = None  # on a disk of its own; None: `ring` in data_dir
     size_mib: Annotated[int, msgspec.Meta(ge=64, le=16 * 1024**2)] = 16 * 1024
     slab_mib: Annotated[int, msgspec.Meta(ge=8, le=1024)] = 64  # what is destroyed at once
     age_max_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 90)] = 72
+    camera_floor_min: Annotated[int, msgspec.Meta(ge=0, le=24 * 60 * 90)] = (
+        60  # each camera keeps this much, if it fits
+    )
     free_mib_min: Annotated[int, msgspec.Meta(ge=0, le=1024**2)] = 256  # the disk keeps this much free
-    commit_ms: Annotated[int, msgspec.Meta(ge=250, le=5000)] = 1000  # what a power cut may take
+    commit_ms: Annotated[int, msgspec.Meta(ge=500, le=5000)] = 1000  # what a power cut may take
     tick_ms: Annotated[int, msgspec.Meta(ge=20, le=1000)] = 250
 
     def settings(self) -> RingSettings:
@@ -67,6 +73,7 @@ class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             slab_bytes=self.slab_mib * MIB,
             bytes_max=self.size_mib * MIB,
             age_s_max=self.age_max_h * 3600,
+            floor_s=self.camera_floor_min * 60,
             free_bytes_min=self.free_mib_min * MIB,
         )
 
@@ -89,6 +96,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ring: RingPlace = RingPlace()
     clips: Clips = Clips()
     bridge_socket: Path | None = None  # the firmware bridge; None: no button, no hardware health
+    status_file: Path = STATUS_FILE  # for `transom status`; on a RAM disk, written every 5 s
+    metrics_file: Path | None = None  # for node_exporter's textfile collector; on a RAM disk too, every 15 s
     clock: Literal["synchronised", "unsafe_assume_synchronised"] = "synchronised"
     log_level: Literal["debug", "info", "warning"] = "info"
 

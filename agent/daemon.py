@@ -32,6 +32,8 @@ from agent.errors import BadInputError, UnavailableError
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
+from agent.health_watch import HealthWatch, Outlet
+from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter
@@ -49,11 +51,15 @@ from agent.part_sealer import PartSealer
 from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
 from agent.recorder_thread import RecorderThread
+from agent.vitals import encode_vitals
 from provisioning.enrolment import Enrolment
 from provisioning.enrolment_https import enrol
 from provisioning.errors import BadInputError as BadAnswerError
 from provisioning.pairing import OwnerKey, pair_owner
 from provisioning.store import IdentityStore
+
+STATUS_EVERY_S: Final = 5.0
+METRICS_EVERY_S: Final = 15.0
 
 log: Final = logging.getLogger("transom")
 
@@ -92,14 +98,16 @@ async def _work(config: Config) -> None:
         searching = threading.Event()
         stack.callback(searching.set)
         watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
-        board = PresenceBoard(watch, recorder.recorder.health)
+        health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch)
+        board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
+            tasks.create_task(health.run(board.changed), name="health")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
-            hub = _Hub(config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics)
+            hub = _Hub(config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics, health)
             async with hub.open() as conversation:
                 notify_service_manager("STATUS=in service")
                 await conversation.run()
@@ -141,7 +149,18 @@ def _camera_watch(
     def ask(found: FoundCamera) -> CameraStream:
         return examine(found, login, clock.now)
 
-    return CameraWatch(search, ask, recorder, journal, login, config.cameras.search_every_s)
+    pause_s, has_sound = config.cameras.search_every_s, config.cameras.sound
+    return CameraWatch(search, ask, recorder, journal, login, pause_s, has_sound=has_sound)
+
+
+def _health_watch(config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch) -> HealthWatch:
+    def names() -> dict[CameraId, str]:
+        return {camera: stream.name for camera, stream in watch.streams.items()}
+
+    outlets = [Outlet(config.status_file, encode_vitals, STATUS_EVERY_S)]
+    if config.metrics_file is not None:
+        outlets.append(Outlet(config.metrics_file, encode_metrics, METRICS_EVERY_S))
+    return HealthWatch(hub, recorder.health, names, config.ring.settings(), clock, outlets)
 
 
 def _sign_off(audit: AuditFile) -> None:
@@ -164,10 +183,11 @@ class _Hub:
         board: PresenceBoard,
         journal: Database,
         topics: Topics,
+        health: HealthWatch,
     ) -> None:
         self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
         self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
-        self._journal, self._topics, self._hub = journal, topics, enrolment.hub_id
+        self._journal, self._topics, self._hub, self._health = journal, topics, enrolment.hub_id, health
         self._evidence, self._enrolment_pin = keys.evidence_key(), identity.enrolment_pin()
 
     @contextlib.asynccontextmanager
@@ -175,16 +195,15 @@ class _Hub:
         """Open ring, audit log and broker, and resume what was open; close all of it in the reverse order."""
         config, topics, loop = self._config, self._topics, asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
-            ring = SlabLog(
-                config.data_dir / "ring", self._keys.key_encryption_key(), config.ring.settings(), self._clock
-            )
-            stack.callback(ring.close)
-            stack.callback(self._recorder.stop)  # before the ring closes
             audit = open_audit(config.data_dir / "audit", self._hub, self._evidence, self._clock)
             stack.callback(audit.close)
             stack.callback(_sign_off, audit)
             boot = self._note_start(audit)
             desk = self._desk(audit)
+            ring = self._ring(is_paired=desk.standing.owner is not None)
+            stack.callback(ring.close)
+            stack.callback(self._recorder.stop)  # before the ring closes
+            stack.push_async_callback(self._health.detach)
             exporter = await self._exporter(stack, ring, audit, desk)
             will = Will(topics.state, self._board.offline(boot))
             verifier = verifier_of(self._hub, self._evidence)
@@ -204,20 +223,34 @@ class _Hub:
                 mailbox=self._journal,
                 state=lambda: self._board.online(boot, desk.standing, verifier, self._enrolment_pin),
                 checkpoint=audit.checkpoint,
-                on_paired=lambda: self._recorder.recorder.replace_sink(ring),
+                on_paired=lambda: self._record_to(ring),
             )
             self._journal.on_message = something_to_say
             self._board.on_change = conversation.state_changed
             if desk.standing.owner is not None:
-                self._recorder.recorder.replace_sink(ring)
-            else:
-                ring.clear()  # nobody's footage is there, unless the hub was reset: the next owner must not share that
+                self._record_to(ring)
             link.start()
             stack.callback(link.stop, (topics.state, self._board.offline(boot)))
             exporter.resume()
             stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)
             yield conversation
+
+    def _ring(self, *, is_paired: bool) -> SlabLog:
+        """Open the ring; what an unpaired hub finds is an earlier owner's, which the next one must not share."""
+        config = self._config
+        return SlabLog(
+            config.ring.dir or config.data_dir / "ring",
+            self._keys.key_encryption_key(),
+            config.ring.settings(),
+            self._clock,
+            config.identity_dir / "ring-volume",
+            keep=is_paired,
+        )
+
+    def _record_to(self, ring: SlabLog) -> None:
+        self._recorder.recorder.replace_sink(ring, ring.last_run)
+        self._health.attach(ring)
 
     def _note_start(self, audit: AuditFile) -> int:
         """Count this start and write it down; on a full disk the hub records all the same."""

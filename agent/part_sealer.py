@@ -9,13 +9,13 @@ from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.plan import CutPlan
 from agent.deliver.seal import AgeWriter, Sealed
 from agent.errors import UnavailableError
-from agent.ports import ChunkLog, Cutter, Outbox
+from agent.ports import ChunkSource, Cutter, Outbox
 
 
 class PartSealer:
     """Cuts and seals in one stream: what the cutter's child process writes is sealed before the next byte is read."""
 
-    def __init__(self, ring: ChunkLog, cutter: Cutter, outbox: Outbox) -> None:
+    def __init__(self, ring: ChunkSource, cutter: Cutter, outbox: Outbox) -> None:
         self._ring, self._cutter, self._outbox = ring, cutter, outbox
 
     def seal(self, plan: CutPlan, name: str) -> tuple[ClipReport, Sealed]:

@@ -6,11 +6,11 @@ Errors: `BadInputError` (the bytes lie), `UnavailableError` (try later), anythin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from agent.acquire.camera import CameraStream
 from agent.acquire.stream import CameraId
@@ -24,6 +24,7 @@ from agent.deliver.part import SealedPart
 from agent.errors import UnavailableError
 
 Wire = bytes | bytearray | memoryview
+DATAGRAM_FRAME_BYTES_MAX: Final = 4 + 0xFFFF
 _Result = TypeVar("_Result")
 
 
@@ -38,10 +39,14 @@ class ChunkSink(Protocol):
 
 
 class CameraLink(Protocol):
-    """One TCP connection to a camera; no call waits. Raises UnavailableError when the camera or the network fails."""
+    """One connection to a camera, plain or TLS; no call waits. Raises UnavailableError when camera or network fails."""
+
+    @property
+    def certificate(self) -> str:
+        """SHA-256 of the camera's TLS certificate in hex, once the link is open; empty for a plain connection."""
 
     def is_open(self) -> bool:
-        """Whether the camera took the connection; False while it is on its way."""
+        """Whether the camera took the connection, with TLS whether both agreed; False while it is on its way."""
 
     def send(self, octets: bytes) -> None:
         """Queue bytes; the queue is bounded."""
@@ -53,11 +58,45 @@ class CameraLink(Protocol):
         """Close at once."""
 
 
+class DatagramLink(Protocol):
+    """UDP ports for one session's media, which nobody but the camera can reach; no call waits."""
+
+    @property
+    def ports(self) -> tuple[tuple[int, int], ...]:
+        """The hub's port for RTP and the next one for RTCP, a pair for each track."""
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether the kernel keeps what comes between two ticks; else it must be fetched more often."""
+
+    def expect(self, server_ports: Sequence[tuple[int, int]]) -> None:
+        """Take media from these ports of the camera only, track by track; 0 where it did not tell.
+
+        The hub's ports for further tracks are closed.
+        """
+
+    def receive_into(self, room: memoryview) -> int:
+        """Write the datagrams that are there as interleaved frames, channel 2n for track n; 0 if there are none now.
+
+        It stops where `room` could not hold `DATAGRAM_FRAME_BYTES_MAX` more. Each track's RTP is in the order of its
+        numbers.
+        """
+
+    def drops(self) -> int:
+        """Count the datagrams that the kernel had no room for."""
+
+    def close(self) -> None:
+        """Close the ports."""
+
+
 class CameraDialer(Protocol):
     """Begins connections to cameras."""
 
-    def dial(self, host: str, port: int) -> CameraLink:
+    def dial(self, host: str, port: int, *, is_secure: bool = False) -> CameraLink:
         """Begin a connection to an IP address without waiting. Raises ConfigurationError for a name."""
+
+    def open_ports(self, host: str, tracks: int) -> DatagramLink:
+        """Open UDP ports for the media of a camera at an IP address."""
 
     def part_from(self, link: CameraLink, now: Instant) -> None:
         """Take over a connection that was told goodbye: closed at once, it is reset before the camera reads that."""
@@ -66,14 +105,18 @@ class CameraDialer(Protocol):
         """Close what the camera has closed, or half a second after parting; say whether any is left."""
 
 
-class ChunkLog(ChunkSink, Protocol):
-    """The encrypted ring on disk; these calls come from any thread."""
+class ChunkSource(Protocol):
+    """Recorded footage, in the ring or held; these calls come from any thread."""
 
     def footage(self, camera: CameraId, window: Window) -> Footage:
         """Return what is committed for a window."""
 
     def read(self, chunk: StoredChunk) -> bytes:
         """Read and decrypt one chunk's payload. Raises UnavailableError if it is gone or damaged."""
+
+
+class ChunkLog(ChunkSink, ChunkSource, Protocol):
+    """The encrypted ring on disk."""
 
 
 class Cutter(Protocol):
@@ -218,7 +261,10 @@ class CameraBook(Protocol):
         """Return them all, without logins."""
 
     def put_camera(self, stream: CameraStream) -> None:
-        """Remember one; its login stays out."""
+        """Remember one; its login stays out, and its pin is left as it is."""
+
+    def put_pin(self, camera: CameraId, pin: str) -> None:
+        """Remember the TLS certificate of a camera that is known, as SHA-256 in hex; empty: forget it."""
 
 
 class Audit(Protocol):

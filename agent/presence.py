@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from typing import Final
 
 import msgspec
 
@@ -12,16 +13,26 @@ from agent.acquire.stream import CameraId
 from agent.camera_watch import CameraWatch
 from agent.consent.standing import Standing
 from agent.evidence.note import Verifier
+from agent.vitals import HealthWarning, HubVitals
 from provisioning.pairing import enrolment_text
 
+NOTE_CHARS_MAX: Final = 240
+"""So that the message of a hub with 64 cameras in trouble fits a broker's packet (128 KiB) three times."""
 
-class CameraPresence(msgspec.Struct, frozen=True):
-    """One camera, for the server's and the owner's lists."""
+
+class CameraPresence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One camera, for the server's and the owner's lists. Minutes are of when the message was written.
+
+    There are no bit rates in it: those tell whoever reads them when something moves before the camera.
+    """
 
     id: CameraId
     name: str
     state: str  # a word of `CameraState`, or "trouble"
     note: str = ""  # what a person can do about it
+    warnings: tuple[str, ...] = ()  # codes of `health_warnings.py`
+    footage_min: int = 0  # in the ring
+    covered_min: int = 0  # of the last hour, by the last self-test
 
 
 class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,14 +46,21 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     policy_version: int = 0
     evidence_key: str = ""  # the hub's verifier line, to be compared with what enrolment registered
     cameras: tuple[CameraPresence, ...] = ()
+    warnings: tuple[str, ...] = ()  # of the hub itself
+    note: str = ""  # what a person can do about them
     v: int = 1
 
 
 class PresenceBoard:
     """Puts together what is known of the hub at this moment."""
 
-    def __init__(self, watch: CameraWatch, health: Callable[[], Sequence[CameraHealth]]) -> None:
-        self._watch, self._health = watch, health
+    def __init__(
+        self,
+        watch: CameraWatch,
+        health: Callable[[], Sequence[CameraHealth]],
+        vitals: Callable[[], HubVitals | None] = lambda: None,
+    ) -> None:
+        self._watch, self._health, self._vitals = watch, health, vitals
         self.on_change: Callable[[], None] = lambda: None
 
     def changed(self) -> None:
@@ -61,6 +79,9 @@ class PresenceBoard:
 
     def online(self, boot: int, standing: Standing, evidence: Verifier, enrolment: bytes) -> bytes:
         """Write the birth message; `enrolment` (32 bytes) is for whoever wants to become the owner."""
+        vitals = self._vitals()
+        warnings = vitals.camera_warnings if vitals else {}
+        own = warnings.get(CameraId(""), ())
         presence = Presence(
             state="online",
             boot=boot,
@@ -69,7 +90,9 @@ class PresenceBoard:
             pairing="" if standing.owner else enrolment_text(enrolment),
             policy_version=standing.policy.version if standing.policy else 0,
             evidence_key=str(evidence),
-            cameras=tuple(self._cameras()),
+            cameras=tuple(self._cameras(vitals, warnings)),
+            warnings=tuple(warning.code for warning in own),
+            note=_note(own),
         )
         return msgspec.json.encode(presence)
 
@@ -77,15 +100,30 @@ class PresenceBoard:
         """Write the last will."""
         return msgspec.json.encode(Presence(state="offline", boot=boot))
 
-    def _cameras(self) -> list[CameraPresence]:
-        health = {camera.camera: camera for camera in self._health()}
-        found = []
+    def _cameras(
+        self, vitals: HubVitals | None, warnings: Mapping[CameraId, tuple[HealthWarning, ...]]
+    ) -> Iterator[CameraPresence]:
+        health = {one.camera: one for one in self._health()}
+        known = {one.id: one for one in vitals.cameras} if vitals else {}
         for name, stream in sorted(self._watch.streams.items()):
             now = health.get(name)
-            found.append(
-                CameraPresence(name, stream.name, now.state if now else "connecting", now.error if now else "")
+            state, error = (now.state.value, now.error) if now else ("connecting", "")
+            own = warnings.get(name, ())
+            figures = known.get(name)
+            tested = figures.self_test if figures else None
+            yield CameraPresence(
+                name,
+                stream.name,
+                state,
+                note=error[:NOTE_CHARS_MAX] or _note(own),
+                warnings=tuple(warning.code for warning in own),
+                footage_min=int(figures.footage_s // 60) if figures else 0,
+                covered_min=int(tested.covered_s // 60) if tested else 0,
             )
         for name, trouble in sorted(self._watch.troubles.items()):
             if name not in self._watch.streams:
-                found.append(CameraPresence(name, "", "trouble", trouble.why))
-        return found
+                yield CameraPresence(name, "", "trouble", trouble.why[:NOTE_CHARS_MAX])
+
+
+def _note(warnings: Sequence[HealthWarning]) -> str:
+    return str(warnings[0])[:NOTE_CHARS_MAX] if warnings else ""

@@ -12,7 +12,7 @@ import pytest
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
-from agent.camera_watch import CAMERAS_MAX, CLONE, CameraWatch, Trouble
+from agent.camera_watch import CAMERAS_MAX, CLONE, FIRST_SEARCHES, CameraWatch, Trouble
 from agent.crypto import Secret
 from agent.errors import UnavailableError
 from agent.outside.database import Database
@@ -32,13 +32,13 @@ def at(camera: CameraId, host: str) -> FoundCamera:
 class Network:
     """A network with cameras on it: who answers a search, and what each says about its stream."""
 
-    def __init__(self, book: Database) -> None:
+    def __init__(self, book: Database, *, has_sound: bool = False) -> None:
         self.here: list[FoundCamera] = []
         self.refusing: dict[CameraId, str] = {}
         self.examined: list[CameraId] = []
         self.is_down = False
         self.roster = ListedRoster()
-        self.watch = CameraWatch(self.search, self.examine, self.roster, book, LOGIN, 60)
+        self.watch = CameraWatch(self.search, self.examine, self.roster, book, LOGIN, 60, has_sound=has_sound)
 
     def search(self) -> Sequence[FoundCamera]:
         """Answer a search."""
@@ -187,3 +187,50 @@ def test_a_device_with_ever_new_identities_is_not_followed_without_end(network: 
     assert len(network.watch.streams) <= CAMERAS_MAX
     assert len(network.watch.troubles) <= CAMERAS_MAX + 50
     assert network.watch.streams[FRONT].url == "rtsp://10.0.0.13/1"
+
+
+def test_a_certificate_that_was_shown_is_kept_to_from_then_on(network: Network, book: Database) -> None:
+    """It is in the book within a second, comes back after a restart, and stays through every new examination."""
+    network.look(at(FRONT, "10.0.0.1"), at(BACK, "10.0.0.2"))
+    network.roster.shown[FRONT] = "ab" * 32
+    network.watch.note_pins()
+    assert {known.camera: known.pin for known in book.cameras()} == {FRONT: "ab" * 32, BACK: ""}
+    assert network.roster.added[-1] == network.watch.streams[FRONT]
+    network.look(at(FRONT, "10.0.0.9"))
+    network.roster.shown[FRONT] = "cd" * 32
+    network.watch.note_pins()  # the recorder would not have taken it either
+    assert network.watch.streams[FRONT].pin == network.roster.added[-1].pin == "ab" * 32
+    assert [stream.pin for stream in Network(book).roster.added] == ["", "ab" * 32]
+
+
+def test_a_certificate_that_was_forgotten_is_forgotten_everywhere(network: Network, book: Database) -> None:
+    """A person takes it out of the book; the next search tells the recorder, found or not."""
+    network.look(at(FRONT, "10.0.0.1"))
+    network.roster.shown[FRONT] = "ab" * 32
+    network.watch.note_pins()
+    book.put_pin(FRONT, "")
+    network.roster.shown.clear()
+    network.look()
+    assert network.roster.added[-1].pin == network.watch.streams[FRONT].pin == ""
+
+
+def test_a_certificate_is_noted_while_the_watch_waits(network: Network, book: Database) -> None:
+    """The pause between two searches is no time in which a power cut loses it."""
+    network.here, network.watch.searches = [at(FRONT, "10.0.0.1")], FIRST_SEARCHES
+
+    async def run() -> None:
+        task = asyncio.create_task(network.watch.run(lambda: network.roster.shown.update({FRONT: "ab" * 32})))
+        await eventually(lambda: [known.pin for known in book.cameras()] == ["ab" * 32])
+        task.cancel()
+
+    asyncio.run(run())
+    assert network.watch.searches == FIRST_SEARCHES + 1
+
+
+def test_sound_is_recorded_if_the_owner_wants_it(book: Database) -> None:
+    """The setting reaches every stream, found or remembered."""
+    network = Network(book, has_sound=True)
+    network.look(at(FRONT, "10.0.0.1"))
+    assert network.roster.added[-1].has_sound
+    assert [stream.has_sound for stream in Network(book, has_sound=True).roster.added] == [True]
+    assert [stream.has_sound for stream in Network(book).roster.added] == [False]

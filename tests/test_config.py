@@ -24,6 +24,7 @@ def test_everything_but_the_folders_has_a_default() -> None:
     config = parsed()
     assert config == Config(Path("/d"), Path("/i"), Path("/k"))
     assert config.clock == "synchronised"
+    assert not config.cameras.sound
     assert config.ring.settings().bytes_max == 16 * 1024**3
 
 
@@ -57,6 +58,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(line: str, said: str) -
         "bridge_socket: 5\n",
         "bridge_socket: ''\n",
         "cameras: [1]\n",
+        "cameras: {sound: loud}\n",
     ],
 )
 def test_a_value_outside_its_limits_is_refused(line: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from agent.evidence.audit import LOG_NAME
 from agent.evidence.note import verifier_of
 from agent.outside.audit_file import AuditFile
 from agent.outside.keystore import Keystore
+from agent.vitals import HealthWarning, encode_vitals
 from provisioning.factory import make_identity
 from provisioning.store import IdentityStore
+from tests.simulators import vital_signs
 from tests.simulators.clip_folder import ClipFolder, make_clip
 from tests.simulators.export_site import NOW
 from tests.simulators.set_clock import SetClock
@@ -56,7 +59,7 @@ def test_help_names_every_command() -> None:
     """Somebody who knows nothing finds everything; without a command the call is wrong."""
     done = transom("--help")
     assert done.returncode == 0
-    for command in ("run", "cameras", "clip", "audit", "demo"):
+    for command in ("run", "status", "cameras", "clip", "audit", "demo"):
         assert command in done.stdout
     assert transom("--version").stdout.startswith("transom ")
     assert transom().returncode == 2
@@ -100,6 +103,46 @@ def test_a_hub_that_never_left_the_factory_says_what_is_missing(tmp_path: Path) 
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("transom: ")
+
+
+def write_status(tmp_path: Path, age_s: float, **changes: object) -> str:
+    """Write what a daemon shows, and a configuration that names the file; return its path."""
+    instant_ns = time.monotonic_ns() - round(age_s * 1e9)
+    (tmp_path / "status.json").write_bytes(encode_vitals(vital_signs.hub(instant_ns=instant_ns, **changes)))
+    (tmp_path / "hub.yaml").write_text(
+        f"data_dir: {tmp_path}/d\nidentity_dir: {tmp_path}/i\nkey_dir: {tmp_path}/k\n"
+        f"status_file: {tmp_path}/status.json\n"
+    )
+    return str(tmp_path / "hub.yaml")
+
+
+def test_status_says_how_the_hub_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All is well: 0; warnings: 1, with what to do; as JSON the same for programs."""
+    assert main(["status", "--config", write_status(tmp_path, 3)]) == 0
+    page = capsys.readouterr().out
+    assert "door" in page
+    assert "recording" in page
+    warned = HealthWarning("disk_failing", "it fails", "replace it", since="2026-11-22T13:46:00.000Z")
+    config = write_status(tmp_path, 3, warnings=(warned,))
+    assert main(["status", "--config", config]) == 1
+    assert "hub: it fails (replace it), since 2026-11-22T13:46:00.000Z" in capsys.readouterr().out
+    assert main(["status", "--config", config, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["warnings"][0]["code"] == "disk_failing"
+
+
+def test_status_of_a_hub_that_does_not_run_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it showed is old, gone, or no status: each with where to look."""
+    for left, said in [(None, "has said nothing since"), ("{", "not a hub's status"), ("", "cannot be read")]:
+        config = write_status(tmp_path, 60)
+        if left is not None:
+            (tmp_path / "status.json").write_text(left)
+        if left == "":
+            (tmp_path / "status.json").unlink()
+        assert main(["status", "--config", config]) == 2
+        told = capsys.readouterr()
+        assert said in told.err
+        assert "systemctl status transom" in told.err
+        assert told.out == ""
 
 
 def test_a_clip_is_opened(clip: ClipFolder, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
@@ -20,9 +21,13 @@ from agent.consent.standing import Standing
 from agent.crypto import Secret
 from agent.errors import UnavailableError
 from agent.evidence.note import verifier_of
+from agent.health_warnings import Changes, find_warnings
 from agent.outside.database import Database
-from agent.presence import CameraPresence, Presence, PresenceBoard
+from agent.outside.mqtt import PACKET_BYTES_MAX
+from agent.presence import NOTE_CHARS_MAX, CameraPresence, Presence, PresenceBoard
+from agent.self_test import CameraTest
 from provisioning.pairing import read_enrolment
+from tests.simulators import vital_signs
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, STATUS_TOPIC
 from tests.simulators.roster import ListedRoster
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, NOW, OWNER, trust_claims
@@ -98,6 +103,36 @@ def test_neither_login_nor_address_is_in_it(board: PresenceBoard) -> None:
     message = board.online(1, OWNED, EVIDENCE, ENROLMENT)
     for secret in (b"hunter2", b"rtsp", b"10.0.0"):
         assert secret not in message
+
+
+def test_warnings_and_minutes_are_in_it(board: PresenceBoard, roster: ListedRoster) -> None:
+    """By their codes, the first in words where there is no other note; never a bit rate, which tells who moves."""
+    test = CameraTest(FRONT, can_serve=True, covered_s=3599.0)
+    ill = vital_signs.camera(FRONT, loss_share=0.05, footage_s=5460.0, self_test=test)
+    back = vital_signs.camera(BACK, state="waiting", footage_s=59.0, self_test=None)
+    vitals = vital_signs.hub(ill, back, ring=vital_signs.ring(last_error="Input/output error"))
+    vitals = replace(vitals, warnings=find_warnings(vitals, Changes()))
+    roster.falls_silent(BACK, "check its cable")
+    told = PresenceBoard(board._watch, roster.health, lambda: vitals).online(4, OWNED, EVIDENCE, ENROLMENT)
+    presence = read(told)
+    words = "5.0% of its packets were lost in the last minute (check cable, switch and Wi-Fi, or lower its bit rate)"
+    assert presence.cameras == (
+        CameraPresence(BACK, "Back", "waiting", "check its cable", ("no_video",)),
+        CameraPresence(FRONT, "Front", "recording", words, ("packets_lost",), 91, 59),
+        CameraPresence(SHED, "", "trouble", "the password is wrong"),
+    )
+    assert (presence.warnings, "Input/output error" in presence.note) == (("disk_failing",), True)
+    assert b"500000" not in told
+    assert b"4000" not in told
+
+
+def test_the_message_of_a_large_hub_fits(board: PresenceBoard, roster: ListedRoster) -> None:
+    """Words are cut off, so that 64 cameras in trouble need less than half of a broker's packet."""
+    roster.falls_silent(BACK, "x" * 10_000)
+    (back, *_) = read(board.online(4, OWNED, EVIDENCE, ENROLMENT)).cameras
+    assert len(back.note) == NOTE_CHARS_MAX
+    codes = ("no_video", "packets_lost", "clock_wrong", "footage_short", "self_test_failed")
+    assert 64 * len(msgspec.json.encode(replace(back, name="n" * 64, warnings=codes))) < PACKET_BYTES_MAX / 2
 
 
 def test_commands_can_name_the_cameras_that_work(board: PresenceBoard) -> None:

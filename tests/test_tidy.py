@@ -28,8 +28,7 @@ LONG_FILES: Final[dict[str, str]] = {}
 TESTED_ELSEWHERE: Final = {
     "agent/acquire/camera.py": "types only",
     "agent/acquire/health.py": "types only",
-    "agent/acquire/key_picture.py": "tests/acquire/test_wire.py",
-    "agent/acquire/rtsp_message.py": "tests/acquire/test_rtsp.py",
+    "agent/acquire/session_effect.py": "types only",
     "agent/buffer/run.py": "tests/buffer/test_ring.py",
     "agent/clock.py": "types and two conversions that every vector uses",
     "agent/recorder_thread.py": "tests/stories/test_restart.py, with the whole daemon",
@@ -76,6 +75,7 @@ STORIES: Final = frozenset(
     "agent/" + name + ".py"
     for name in [
         "recorder",
+        "camera_recording",
         "exporter",
         "clip_maker",
         "part_sealer",

@@ -19,10 +19,12 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class CameraStream:
-    """Everything the recorder needs to record one camera. `url` is `rtsp://host[:port]/path` without userinfo."""
+    """Everything the recorder needs to record one camera. `url` is `rtsp[s]://host[:port]/path` without userinfo."""
 
     camera: CameraId
     name: str
     url: str
     login: Login | None
     clock: ClockOffset | None  # None: the camera does not tell its time
+    has_sound: bool = False  # whether to record the camera's sound as well; off unless the owner wants it
+    pin: str = ""  # SHA-256 in hex of the TLS certificate that it showed first; empty: none is known yet

@@ -14,12 +14,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agent.acquire.lenient_xml import Element, element, text_of
-from agent.acquire.timeline import ClockOffset
-from agent.clock import SECOND_NS, WallTime
+from agent.acquire.timeline import MS_NS, RATE_PPM_MAX, ClockOffset
+from agent.clock import SECOND_NS, Instant, WallTime
 from agent.errors import BadInputError
 
 COARSE_CLOCK_NS: Final = 10_000_000
 """How late a camera may notice a new second: time() reads Linux's coarse clock, one tick behind (10 ms at 100 Hz)."""
+
+RENEW_NS: Final = 600 * SECOND_NS
+"""How long a measured offset is good: two clocks that nobody sets go apart by 60 ms in it, at 100 ppm."""
+
+DOUBT_NS: Final = 60 * SECOND_NS  # how soon a camera is asked again whose reports contradict what it said
+DOUBTS: Final = 2  # reports ignored since the last answer; one may have been damaged, or sent while a clock was set
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,3 +72,41 @@ def next_question(offset: ClockOffset, now: WallTime, questions_left: int) -> Wa
     step = max((offset.high_ns - offset.low_ns) // (questions_left + 1), 1)
     first = step - offset.high_ns
     return WallTime(now + SECOND_NS - (now - first) % SECOND_NS)
+
+
+def wants_clock(asked_at: Instant | None, now: Instant, reports_ignored: int) -> bool:
+    """Say whether to measure a camera's clock (again).
+
+    `asked_at` is when it was last tried, with or without success; None if never, or if the hub's own clock was set
+    since: that makes every offset void. `reports_ignored` is how many sender reports were ignored since then.
+    """
+    if asked_at is None:
+        return True
+    passed_ns = now - asked_at
+    return passed_ns >= RENEW_NS or (passed_ns >= DOUBT_NS and reports_ignored >= DOUBTS)
+
+
+def aged(offset: ClockOffset, age_ns: int) -> ClockOffset:
+    """Widen an offset by what two clocks can have gone apart since it was measured, to whole milliseconds."""
+    drift_ns = -(-abs(age_ns) * RATE_PPM_MAX // (1_000_000 * MS_NS)) * MS_NS
+    return ClockOffset(offset.low_ns - drift_ns, offset.high_ns + drift_ns)
+
+
+def agreed(measured: Iterable[tuple[Instant, ClockOffset]], now: Instant) -> ClockOffset | None:
+    """Return what measurements of different times say about the offset now; None if there is none.
+
+    The newest counts, narrowed by older ones as far as they agree with it. The first that does not was taken before a
+    clock was set, and so were all before it. Offsets from before the hub's clock was set must not be given.
+    """
+    known: ClockOffset | None = None
+    for at, offset in sorted(measured, key=lambda one: one[0], reverse=True):
+        then = aged(offset, now - at)
+        low, high = (then.low_ns, then.high_ns) if known is None else _overlap(known, then)
+        if low > high:
+            break
+        known = ClockOffset(low, high)
+    return known
+
+
+def _overlap(first: ClockOffset, second: ClockOffset) -> tuple[int, int]:
+    return max(first.low_ns, second.low_ns), min(first.high_ns, second.high_ns)

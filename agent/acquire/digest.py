@@ -1,6 +1,7 @@
 """A camera's challenge to the answer that proves the login: Digest (RFC 7616, RFC 2617), for RTSP and HTTP.
 
-Rules of this file: no randomness (the client nonce comes in); no credential in any error.
+Rules of this file: no randomness (the client nonce comes in); no credential in any error; Basic is answered only where
+a camera offers nothing else, over TLS or not, and never after it has spoken Digest.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Authenticator:
         strongest = choose(parse_challenges(header_values))
         if self._login is None or strongest is None:
             return False
+        if strongest.scheme == "basic" and self._challenge is not None and self._challenge.scheme == "digest":
+            return False  # it knows better: whoever asks for the password in the clear now may be somebody else
         if self._was_sent and not self._was_accepted:
             is_stale = strongest.parameters.get("stale", "").lower() == "true"
             if not is_stale or self._stale_nonces >= STALE_NONCES_MAX:
@@ -128,7 +131,9 @@ class Authenticator:
         if is_session:  # RFC 7616 section 3.4.2: the nonces of the first answer stay in the session key
             a1 = hashed(a1, octets(nonce), self._session_cnonce.encode())
         a2 = hashed(octets(method), octets(uri))
-        words = [f"username={_quoted(user.decode('latin-1'))}", f"realm={_quoted(realm)}", f"nonce={_quoted(nonce)}"]
+        is_user_hashed = given.get("userhash", "").lower() == "true"  # RFC 7616 section 3.4.4: the name stays unseen
+        name = hashed(user, octets(realm)) if is_user_hashed else user
+        words = [f"username={_quoted(name.decode('latin-1'))}", f"realm={_quoted(realm)}", f"nonce={_quoted(nonce)}"]
         words.append(f"uri={_quoted(uri)}")
         if "algorithm" in given:
             words.append(f"algorithm={given['algorithm']}")
@@ -141,6 +146,8 @@ class Authenticator:
             if is_session:
                 words.append(f'cnonce="{self._session_cnonce}"')
         words.append(f'response="{response.decode()}"')
+        if is_user_hashed:
+            words.append("userhash=true")
         if "opaque" in given:
             words.append(f"opaque={_quoted(given['opaque'])}")
         return "Digest " + ", ".join(words)

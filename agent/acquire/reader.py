@@ -6,21 +6,24 @@ steps) a new run begins where it broke, and recording goes on without a gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agent.acquire.camera import CameraStream
-from agent.acquire.rtsp import Ended, Follow, Send, Session
+from agent.acquire.rtsp import Session
+from agent.acquire.rtsp_message import MessageBuffer
+from agent.acquire.session_effect import Ended, Follow, NeedPorts, Send, UsePorts
+from agent.acquire.session_time import SessionTime
 from agent.acquire.stream import StreamHeader, encode_stream_header
-from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, ClockOffset, Timeline
-from agent.acquire.wire import RtspMessage, SenderReport, Span, TimestampJump, WireBuffer, WireEvent
+from agent.acquire.timeline import Anchor, ClockOffset
+from agent.acquire.wire import WireBuffer
+from agent.acquire.wire_counts import WireCounts
+from agent.acquire.wire_event import RtspMessage, SenderReport, Span, TimestampJump, WireEvent
 from agent.clock import SECOND_NS, Instant, WallTime
-from agent.errors import BadInputError, UnavailableError
+from agent.errors import UnavailableError
 
 VIDEO_S_MAX: Final = 10  # without a video packet the session is dead, whatever else the camera still sends
-BREAKS_MAX: Final = 10  # within `BREAKS_PER_S`; each costs a stream header in the ring
-BREAKS_PER_S: Final = 60
 RUN_MAX: Final = 2**63 - 1
 
 
@@ -40,10 +43,13 @@ class Recorded:
 
 
 class RunNumbers:
-    """Numbers for runs: unique on this hub, rising, and not below the time, so that they rise over a restart."""
+    """Numbers for runs: unique on this hub, rising, and not below the time.
 
-    def __init__(self) -> None:
-        self._last = 0
+    `last` is the highest number that the ring holds: runs rise over a restart even if the clock was far ahead once.
+    """
+
+    def __init__(self, last: int = 0) -> None:
+        self._last = last
 
     def take(self, wall: WallTime) -> int:
         """Return the next number."""
@@ -51,33 +57,53 @@ class RunNumbers:
         return self._last
 
 
-ReaderEvent = Send | RunBegan | Recorded | Ended
+ReaderEvent = Send | NeedPorts | UsePorts | RunBegan | Recorded | Ended
 
 
 class Reader:
     """Reads one camera's session; `runs` numbers the runs of all cameras of this hub.
+
+    What its shell does with the events, each before it asks for the next one:
+
+    - `Send`: write the bytes to the RTSP connection (TLS if the URL is `rtsps`).
+    - `RunBegan`, `Recorded`: store them.
+    - `NeedPorts(tracks)`: bind as many pairs of UDP ports, then call `use_ports`. If that cannot be done, do nothing:
+      the session ends as UNUSABLE. From `use_ports` on the connection's bytes go to `received_control`, and `room` and
+      `received` take the datagrams: each as a frame `$`, channel, 16-bit length, payload. Track n (from 0) has channel
+      2n for what comes to its RTP port and 2n + 1 for its RTCP port. The camera's own address is the only sender taken.
+    - `UsePorts(server_ports)`: take datagrams of track n from these ports of the camera only (any port where it is 0),
+      and close the pairs beyond. PLAY is sent next.
+    - `Ended`: close the connection; if it has a `location`, dial that at once, at most three in a row; wait at least
+      `retry_s` before the next try.
 
     Raises BadInputError when the camera's bytes cannot be read; the session is over then.
     """
 
     def __init__(self, stream: CameraStream, cnonce: str, now: Instant, runs: RunNumbers) -> None:
         self._runs = runs
-        self.reports_ignored = 0
         self._stream = stream
-        self._session = Session(stream.url, stream.login, cnonce, now)
+        self._session = Session(stream.url, stream.login, cnonce, now, has_sound=stream.has_sound)
         self._wire = WireBuffer()
+        self._control: MessageBuffer | None = None
         self._follow: Follow | None = None
-        self._timeline: Timeline | None = None
-        self._report: tuple[int, int] | None = None  # the newest report of this session, for the next run's mapping
+        self._time = SessionTime(stream.clock, now)
         self._has_run = False
         self._video_at = now
-        self._clock = stream.clock
-        self._breaks, self._breaks_since = 0, now
 
     @property
     def is_playing(self) -> bool:
         """Whether the camera said yes to PLAY."""
         return self._session.is_playing
+
+    @property
+    def counts(self) -> WireCounts:
+        """What came over the wire in this session, and what is missing."""
+        return self._wire.counts
+
+    @property
+    def reports_ignored(self) -> int:
+        """How many sender reports of this session contradicted arrival."""
+        return self._time.reports_ignored
 
     def room(self) -> memoryview:
         """Return where received bytes go; ends the life of all spans given out."""
@@ -90,18 +116,30 @@ class Reader:
         for event in self._wire.scan(wall):
             yield from self._take(event, now, wall)
         newest = self._wire.newest_rtp
-        if newest != before:
+        if newest is not None and newest != before:
             self._video_at = now
-            yield from self._note_arrival(newest, now, wall)
+            if not self._time.arrived(newest, wall):
+                yield from self._break(now, wall)
+
+    def use_ports(self, ports: Sequence[tuple[int, int]], now: Instant) -> None:
+        """Answer `NeedPorts` with bound pairs of local UDP ports (RTP, RTCP), one pair for each track."""
+        self._control = MessageBuffer()
+        self._session.use_ports(ports, now)
+
+    def received_control(self, octets: bytes, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:
+        """Read what came over the RTSP connection, after `use_ports`; act on each event before asking for the next."""
+        if self._control is not None:
+            for message in self._control.feed(octets):
+                yield from self._take(RtspMessage(message), now, wall)
 
     def act(self, now: Instant) -> Iterator[ReaderEvent]:
-        """Do what is due: requests, keep-alives, and the end of a session without video (BadInputError)."""
+        """Do what is due: requests, keep-alives, and the end of a session without video (UnavailableError)."""
         while (effect := self._session.next_effect(now)) is not None:
             if isinstance(effect, Follow):
-                video = effect.tracks[0]
                 self._follow, self._video_at = effect, now
-                encode_stream_header(self._header(RUN_MAX))  # a description too long for the ring ends the session here
-                self._wire.follow(video.channel, video.encoding, video.clock_rate_hz)
+                encode_stream_header(self._header(RUN_MAX))  # what the ring could not take ends the session here
+                self._wire.follow(effect.tracks)
+                self._time.follow(effect.tracks[0].clock_rate_hz)
             else:
                 yield effect
         if self._session.is_playing and now - self._video_at > VIDEO_S_MAX * SECOND_NS:
@@ -118,11 +156,13 @@ class Reader:
     def begin_run(self, wall: WallTime, clock: ClockOffset | None) -> Iterator[ReaderEvent]:
         """End the run here and go on in a new one, because the hub's clock or the camera's offset is another now."""
         yield from self.cut(wall)
-        self._clock, self._timeline, self._has_run = clock, None, False
+        self._time.set_clock(clock)
+        self._has_run = False
 
     def begin_anew(self) -> None:
         """Forget what has grown and begin a new run with the next key picture, because it goes to another place."""
-        self._timeline, self._has_run = None, False
+        self._time.begin_run()
+        self._has_run = False
         self._wire.wait_for_key()
 
     def leave(self, now: Instant) -> Iterator[ReaderEvent]:
@@ -140,51 +180,27 @@ class Reader:
             case Span():
                 yield from self._recorded(event, wall)
             case TimestampJump():  # the span before it was given out already, the next one has begun
-                self._count_break(now)
-                self._timeline, self._has_run, self._report = None, False, None
-            case SenderReport(ntp64, rtp, newest_rtp):
-                self._report = (ntp64, rtp)
-                yield from self._note_arrival(newest_rtp, now, wall)
-                timeline = self._timeline_now()
-                ignored = timeline.reports_ignored
-                is_unbroken = timeline.reported(ntp64, rtp, newest_rtp, wall)
-                self.reports_ignored += timeline.reports_ignored - ignored
-                if not is_unbroken:
+                self._time.count_break(now)
+                self._time.jumped()
+                self._has_run = False
+            case SenderReport():
+                if not self._time.reported(event, wall):
                     yield from self._break(now, wall)
 
     def _recorded(self, span: Span, wall: WallTime) -> Iterator[ReaderEvent]:
-        timeline = self._timeline_now()
-        if timeline.anchor is None:
-            timeline.arrived(span.last_rtp, span.last_arrival)
-        anchor = timeline.anchor
+        anchor = self._time.anchor(span)
         if not self._has_run:
             self._has_run = True
             yield RunBegan(self._header(self._runs.take(wall)))
-        if anchor is not None:  # always: `arrived` sets it
-            yield Recorded(span, anchor)
+        yield Recorded(span, anchor)
+
+    def _break(self, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:
+        """Begin a new run since the mapping broke; what has grown still belongs to the old one."""
+        self._time.count_break(now)
+        yield from self.cut(wall)
+        self._time.begin_run()
+        self._has_run = False
 
     def _header(self, run: int) -> StreamHeader:
         tracks, sdp = (self._follow.tracks, self._follow.sdp) if self._follow else ((), "")
         return StreamHeader(self._stream.camera, run, tracks, self._stream.name, sdp)
-
-    def _note_arrival(self, rtp: int | None, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:
-        if rtp is not None and not self._timeline_now().arrived(rtp, wall):
-            yield from self._break(now, wall)
-
-    def _break(self, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:
-        """Begin a new run since the mapping broke; what has grown still belongs to the old one."""
-        self._count_break(now)
-        yield from self.begin_run(wall, self._clock)
-
-    def _count_break(self, now: Instant) -> None:
-        if now - self._breaks_since > BREAKS_PER_S * SECOND_NS:
-            self._breaks, self._breaks_since = 0, now
-        self._breaks += 1
-        if self._breaks > BREAKS_MAX:
-            raise BadInputError(f"the camera's time jumped {self._breaks} times within {BREAKS_PER_S} s")
-
-    def _timeline_now(self) -> Timeline:
-        if self._timeline is None:
-            hertz = self._follow.tracks[0].clock_rate_hz if self._follow else VIDEO_CLOCK_HZ
-            self._timeline = Timeline(hertz, self._clock, self._report)
-        return self._timeline

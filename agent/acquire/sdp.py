@@ -9,27 +9,31 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
 
+from agent.acquire.stream import CLOCK_RATE_HZ_MAX, SOUND_CHANNELS_MAX, Track
+from agent.acquire.stream_url import resolved
 from agent.acquire.timeline import VIDEO_CLOCK_HZ
 from agent.errors import BadInputError
 
 SDP_BYTES_MAX: Final = 32 * 1024
 LINES_MAX: Final = 1000
 TRACKS_MAX: Final = 16
-URL_BYTES_MAX: Final = 2048
 FMTP_BYTES_MAX: Final = 8 * 1024
-CLOCK_RATE_HZ_MAX: Final = 10_000_000
 # Payload types whose encoding RFC 3551 fixes; the video encodings the recorder can find key pictures in.
 _STATIC: Final = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 26: ("JPEG", 90_000)}
-_RECORDABLE: Final = ("H264", "H265", "JPEG")
+_PICTURES: Final = frozenset({"H264", "H265", "JPEG"})
+# G726 in the bit order of RFC 3551 section 4.5.4, and in ATM's, which the same RFC calls AAL2-.
+_SOUNDS: Final = frozenset(
+    {"MPEG4-GENERIC", "MP4A-LATM", "PCMU", "PCMA", "OPUS"}
+    | {f"{order}G726-{kbits}" for order in ("", "AAL2-") for kbits in (16, 24, 32, 40)}
+)
+_G726: Final = re.compile(r"(AAL2[-_.]?)?G\.?726[-_.]?(16|24|32|40)")
 _MEDIA: Final = re.compile(
     r"m=([A-Za-z]{1,20})\s+\S+\s+\S+\s+([0-9]{1,3})(?!\S)"
 )  # media, port, protocol, first format
-_RTPMAP: Final = re.compile(r"(\d{1,3})[ \t]+([A-Za-z0-9._-]{1,40})[ \t]*/[ \t]*(\d{1,9})")
-_ALLOWED_URL: Final = re.compile(
-    r"[!-~]+"
-)  # printable ASCII without blanks: nothing can be smuggled into a request line
+_RTPMAP: Final = re.compile(
+    r"([0-9]{1,3})[ \t]+([A-Za-z0-9._-]{1,40})[ \t]*/[ \t]*([0-9]{1,9})(?:[ \t]*/[ \t]*([0-9]{1,3}))?"
+)  # payload type, encoding, clock rate, sound channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,14 @@ class OfferedTrack:
     clock_rate_hz: int
     fmtp: str
     control_url: str
+    sound_channels: int  # 1 if the camera does not say; 0 for other media
+    is_sendonly: bool
+
+    def on(self, channel: int) -> Track:
+        """Return the track as it is recorded from `channel`."""
+        return Track(
+            channel, self.media, self.encoding, self.payload_type, self.clock_rate_hz, self.fmtp, self.sound_channels
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +68,27 @@ class SessionDescription:
     def video(self) -> OfferedTrack:
         """The first video track that can be recorded. Raises BadInputError, with what is offered instead."""
         for track in self.tracks:
-            if track.media == "video" and track.encoding in _RECORDABLE and track.clock_rate_hz == VIDEO_CLOCK_HZ:
+            if track.media == "video" and track.encoding in _PICTURES and track.clock_rate_hz == VIDEO_CLOCK_HZ:
                 return track
         offered = ", ".join(f"{track.media} {track.encoding or 'of unknown encoding'}" for track in self.tracks)
         raise BadInputError(
             f"the camera offers no video that can be recorded (it offers {offered or 'nothing'})",
             cure="set the stream to H.264 or H.265 in the camera's own settings",
         )
+
+    @property
+    def sound(self) -> OfferedTrack | None:
+        """The first sound track that can be recorded, None if there is none.
+
+        Dahua's and Hikvision's intercoms list their loudspeaker too, marked `sendonly` (from the client's side, ONVIF
+        Streaming Specification section 5.3). A camera that marks its video so too means its own side.
+        """
+        is_own_side = any(track.media == "video" and track.is_sendonly for track in self.tracks)
+        for track in self.tracks:
+            is_loudspeaker = track.is_sendonly and not is_own_side
+            if track.media == "audio" and track.encoding in _SOUNDS and track.clock_rate_hz and not is_loudspeaker:
+                return track
+        return None
 
 
 def parse_sdp(body: bytes, base_url: str) -> SessionDescription:
@@ -79,24 +105,10 @@ def parse_sdp(body: bytes, base_url: str) -> SessionDescription:
     session, *sections = _sections([line.strip("\0 \t") for line in lines])
     if not any(line.startswith("v=") for line in session) and not sections:
         raise BadInputError("the camera's description of its stream is not SDP")
-    control_url = _resolved(_attribute(session, "control"), base_url)
+    control_url = resolved(_attribute(session, "control"), base_url)
     # A relative track URL is resolved against an absolute session URL if there is one, as live555 and FFmpeg do.
     tracks = (_track(section, control_url) for section in sections[:TRACKS_MAX])
     return SessionDescription(text, control_url, tuple(track for track in tracks if track is not None))
-
-
-def usable_url(url: str) -> str:
-    """Return `url` without userinfo if it can stand in an RTSP request line, else an empty string."""
-    if len(url) > URL_BYTES_MAX or not _ALLOWED_URL.fullmatch(url):
-        return ""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # a broken IPv6 address
-        return ""
-    if parts.scheme.lower() not in {"rtsp", "rtspu"} or not parts.netloc:
-        return ""
-    # A camera may echo the login of another client in its URLs; it is never sent, shown or stored.
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
 
 
 def _sections(lines: list[str]) -> list[list[str]]:
@@ -114,34 +126,46 @@ def _track(section: list[str], base_url: str) -> OfferedTrack | None:
         return None
     media, payload_type = match[1].lower(), int(match[2])
     encoding, clock_rate_hz = _STATIC.get(payload_type, ("", 0))
-    track = OfferedTrack(media, encoding, payload_type, clock_rate_hz, "", _resolved("", base_url))
+    is_sound, is_sendonly = media == "audio", "a=sendonly" in (line.lower() for line in section)
+    control_url = resolved(_attribute(section, "control"), base_url)
+    track = OfferedTrack(
+        media, encoding, payload_type, clock_rate_hz, _fmtp(section, match[2]), control_url, int(is_sound), is_sendonly
+    )
     for line in section[1:]:
         name, _, setting = line.partition(":")
         mapped = _RTPMAP.match(setting.strip()) if name.lower() == "a=rtpmap" else None
-        if mapped is not None and int(mapped[1]) == payload_type and 0 < int(mapped[3]) <= CLOCK_RATE_HZ_MAX:
-            track = replace(track, encoding=mapped[2].upper(), clock_rate_hz=int(mapped[3]))
-        if name.lower() == "a=fmtp" and setting.split(maxsplit=1)[:1] == [match[2]]:
-            track = replace(track, fmtp=setting.strip()[len(match[2]) :].strip()[:FMTP_BYTES_MAX])
-    if track.encoding == "HEVC":
-        track = replace(track, encoding="H265")
-    return replace(track, control_url=_resolved(_attribute(section, "control"), base_url))
+        if mapped is None or int(mapped[1]) != payload_type or not 0 < int(mapped[3]) <= CLOCK_RATE_HZ_MAX:
+            continue
+        channels = int(mapped[4] or 1) if is_sound else 0
+        if channels <= SOUND_CHANNELS_MAX:
+            track = replace(
+                track,
+                encoding=_encoding(mapped[2]),
+                clock_rate_hz=int(mapped[3]),
+                sound_channels=channels or track.sound_channels,
+            )
+    return track
+
+
+def _encoding(name: str) -> str:
+    """Return the one spelling of an encoding's name that the recorder and the export know."""
+    name = name.upper()
+    if g726 := _G726.fullmatch(name):
+        return f"{'AAL2-' if g726[1] else ''}G726-{g726[2]}"
+    return "H265" if name == "HEVC" else name
+
+
+def _fmtp(section: list[str], payload_type: str) -> str:
+    """Return the format parameters of a payload type.
+
+    A section's only ones count even under another number: HIK Media Server V5 writes fmtp 97 for its payload type 104.
+    """
+    found = [line.partition(":")[2].strip() for line in section if line.lower().startswith("a=fmtp:")]
+    parts = [text.split(maxsplit=1) for text in found]
+    of_type = [part for part in parts if part[:1] == [payload_type]] or (parts if len(parts) == 1 else [])
+    return of_type[-1][1].strip()[:FMTP_BYTES_MAX] if of_type and len(of_type[-1]) > 1 else ""
 
 
 def _attribute(section: list[str], name: str) -> str:
     prefix = f"a={name}:"
     return next((line[len(prefix) :].strip() for line in section if line.lower().startswith(prefix)), "")
-
-
-def _resolved(control: str, base_url: str) -> str:
-    """Resolve a control attribute; anything that cannot stand in a request line falls back to the base.
-
-    Cameras mean "append to the base", also after a query string and without the slash that RFC 3986 would need.
-    """
-    if control in {"", "*"}:
-        return base_url
-    if re.match(r"[a-zA-Z]+://", control):
-        return usable_url(control) or base_url
-    if control.startswith("/"):
-        parts = urlsplit(base_url)
-        return usable_url(f"{parts.scheme}://{parts.netloc}{control}") or base_url
-    return usable_url(base_url + ("" if base_url.endswith("/") else "/") + control) or base_url

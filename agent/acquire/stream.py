@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import Final, NewType
 
 import msgspec
 
@@ -12,6 +12,11 @@ CameraId = NewType("CameraId", str)
 """1-32 characters of `a-z 0-9 -`: the camera's stable name in policies, commands, chunks and manifests."""
 
 STREAM_HEADER_BYTES_MAX = 64 * 1024
+TRACKS_MAX: Final = 2  # the video, and one of sound
+CHANNEL_MAX: Final = 254  # of RTP; its RTCP comes on the next one
+PAYLOAD_TYPE_MAX: Final = 127
+CLOCK_RATE_HZ_MAX: Final = 10_000_000
+SOUND_CHANNELS_MAX: Final = 8
 
 
 class Track(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +28,7 @@ class Track(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_type: int
     clock_rate_hz: int
     fmtp: str = ""  # the SDP's format parameters, as sent
+    sound_channels: int = 0  # of an "audio" track: 1 mono, 2 stereo ... 8; 0 for video, and where nobody noted it
 
 
 class StreamHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +36,7 @@ class StreamHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     camera: CameraId
     run: int  # identifies one unbroken mapping of camera time to hub time; unique on this hub, rises
-    tracks: tuple[Track, ...]  # the video track first
+    tracks: tuple[Track, ...]  # the video track first, then at most one of sound
     name: str = ""  # what the camera calls itself, for people
     sdp: str = ""  # as received
 
@@ -41,7 +47,8 @@ class StreamHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def encode_stream_header(header: StreamHeader) -> bytes:
-    """Write a header as JSON of at most `STREAM_HEADER_BYTES_MAX` bytes."""
+    """Write a header as JSON; raises BadInputError if it could not be read back, or is too long."""
+    _check(header)
     text = msgspec.json.encode(header)
     if len(text) > STREAM_HEADER_BYTES_MAX:
         raise BadInputError(f"the stream description of {header.camera} has {len(text)} bytes")
@@ -54,6 +61,30 @@ def decode_stream_header(text: bytes) -> StreamHeader:
         header = msgspec.json.decode(text, type=StreamHeader)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"not a stream header: {error}") from error
-    if not header.tracks or header.tracks[0].media != "video":
-        raise BadInputError("a stream header without a video track first")
+    _check(header)
     return header
+
+
+def _check(header: StreamHeader) -> None:
+    tracks = header.tracks
+    if not tracks or tracks[0].media != "video":
+        raise BadInputError("a stream header without a video track first")
+    if len(tracks) > TRACKS_MAX or any(track.media != "audio" for track in tracks[1:]):
+        raise BadInputError("a stream header with more than a video track and one of sound")
+    is_within_limits = all(
+        0 <= track.channel <= CHANNEL_MAX
+        and 0 <= track.payload_type <= PAYLOAD_TYPE_MAX
+        and 0 < track.clock_rate_hz <= CLOCK_RATE_HZ_MAX
+        and 0 <= track.sound_channels <= SOUND_CHANNELS_MAX
+        for track in tracks
+    )
+    if not is_within_limits:
+        raise BadInputError("a stream header with a track beyond the limits")
+    if share_channel(tracks):
+        raise BadInputError("a stream header whose tracks share a channel")
+
+
+def share_channel(tracks: tuple[Track, ...]) -> bool:
+    """Whether any two tracks want the same channel for their RTP or RTCP."""
+    taken = [channel for track in tracks for channel in (track.channel, track.channel + 1)]
+    return len(set(taken)) < len(taken)

@@ -18,6 +18,8 @@ CHUNK_HEADER_BYTES: Final = 160
 TAG_BYTES: Final = 16
 SESSION_BYTES: Final = 16
 PAYLOAD_BYTES_MAX: Final = 4 * 1024 * 1024
+CODE_OF_SOURCE: Final = {ClockSource.SR_ONVIF: 1, ClockSource.SR: 2, ClockSource.ARRIVAL: 3}
+SOURCE_OF_CODE: Final = {code: source for source, code in CODE_OF_SOURCE.items()}
 
 _MAGIC: Final = b"TRCH"
 _VERSION: Final = 1
@@ -25,8 +27,6 @@ _FIELDS: Final = struct.Struct("<4sHHBBBxI32sQQQ16sQqqqQIII16x")
 _START: Final = struct.pack("<4sHH", _MAGIC, _VERSION, CHUNK_HEADER_BYTES)
 _RESERVED: Final = slice(140, 156)
 _CAMERA: Final = re.compile(rb"[a-z0-9-]{1,32}")
-_CODE_OF_SOURCE: Final = {ClockSource.SR_ONVIF: 1, ClockSource.SR: 2, ClockSource.ARRIVAL: 3}
-_SOURCE_OF_CODE: Final = {code: source for source, code in _CODE_OF_SOURCE.items()}
 
 
 class ChunkKind(IntEnum):
@@ -34,6 +34,7 @@ class ChunkKind(IntEnum):
 
     STREAM = 1  # a StreamHeader as JSON
     MEDIA = 2  # whole interleaved RTP and RTCP frames: "$", channel, 16-bit length, packet
+    INDEX = 3  # what the slab holds, written when it is left; of no camera
 
 
 _KINDS: Final = {int(kind): kind for kind in ChunkKind}
@@ -70,21 +71,21 @@ class StoredChunk:
     """A committed chunk and where it lies."""
 
     meta: ChunkMeta
-    slab: int  # the slab's number, which rises for ever
+    slab: int  # the slab's number, which says how old it is; not its id
     offset: int  # bytes from the start of the slab
     length: int  # bytes of header, payload and tag
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkHeader:
-    """What stands in the slab before a sealed payload: the chunk's own header and where it was sealed.
+    """What stands in the slab before a sealed payload: the chunk's own header and what it was sealed for.
 
-    All of it is the payload's associated data, so a payload cannot be moved to another chunk, slab or place.
+    All of it is the payload's associated data, so a payload cannot be moved to another chunk or slab.
     """
 
     meta: ChunkMeta
     payload_bytes: int  # before sealing; the tag follows it
-    slab: int
+    slab: int  # the slab's id: a chunk may be sealed before its slab has a file or a number
     session: bytes  # 16 random bytes of the writer that opened the slab; its key is derived with them
     counter: int  # the nonce: rises within a session, never comes twice
 
@@ -96,12 +97,14 @@ class ChunkHeader:
 
 def pack_chunk_header(header: ChunkHeader) -> bytes:
     """Write a header as `CHUNK_HEADER_BYTES` bytes (FORMAT.md, Chunk); raises BadInputError if a value does not fit."""
-    meta, anchor = header.meta, header.meta.anchor
-    camera = meta.camera.encode("ascii", "replace")
-    if not _CAMERA.fullmatch(camera):
-        raise BadInputError("a camera's id must be 1-32 characters of a-z, 0-9 and -")
-    if header.payload_bytes > PAYLOAD_BYTES_MAX or len(header.session) != SESSION_BYTES:
-        raise BadInputError(f"a chunk of {header.payload_bytes} bytes (limit {PAYLOAD_BYTES_MAX})")
+    return pack_header_fields(header.meta, header.payload_bytes, header.slab, header.session, header.counter)
+
+
+def pack_header_fields(meta: ChunkMeta, payload_bytes: int, slab: int, session: bytes, counter: int) -> bytes:
+    """Do the same from the parts of a `ChunkHeader`, without making one: this runs for every chunk that is sealed."""
+    anchor = meta.anchor
+    if payload_bytes > PAYLOAD_BYTES_MAX or len(session) != SESSION_BYTES:
+        raise BadInputError(f"a chunk of {payload_bytes} bytes (limit {PAYLOAD_BYTES_MAX})")
     try:
         fields = _FIELDS.pack(
             _MAGIC,
@@ -109,14 +112,14 @@ def pack_chunk_header(header: ChunkHeader) -> bytes:
             CHUNK_HEADER_BYTES,
             meta.kind,
             meta.is_key,
-            _CODE_OF_SOURCE[anchor.source],
-            header.payload_bytes,
-            camera,
+            CODE_OF_SOURCE[anchor.source],
+            payload_bytes,
+            pack_camera(meta.camera),
             meta.run,
             meta.sequence,
-            header.slab,
-            header.session,
-            header.counter,
+            slab,
+            session,
+            counter,
             meta.first_arrival,
             meta.last_arrival,
             anchor.hub,
@@ -130,7 +133,7 @@ def pack_chunk_header(header: ChunkHeader) -> bytes:
     return fields + crc32(fields).to_bytes(4, "little")
 
 
-def unpack_chunk_header(raw: bytes) -> ChunkHeader:
+def unpack_chunk_header(raw: bytes | memoryview) -> ChunkHeader:
     """Read a header back from the first `CHUNK_HEADER_BYTES` of `raw`; raises BadInputError if they are not one.
 
     The checksum finds damage only; what the header says is certain when the payload's tag has been verified with it.
@@ -147,15 +150,15 @@ def unpack_chunk_header(raw: bytes) -> ChunkHeader:
     )
     first_arrival, last_arrival, anchor_hub, anchor_error, first_rtp, last_rtp, anchor_rtp = times
     # 3. Kind, flags, source, camera.
-    name = camera.rstrip(b"\0")
-    if kind not in _KINDS or flags > 1 or source not in _SOURCE_OF_CODE or not _CAMERA.fullmatch(name):
-        raise BadInputError("a chunk header with an unknown kind, flag, clock source or camera id")
+    name = unpack_camera(camera)
+    if kind not in _KINDS or flags > 1 or source not in SOURCE_OF_CODE:
+        raise BadInputError("a chunk header with an unknown kind, flag or clock source")
     # 4. Limits; the reserved bytes are zero.
     if payload_bytes > PAYLOAD_BYTES_MAX or fields[11] or any(fields[_RESERVED]):
         raise BadInputError("a chunk header outside the limits of version 1")
-    anchor = Anchor(anchor_rtp, WallTime(anchor_hub), anchor_error, _SOURCE_OF_CODE[source])
+    anchor = Anchor(anchor_rtp, WallTime(anchor_hub), anchor_error, SOURCE_OF_CODE[source])
     meta = ChunkMeta(
-        camera=CameraId(name.decode("ascii")),
+        camera=name,
         kind=_KINDS[kind],
         is_key=flags == 1,
         run=run,
@@ -167,3 +170,19 @@ def unpack_chunk_header(raw: bytes) -> ChunkHeader:
         anchor=anchor,
     )
     return ChunkHeader(meta, payload_bytes, slab, session, counter)
+
+
+def pack_camera(camera: CameraId) -> bytes:
+    """Return a camera's id as the up to 32 bytes of a header; raises BadInputError if it is not one."""
+    name = camera.encode("ascii", "replace")
+    if not _CAMERA.fullmatch(name):
+        raise BadInputError("a camera's id must be 1-32 characters of a-z, 0-9 and -")
+    return name
+
+
+def unpack_camera(raw: bytes) -> CameraId:
+    """Read a camera's id from the 32 zero-filled bytes of a header; raises BadInputError if it is not one."""
+    name = raw.rstrip(b"\0")
+    if not _CAMERA.fullmatch(name):
+        raise BadInputError("not a camera's id")
+    return CameraId(name.decode("ascii"))

@@ -1,4 +1,4 @@
-"""The ring's index: which chunks there are, which of them hold a window, and what must go first.
+"""The ring's index: which chunks there are, which of them hold a window, and how much there is of each camera.
 
 Rules of this file: only what is synced to disk is added; a slab is forgotten before its key is destroyed.
 """
@@ -6,14 +6,16 @@ Rules of this file: only what is synced to disk is added; a slab is forgotten be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import ChunkKind, StoredChunk
-from agent.buffer.run import Runs
+from agent.buffer.row import figures
+from agent.buffer.run import Run, Runs
 from agent.buffer.slab import SLAB_BYTES_MAX, SLAB_BYTES_MIN, is_slab_size
-from agent.clock import SECOND_NS, WallTime, Window
+from agent.buffer.slab_index import SlabRun, pack_slab_index, unpack_slab_index
+from agent.clock import WallTime, Window
 from agent.errors import ConfigurationError
 
 SLABS_MIN: Final = 4
@@ -30,6 +32,8 @@ class RingSettings:
     age_s_max: int = 72 * 3600  # older footage is destroyed, as far as whole slabs go
     free_bytes_min: int = 256 * _MIB  # the disk keeps this much free: no new slab is made beyond it
     pending_bytes_max: int = 64 * _MIB  # memory for chunks that wait for the disk, 16 MiB or more
+    floor_s: int = 3600  # what every camera keeps whatever the others send, as far as bytes_max goes; 0: nothing
+    keeps_all: bool = False  # nothing is recycled or given back: a full disk is an error (held footage)
 
     def __post_init__(self) -> None:
         if not is_slab_size(self.slab_bytes):
@@ -45,6 +49,10 @@ class RingSettings:
             raise ConfigurationError(
                 "slab_s_max, age_s_max, free_bytes_min or pending_bytes_max is too small",
                 cure="set at least 1 s, 1 s, 0 and 16777216 bytes",
+            )
+        if self.floor_s < 0:
+            raise ConfigurationError(
+                f"floor_s is {self.floor_s}", cure="set how many seconds every camera keeps, or 0 to keep none apart"
             )
 
     @property
@@ -78,39 +86,93 @@ class CameraSpan:
     newest: WallTime
 
 
+@dataclass(frozen=True, slots=True)
+class CameraUsage:
+    """How much there is of a camera."""
+
+    bytes: int  # in slabs, headers and tags included
+    oldest: WallTime  # first and last arrival
+    newest: WallTime
+
+    def __add__(self, other: CameraUsage) -> CameraUsage:
+        return CameraUsage(
+            self.bytes + other.bytes, min(self.oldest, other.oldest), WallTime(max(self.newest, other.newest))
+        )
+
+
+@dataclass(slots=True)
+class _Slab:
+    """What one slab has, so that it can be packed and forgotten without a look at all runs."""
+
+    newest: WallTime
+    runs: dict[tuple[CameraId, int], None] = field(default_factory=dict)
+    usage: dict[CameraId, CameraUsage] = field(default_factory=dict)
+
+
 class RingIndex:
-    """All committed chunks, in memory. Slabs are added in the order of their numbers."""
+    """All committed chunks, in memory. The order in which they are added changes nothing."""
 
     def __init__(self) -> None:
         self._cameras: dict[CameraId, Runs] = {}
-        self._newest_arrival: dict[int, WallTime] = {}  # by slab
+        self._slabs: dict[int, _Slab] = {}  # by number
+        self._usage: dict[CameraId, CameraUsage] = {}
+        self._last_run = 0
+
+    @property
+    def last_run(self) -> int:
+        """The highest run number that was ever added; 0 before the first."""
+        return self._last_run
 
     def add(self, chunk: StoredChunk) -> None:
-        """Take a committed chunk. A copy of one that is known already changes nothing."""
+        """Take a committed chunk; an index chunk is no footage and is left out."""
         meta = chunk.meta
-        run = self._cameras.setdefault(meta.camera, Runs(meta.camera))[meta.run]
-        if meta.kind is ChunkKind.STREAM:
-            run.headers.setdefault(chunk.slab, chunk)
-        else:
-            run.add(chunk)
-        self._newest_arrival[chunk.slab] = max(meta.last_arrival, self._newest_arrival.get(chunk.slab, WallTime(0)))
+        if meta.kind is ChunkKind.INDEX:
+            return
+        self._run(meta.camera, meta.run).add(chunk)
+        usage = CameraUsage(chunk.length, meta.first_arrival, meta.last_arrival)
+        self._count(chunk.slab, meta.camera, meta.run, usage)
 
-    def forget(self, slab: int) -> None:
+    def pack_slab(self, number: int) -> bytes:
+        """Return the payload of a slab's index chunk. Raises BadInputError if it would be too long for one."""
+        slab = self._slabs.get(number)
+        contents = []
+        for camera, number_of_run in slab.runs if slab else ():
+            run = self._cameras[camera].get(number_of_run) if camera in self._cameras else None
+            stream, media = run.rows(number) if run else (b"", b"")
+            if stream or media:
+                contents.append(SlabRun(camera, number_of_run, stream, media, figures(stream + media)))
+        return pack_slab_index(contents)
+
+    def load_slab(self, number: int, payload: bytes) -> None:
+        """Take all chunks of a slab from its index chunk. Raises BadInputError, and takes none, if it is not one."""
+        for part in unpack_slab_index(payload):
+            self._run(part.camera, part.run).load(number, part.stream, part.media, part.figures.error_ns_max)
+            usage = CameraUsage(part.figures.size, part.figures.oldest, part.figures.newest)
+            self._count(number, part.camera, part.run, usage)
+
+    def forget(self, number: int) -> None:
         """Drop every chunk of a slab."""
-        self._newest_arrival.pop(slab, None)
-        for camera, runs in list(self._cameras.items()):
-            runs.forget(slab)
-            if not any(True for _ in runs):
-                del self._cameras[camera]
+        slab = self._slabs.pop(number, None)
+        if slab is None:
+            return
+        for camera, run in slab.runs:
+            runs = self._cameras.get(camera)
+            if runs is not None:
+                runs.forget(run, number)
+                if not runs:
+                    del self._cameras[camera]
+        for camera, gone in slab.usage.items():
+            self._uncount(camera, gone)
 
     def footage(self, camera: CameraId, window: Window) -> Footage:
         """Return what is committed for a window, in O(log chunks) for each run; of a run without header, nothing."""
         headers: list[StoredChunk] = []
         chunks: list[StoredChunk] = []
         for run in self._cameras.get(camera, ()):
-            found = run.chunks(window) if run.header else []
-            if found and run.header:
-                headers.append(run.header)
+            found = run.chunks(window)
+            header = run.header if found else None
+            if header:
+                headers.append(header)
                 chunks += found
         span = self._span(camera)
         return Footage(tuple(headers), tuple(chunks), span.newest if span else None)
@@ -120,24 +182,50 @@ class RingIndex:
         spans = [self._span(camera) for camera in sorted(self._cameras)]
         return tuple(span for span in spans if span)
 
+    def usage(self) -> Mapping[CameraId, CameraUsage]:
+        """Return how much there is of each camera. It is kept up to date, so asking costs nothing."""
+        return self._usage
+
     def newest_arrivals(self) -> Mapping[int, WallTime]:
         """Return when the newest byte of each slab came from its camera, by slab number."""
-        return self._newest_arrival
+        return {number: slab.newest for number, slab in self._slabs.items()}
+
+    def newest_arrival(self, number: int) -> WallTime | None:
+        """Return the same of one slab; None if nothing of it is known."""
+        slab = self._slabs.get(number)
+        return slab.newest if slab else None
+
+    def _run(self, camera: CameraId, run: int) -> Run:
+        runs = self._cameras.get(camera)
+        if runs is None:
+            runs = self._cameras[camera] = Runs(camera)
+        return runs[run]
+
+    def _count(self, number: int, camera: CameraId, run: int, usage: CameraUsage) -> None:
+        self._last_run = max(self._last_run, run)
+        slab = self._slabs.get(number)
+        if slab is None:
+            slab = self._slabs[number] = _Slab(usage.newest)
+        slab.newest = max(slab.newest, usage.newest)
+        slab.runs[camera, run] = None
+        slab.usage[camera] = slab.usage[camera] + usage if camera in slab.usage else usage
+        self._usage[camera] = self._usage[camera] + usage if camera in self._usage else usage
+
+    def _uncount(self, camera: CameraId, gone: CameraUsage) -> None:
+        known = self._usage.pop(camera)
+        left = known.bytes - gone.bytes
+        if known.oldest < gone.oldest and gone.newest < known.newest:
+            self._usage[camera] = replace(known, bytes=left)
+            return
+        others = [slab.usage[camera] for slab in self._slabs.values() if camera in slab.usage]
+        if others:
+            oldest, newest = min(other.oldest for other in others), max(other.newest for other in others)
+            self._usage[camera] = CameraUsage(left, oldest, newest)
 
     def _span(self, camera: CameraId) -> CameraSpan | None:
-        runs = [run for run in self._cameras.get(camera, ()) if not run.is_empty and run.header]
-        return CameraSpan(camera, runs[0].oldest(), runs[-1].newest()) if runs else None
-
-
-def expired_slabs(
-    newest_arrivals: Mapping[int, WallTime], now: WallTime, age_s_max: int, *, is_clock_trusted: bool
-) -> tuple[int, ...]:
-    """Return the slabs of which every chunk is older than `age_s_max`; none while the clock is not trusted.
-
-    A slab recorded under a clock that stood far behind counts as old as soon as the clock is trusted: no window
-    could find it.
-    """
-    if not is_clock_trusted:
-        return ()
-    border = now - age_s_max * SECOND_NS
-    return tuple(sorted(slab for slab, newest in newest_arrivals.items() if newest < border))
+        runs = self._cameras.get(camera, ())
+        oldest = next((run for run in runs if not run.is_empty and run.header), None)
+        if oldest is None:
+            return None
+        newest = next(run for run in reversed(self._cameras[camera]) if not run.is_empty and run.header)
+        return CameraSpan(camera, oldest.oldest(), newest.newest())

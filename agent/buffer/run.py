@@ -1,19 +1,21 @@
 """One camera's run as the index holds it: its media chunks packed small, and the one mapping each of them is read by.
 
-A chunk takes `_ROW.size` bytes here instead of some 700 as objects: a ring of days is a million chunks.
+Rules of this file: the order in which chunks come to be known changes nothing; pieces are ordered by sequence number,
+not by slab, since a camera may move between two slabs that are open at the same time, and back.
 """
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, ClockSource
+from agent.acquire.timeline import LEARNING_ERROR_NS, VIDEO_CLOCK_HZ, Anchor
 from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
+from agent.buffer.row import ROW_BYTES, Rows, last_key, next_settled, offset_of, pack_row, sequence_of, unpack_row
 from agent.clock import SECOND_NS, WallTime, Window
 
 REORDER_NS: Final = SECOND_NS
@@ -26,69 +28,87 @@ DRIFT_PPM_MAX: Final = 100
 """A camera's clock may run this much wrong: what a mapping from another place of the run adds to its error bound."""
 
 _WRAP_TICKS: Final = 1 << 32
-_ROW: Final = struct.Struct("<QqqqQIIIIIBB")
-_KEY_AT: Final = _ROW.size - 1
-_SOURCES: Final = tuple(ClockSource)
 
 
 @dataclass(slots=True)
 class _Piece:
-    """What one slab has of the run, in recorded order."""
+    """Media chunks of the run that lie in one slab and follow each other in the run, no other slab's between them."""
 
     slab: int
-    rows: bytearray = field(default_factory=bytearray)
-    mapped_first: int = -1  # first and last row whose anchor comes from sender reports; -1: none
-    mapped_last: int = -1
+    rows: bytearray
 
     def __len__(self) -> int:
-        return len(self.rows) // _ROW.size
+        return len(self.rows) // ROW_BYTES
+
+    @property
+    def first(self) -> int:
+        """The lowest sequence number."""
+        return sequence_of(self.rows, 0)
+
+    @property
+    def last(self) -> int:
+        """The highest sequence number."""
+        return sequence_of(self.rows, len(self) - 1)
 
 
 class Run:
     """The committed media chunks of one run, in the order of their sequence numbers.
 
-    Which mapping a chunk is read by: its own anchor if that comes from the camera's sender reports; else the nearest
-    later one of the run that does; else the anchor of the run's newest chunk. So what the slabs lose at their old end
-    never changes a mapping, and a chunk's mapping is *final* - the same in every later call, also after a restart -
-    as soon as a chunk with a sender report is committed at or after it, or the camera's next run has begun. Until
-    then (a live run without sender reports) it may move within the stated error bounds.
+    Which mapping a chunk is read by: its own anchor if that is settled; else the nearest later one of the run that is;
+    else the anchor of the run's newest chunk. Only a run's first seconds are not settled (`acquire.timeline`). So what
+    the slabs lose at their old end never changes a mapping, and a chunk's mapping is *final* - the same in every later
+    call, also after a restart - as soon as a chunk with a settled anchor is committed at or after it, or the camera's
+    next run has begun.
     """
 
     def __init__(self, camera: CameraId, number: int) -> None:
         self.camera = camera
         self.number = number
-        self.headers: dict[int, StoredChunk] = {}  # stream chunk by slab
+        self._streams: dict[int, Rows] = {}  # the stream chunk's row, by slab
         self._pieces: list[_Piece] = []
-        self._error_ns_max = 0
+        self._settled_error_ns_max = self._guess_error_ns_max = 0
 
     @property
     def header(self) -> StoredChunk | None:
         """The stream chunk in the newest slab that has one."""
-        return self.headers[max(self.headers)] if self.headers else None
+        if not self._streams:
+            return None
+        slab = max(self._streams)
+        return unpack_row(self._streams[slab], 0, ChunkKind.STREAM, self.camera, self.number, slab)
 
     @property
     def is_empty(self) -> bool:
         """Whether no media chunk is left."""
         return not self._pieces
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing is left at all."""
+        return not self._pieces and not self._streams
+
     def add(self, chunk: StoredChunk) -> None:
-        """Take a media chunk that comes after all others of this run; one that does not is a copy and is ignored."""
-        if self._pieces:
-            newest = self._pieces[-1]
-            if chunk.slab < newest.slab or chunk.meta.sequence <= _row(newest, len(newest) - 1)[0]:
-                return
-        if not self._pieces or self._pieces[-1].slab != chunk.slab:
-            self._pieces.append(_Piece(chunk.slab))
-        piece = self._pieces[-1]
-        if chunk.meta.anchor.source is not ClockSource.ARRIVAL:
-            piece.mapped_first = len(piece) if piece.mapped_first < 0 else piece.mapped_first
-            piece.mapped_last = len(piece)
-        piece.rows += _pack(chunk)
-        self._error_ns_max = max(self._error_ns_max, min(chunk.meta.anchor.error_ns, ERROR_NS_MAX))
+        """Take a chunk. Of two with the same sequence number the one in the newer slab counts: it stays longer."""
+        row = pack_row(chunk)
+        if chunk.meta.kind is ChunkKind.STREAM:
+            self._add_stream(chunk.slab, row)
+        else:
+            self._add_media(chunk.slab, row, chunk.meta.anchor.error_ns)
+
+    def load(self, slab: int, stream: Rows, media: Rows, error_ns_max: int) -> None:
+        """Take what a slab has of this run: a stream chunk's row or nothing, and media rows by sequence."""
+        if stream:
+            self._add_stream(slab, stream)
+        if media:
+            self._add_media(slab, media, error_ns_max)
+
+    def rows(self, slab: int) -> tuple[Rows, Rows]:
+        """Return what a slab has of this run, as `load` takes it."""
+        media = b"".join(piece.rows for piece in self._pieces if piece.slab == slab)
+        return self._streams.get(slab, b""), media
 
     def forget(self, slab: int) -> None:
         """Drop what a slab had of this run."""
-        self.headers.pop(slab, None)
+        self._streams.pop(slab, None)
         self._pieces = [piece for piece in self._pieces if piece.slab != slab]
 
     def chunks(self, window: Window) -> list[StoredChunk]:
@@ -97,7 +117,7 @@ class Run:
         From the last key chunk at or before the start (else the oldest that may reach into the window) to the first
         that lies wholly behind the end. Both borders are widened by the run's error bound and `REORDER_NS`.
         """
-        margin = 2 * self._error_ns_max + REORDER_NS
+        margin = 2 * (self._settled_error_ns_max or self._guess_error_ns_max) + REORDER_NS
         start, end = WallTime(window.start - margin), WallTime(window.end + margin)
         if self.is_empty or self._first_picture(0, 0) >= end:
             return []
@@ -132,9 +152,7 @@ class Run:
         """Return the place of the last key chunk that begins at or before `moment`, else of where the run begins."""
         at, row = self._find(WallTime(moment + 1))
         for index in range(min(at, len(self._pieces) - 1), -1, -1):
-            rows = self._pieces[index].rows
-            before = row if index == at else len(self._pieces[index])
-            key = rows[_KEY_AT : before * _ROW.size : _ROW.size].rfind(1)
+            key = last_key(self._pieces[index].rows, row if index == at else len(self._pieces[index]))
             if key >= 0:
                 return index, key
         if row > 0:
@@ -150,7 +168,7 @@ class Run:
             low = oldest[1] if index == oldest[0] else 0
             for row in range(high, low - 1, -1):
                 chunk = self._unpack(piece, row)
-                anchor = chunk.meta.anchor if chunk.meta.anchor.source is not ClockSource.ARRIVAL else anchor
+                anchor = chunk.meta.anchor if chunk.meta.anchor.is_settled else anchor
                 yield _resolved(chunk, anchor)
 
     def _chunk(self, index: int, row: int) -> StoredChunk:
@@ -160,35 +178,45 @@ class Run:
         return self._chunk(index, row).meta.first_picture
 
     def _mapping(self, index: int, row: int) -> Anchor:
-        """Return the nearest mapping by sender reports at or after a place, else that of the run's newest chunk."""
+        """Return the nearest settled anchor at or after a place, else that of the run's newest chunk."""
         for later in range(index, len(self._pieces)):
-            piece = self._pieces[later]
-            start = row if later == index else 0
-            if piece.mapped_last < start:
-                continue
-            for candidate in range(max(start, piece.mapped_first), piece.mapped_last + 1):
-                anchor = self._unpack(piece, candidate).meta.anchor
-                if anchor.source is not ClockSource.ARRIVAL:
-                    return anchor
-        newest = self._pieces[-1]
-        return self._unpack(newest, len(newest) - 1).meta.anchor
+            found = next_settled(self._pieces[later].rows, row if later == index else 0)
+            if found >= 0:
+                return self._unpack(self._pieces[later], found).meta.anchor
+        return self._unpack(self._pieces[-1], len(self._pieces[-1]) - 1).meta.anchor
 
     def _unpack(self, piece: _Piece, row: int) -> StoredChunk:
-        (sequence, first, last, hub, error, offset, length, rtp_first, rtp_last, rtp, source, is_key) = _row(piece, row)
-        anchor = Anchor(rtp, WallTime(hub), error, _SOURCES[source])
-        meta = ChunkMeta(
-            camera=self.camera,
-            kind=ChunkKind.MEDIA,
-            is_key=bool(is_key),
-            run=self.number,
-            sequence=sequence,
-            first_arrival=WallTime(first),
-            last_arrival=WallTime(last),
-            first_rtp=rtp_first,
-            last_rtp=rtp_last,
-            anchor=anchor,
-        )
-        return StoredChunk(meta, piece.slab, offset, length)
+        return unpack_row(piece.rows, row, ChunkKind.MEDIA, self.camera, self.number, piece.slab)
+
+    def _add_stream(self, slab: int, row: Rows) -> None:
+        known = self._streams.get(slab)
+        if known is None or offset_of(row, 0) < offset_of(known, 0):
+            self._streams[slab] = row
+
+    def _add_media(self, slab: int, rows: Rows, error_ns_max: int) -> None:
+        if error_ns_max < LEARNING_ERROR_NS:
+            self._settled_error_ns_max = max(self._settled_error_ns_max, error_ns_max)
+        else:
+            self._guess_error_ns_max = max(self._guess_error_ns_max, min(error_ns_max, ERROR_NS_MAX))
+        newest = self._pieces[-1] if self._pieces else None
+        if newest is None or sequence_of(rows, 0) > newest.last:
+            if newest is not None and newest.slab == slab:
+                newest.rows += rows
+            else:
+                self._pieces.append(_Piece(slab, bytearray(rows)))
+        else:
+            self._merge(_Piece(slab, bytearray(rows)))
+
+    def _merge(self, new: _Piece) -> None:
+        """Put chunks where they belong that are older than some which are known, or known already."""
+        low = bisect_left(self._pieces, new.first, key=lambda piece: piece.last)
+        high = bisect_right(self._pieces, new.last, key=lambda piece: piece.first)
+        if low == high and low > 0 and self._pieces[low - 1].slab == new.slab:
+            self._pieces[low - 1].rows += new.rows
+        elif low == high:
+            self._pieces.insert(low, new)
+        else:
+            self._pieces[low:high] = _merged([*self._pieces[low:high], new])
 
 
 class Runs:
@@ -209,14 +237,25 @@ class Runs:
             insort(self._numbers, number)
         return self._runs[number]
 
-    def forget(self, slab: int) -> None:
-        """Drop what a slab had, and the runs of which nothing is left."""
-        for number in list(self._numbers):
-            run = self._runs[number]
-            run.forget(slab)
-            if run.is_empty and not run.headers:
-                del self._runs[number]
-                self._numbers.pop(bisect_right(self._numbers, number) - 1)
+    def __reversed__(self) -> Iterator[Run]:
+        return (self._runs[number] for number in reversed(self._numbers))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def get(self, number: int) -> Run | None:
+        """Return a run, if there is one of that number."""
+        return self._runs.get(number)
+
+    def forget(self, number: int, slab: int) -> None:
+        """Drop what a slab had of a run, and the run if nothing is left of it."""
+        run = self._runs.get(number)
+        if run is None:
+            return
+        run.forget(slab)
+        if run.is_gone:
+            del self._runs[number]
+            self._numbers.pop(bisect_left(self._numbers, number))
 
 
 def rebased(anchor: Anchor, chunk: ChunkMeta) -> Anchor:
@@ -242,23 +281,15 @@ def _unwrapped(anchor: Anchor, rtp: int) -> int:
     return anchor.hub + ticks * SECOND_NS // VIDEO_CLOCK_HZ
 
 
-def _row(piece: _Piece, row: int) -> tuple[int, ...]:
-    return _ROW.unpack_from(piece.rows, row * _ROW.size)
-
-
-def _pack(chunk: StoredChunk) -> bytes:
-    meta, anchor = chunk.meta, chunk.meta.anchor
-    return _ROW.pack(
-        meta.sequence,
-        meta.first_arrival,
-        meta.last_arrival,
-        anchor.hub,
-        anchor.error_ns,
-        chunk.offset,
-        chunk.length,
-        meta.first_rtp,
-        meta.last_rtp,
-        anchor.rtp,
-        _SOURCES.index(anchor.source),
-        meta.is_key,
-    )
+def _merged(pieces: list[_Piece]) -> list[_Piece]:
+    """Return the same chunks, each sequence number once, as few pieces as there can be."""
+    places: dict[int, tuple[int, int, bytes]] = {}
+    for piece in pieces:
+        for row in range(len(piece)):
+            place = piece.slab, offset_of(piece.rows, row), bytes(piece.rows[row * ROW_BYTES : (row + 1) * ROW_BYTES])
+            places[sequence_of(piece.rows, row)] = max(place, places.get(sequence_of(piece.rows, row), place))
+    in_order = [places[sequence] for sequence in sorted(places)]
+    return [
+        _Piece(slab, bytearray().join(row for _, _, row in chunks))
+        for slab, chunks in groupby(in_order, key=lambda place: place[0])
+    ]

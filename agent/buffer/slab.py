@@ -20,8 +20,7 @@ from agent.buffer.chunk import (
     TAG_BYTES,
     ChunkHeader,
     ChunkMeta,
-    StoredChunk,
-    pack_chunk_header,
+    pack_header_fields,
     unpack_chunk_header,
 )
 from agent.clock import WallTime
@@ -32,12 +31,12 @@ BLOCK_BYTES: Final = 4096
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 VOLUME_ID_BYTES: Final = 16
-SLAB_BYTES_MIN: Final = 8 * 1024 * 1024  # the largest chunk and its stream header always fit
+SLAB_BYTES_MIN: Final = 8 * 1024 * 1024  # the largest chunk, its stream header and the index always fit
 SLAB_BYTES_MAX: Final = 1024 * 1024 * 1024
 
 _MAGIC: Final = b"TRANSLAB"
 _VERSION: Final = 1
-_BOUND: Final = struct.Struct("<8sHBxIQqQ16s")  # what the wrapped key is bound to
+_BOUND: Final = struct.Struct("<8sHBBIQqQQ16s")  # what the wrapped key is bound to
 _HEADER_BYTES: Final = 128
 _CHECKSUM_AT: Final = 124
 _SESSIONS_CACHED_MAX: Final = 64
@@ -52,40 +51,58 @@ class Cipher(IntEnum):
 
 
 Aead = AESGCM | ChaCha20Poly1305
+_CIPHERS: Final = {int(cipher): cipher for cipher in Cipher}
+
+
+class Lane(IntEnum):
+    """Whose chunks a slab takes. Each lane has at most one slab that is written to."""
+
+    SHARED = 0  # all cameras'
+    APART = 1  # those of cameras that send so much that they would push the others' footage out
+
+
+_LANES: Final = {int(lane): lane for lane in Lane}
 
 
 @dataclass(frozen=True, slots=True)
 class SlabHeader:
     """The slab's first block. Without it nothing in the slab can be read by anyone."""
 
-    number: int  # rises for ever
+    number: int  # rises for ever: the order of the slabs
+    id: int  # random, 64 bit: names the slab in its chunks
     volume: bytes  # the ring's 16 random bytes
     cipher: Cipher
+    lane: Lane
     created: WallTime
     size: int  # bytes of the slab, this block included
     wrapped_key: bytes = b""  # nonce, then the data key sealed by the key-encryption key
 
 
 class ChunkSealer:
-    """Seals one writer session's chunks; counts the nonces, so that none is ever used twice."""
+    """Seals one writer session's chunks for the slab of the id `slab`; counts the nonces, so that none comes twice."""
 
-    def __init__(self, header: SlabHeader, data_key: Secret, session: bytes) -> None:
+    def __init__(self, slab: int, cipher: Cipher, data_key: Secret, session: bytes) -> None:
         if len(session) != SESSION_BYTES:
             raise BadInputError(f"a session is {SESSION_BYTES} bytes")
-        self._header = header
+        self._slab = slab
         self._session = session
-        self._aead = _session_aead(header.cipher, data_key, session)
+        self._encrypt_into = _session_aead(cipher, data_key, session).encrypt_into
         self._counter = 0
 
-    def seal(self, meta: ChunkMeta, payload: bytes | memoryview, target: memoryview, offset: int) -> StoredChunk:
-        """Write header, sealed payload and tag to the start of `target`, which will lie at `offset` of the slab."""
-        header = ChunkHeader(meta, len(payload), self._header.number, self._session, self._counter)
-        packed = pack_chunk_header(header)
-        self._counter += 1
-        target[:CHUNK_HEADER_BYTES] = packed
-        sealed = target[CHUNK_HEADER_BYTES : header.stored_bytes]
-        self._aead.encrypt_into(chunk_nonce(header.counter), payload, packed, sealed)
-        return StoredChunk(meta, self._header.number, offset, header.stored_bytes)
+    def seal(self, meta: ChunkMeta, payload: bytes | bytearray | memoryview, target: memoryview) -> int:
+        """Write header, sealed payload and tag to the start of `target` and return how many bytes that are.
+
+        The two do not overlap. Raises BadInputError if there is no room or a value is outside the limits of a chunk.
+        """
+        end = CHUNK_HEADER_BYTES + len(payload) + TAG_BYTES
+        if end > len(target):
+            raise BadInputError(f"a chunk of {end} bytes for {len(target)} bytes of room")
+        counter = self._counter
+        header = pack_header_fields(meta, len(payload), self._slab, self._session, counter)
+        self._counter = counter + 1
+        target[:CHUNK_HEADER_BYTES] = header
+        self._encrypt_into(chunk_nonce(counter), payload, header, target[CHUNK_HEADER_BYTES:end])
+        return end
 
 
 class ChunkOpener:
@@ -96,10 +113,10 @@ class ChunkOpener:
         self._data_key = data_key
         self._aeads: dict[bytes, Aead] = {}
 
-    def open(self, raw: bytes) -> tuple[ChunkHeader, bytes]:
+    def open(self, raw: bytes | memoryview) -> tuple[ChunkHeader, bytes]:
         """Return header and payload of the chunk that fills `raw`; raises BadInputError if a byte of it is wrong."""
         header = unpack_chunk_header(raw)
-        if header.slab != self._header.number:
+        if header.slab != self._header.id:
             raise BadInputError("a chunk of another slab")
         if header.stored_bytes != len(raw):
             raise BadInputError("a chunk of another length than its header says")
@@ -140,7 +157,9 @@ def unwrap_key(header: SlabHeader, key_encryption_key: Secret) -> Secret:
 
 def pack_slab_header(header: SlabHeader) -> bytes:
     """Write the header as the slab's first block of `BLOCK_BYTES` (FORMAT.md, Slab header)."""
-    fields = (_bound(header) + header.wrapped_key).ljust(_CHECKSUM_AT, b"\0")
+    fields = _bound(header) + header.wrapped_key
+    if len(fields) != _CHECKSUM_AT:
+        raise BadInputError("a slab header without its wrapped key")
     return (fields + crc32(fields).to_bytes(4, "little")).ljust(BLOCK_BYTES, b"\0")
 
 
@@ -149,17 +168,17 @@ def unpack_slab_header(raw: bytes) -> SlabHeader:
     # 1. Size, magic, version.
     if len(raw) < _HEADER_BYTES or raw[:8] != _MAGIC:
         raise BadInputError("not a slab header")
-    _, version, cipher, block_bytes, number, created, size, volume = _BOUND.unpack_from(raw)
+    _, version, cipher, lane, block_bytes, number, created, size, slab, volume = _BOUND.unpack_from(raw)
     if version != _VERSION or block_bytes != BLOCK_BYTES:
         raise BadInputError(f"a slab of version {version}; this program reads version {_VERSION}")
     # 2. Checksum.
     if crc32(raw[:_CHECKSUM_AT]) != int.from_bytes(raw[_CHECKSUM_AT:_HEADER_BYTES], "little"):
         raise BadInputError("a slab header whose checksum does not hold")
-    # 3. Cipher and size; the reserved bytes are zero.
-    end = _BOUND.size + NONCE_BYTES + KEY_BYTES + TAG_BYTES
-    if cipher not in set(Cipher) or not is_slab_size(size) or raw[11] or any(raw[end:_CHECKSUM_AT]):
-        raise BadInputError("a slab header with an unknown cipher or outside the limits of version 1")
-    return SlabHeader(number, volume, Cipher(cipher), WallTime(created), size, bytes(raw[_BOUND.size : end]))
+    # 3. Cipher, lane and size.
+    if cipher not in _CIPHERS or lane not in _LANES or not is_slab_size(size):
+        raise BadInputError("a slab header with an unknown cipher or lane or outside the limits of version 1")
+    wrapped_key = bytes(raw[_BOUND.size : _CHECKSUM_AT])
+    return SlabHeader(number, slab, volume, _CIPHERS[cipher], _LANES[lane], WallTime(created), size, wrapped_key)
 
 
 def is_slab_size(size: int) -> bool:
@@ -185,7 +204,16 @@ def make_aead(cipher: Cipher, key: Secret) -> Aead:
 def _bound(header: SlabHeader) -> bytes:
     try:
         return _BOUND.pack(
-            _MAGIC, _VERSION, header.cipher, BLOCK_BYTES, header.number, header.created, header.size, header.volume
+            _MAGIC,
+            _VERSION,
+            header.cipher,
+            header.lane,
+            BLOCK_BYTES,
+            header.number,
+            header.created,
+            header.size,
+            header.id,
+            header.volume,
         )
     except struct.error as error:
         raise BadInputError(f"a slab header holds a number that does not fit: {error}") from error

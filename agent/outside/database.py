@@ -27,7 +27,7 @@ from agent.cut.clip import ClipReport
 from agent.errors import ConfigurationError, UnavailableError
 from agent.ports import Document, Opening, Outgoing
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 OUTGOING_MAX: Final = 10_000
 """Messages kept for a broker that is away; the oldest progress goes first, an end of a job never."""
 
@@ -53,9 +53,13 @@ CREATE TABLE outgoing (
 );
 CREATE TABLE document (name TEXT PRIMARY KEY, version INTEGER NOT NULL, token TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE camera (
-  id TEXT PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, clock_low INTEGER, clock_high INTEGER
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, clock_low INTEGER, clock_high INTEGER,
+  pin TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 """
+_UPGRADES: Final = {1: "ALTER TABLE camera ADD COLUMN pin TEXT NOT NULL DEFAULT '';"}
+"""What makes a file of each older version one of the next."""
+
 _JOB: Final = "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end"
 _PART: Final = "job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report"
 
@@ -85,6 +89,9 @@ class Database:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        elif version in _UPGRADES:
+            steps = " ".join(_UPGRADES[older] for older in range(version, SCHEMA_VERSION))
+            self._connection.executescript(f"BEGIN; {steps} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             self._connection.close()
             raise ConfigurationError(
@@ -218,19 +225,28 @@ class Database:
     # --------------------------------------------------------------- cameras
     def cameras(self) -> tuple[CameraStream, ...]:
         """Return every camera this hub has recorded, without logins."""
-        rows = self._query("SELECT id, name, url, clock_low, clock_high FROM camera ORDER BY id")
+        rows = self._query("SELECT id, name, url, clock_low, clock_high, pin FROM camera ORDER BY id")
         return tuple(
-            CameraStream(CameraId(camera), name, url, None, None if low is None else ClockOffset(low, high))
-            for camera, name, url, low, high in rows
+            CameraStream(CameraId(camera), name, url, None, None if low is None else ClockOffset(low, high), pin=pin)
+            for camera, name, url, low, high, pin in rows
         )
 
     def put_camera(self, stream: CameraStream) -> None:
-        """Remember a camera; its login stays out."""
+        """Remember a camera; its login stays out, and its pin is left as it is."""
         clock = stream.clock
         low, high = (clock.low_ns, clock.high_ns) if clock else (None, None)
         with self._transaction() as db:
-            row = (stream.camera, stream.name, stream.url, low, high)
-            db.execute("INSERT OR REPLACE INTO camera VALUES (?,?,?,?,?)", row)
+            db.execute(
+                "INSERT INTO camera (id, name, url, clock_low, clock_high) VALUES (?,?,?,?,?)"
+                " ON CONFLICT (id) DO UPDATE SET (name, url, clock_low, clock_high)=(excluded.name, excluded.url,"
+                " excluded.clock_low, excluded.clock_high)",
+                (stream.camera, stream.name, stream.url, low, high),
+            )
+
+    def put_pin(self, camera: CameraId, pin: str) -> None:
+        """Remember the TLS certificate of a camera that is known (SHA-256, hex); empty: forget it."""
+        with self._transaction() as db:
+            db.execute("UPDATE camera SET pin=? WHERE id=?", (pin, camera))
 
     # ------------------------------------------------------------------ rows
     @contextmanager

@@ -9,11 +9,15 @@ import errno
 import ipaddress
 import os
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.clock import Instant
 from agent.errors import ConfigurationError, UnavailableError
+from agent.outside import datagrams
 from agent.ports import CameraLink
+
+if TYPE_CHECKING:
+    from agent.outside.camera_tls import CameraTls
 
 RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
 SEND_QUEUE_BYTES_MAX: Final = 64 * 1024
@@ -26,28 +30,22 @@ _IN_PROGRESS: Final = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULD
 class RtspDialer:
     """Begins and ends connections to cameras; implements `CameraDialer`. One thread uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, datagram_buffer_bytes: int = datagrams.RECEIVE_BUFFER_BYTES) -> None:
+        self._datagram_buffer_bytes = datagram_buffer_bytes
         self._parted: list[tuple[CameraLink, Instant]] = []
         self._room = memoryview(bytearray(DISCARD_BYTES))
+        self._tls: CameraTls | None = None
 
-    def dial(self, host: str, port: int) -> RtspLink:
+    def dial(self, host: str, port: int, *, is_secure: bool = False) -> CameraLink:
         """Begin a connection to an IP address.
 
         Raises ConfigurationError for a name (looking it up could block every camera), UnavailableError if the network
         refuses at once.
         """
+        link = socket.socket(_family(host), socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            address = ipaddress.ip_address(host)
-        except ValueError as error:
-            raise ConfigurationError(
-                "a camera's stream address must hold an IP address, not a name", cure="search for the camera again"
-            ) from error
-        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 - IP version
-        link = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            link.setsockopt(
-                socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES
-            )  # before connect: sets the window
+            # Before connect, since it sets the window.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             refusal = link.connect_ex((host, port))
         except OSError as error:
@@ -56,7 +54,11 @@ class RtspDialer:
         if refusal and refusal not in _IN_PROGRESS:
             link.close()
             raise _unavailable(refusal)
-        return RtspLink(link)
+        return self._secured(RtspLink(link)) if is_secure else RtspLink(link)
+
+    def open_ports(self, host: str, tracks: int) -> datagrams.Datagrams:
+        """Open UDP ports for the media of a camera at an IP address. Raises UnavailableError if there are none."""
+        return datagrams.Datagrams(_family(host), host, tracks, self._datagram_buffer_bytes)
 
     def part_from(self, link: CameraLink, now: Instant) -> None:
         """Keep a connection until the camera closes it, or half a second: long enough for it to read the goodbye."""
@@ -77,9 +79,18 @@ class RtspDialer:
                 self._parted.remove((link, due))
         return bool(self._parted)
 
+    def _secured(self, link: RtspLink) -> CameraLink:
+        if self._tls is None:
+            from agent.outside.camera_tls import CameraTls  # noqa: PLC0415 - a megabyte that most sites never need
+
+            self._tls = CameraTls()
+        return self._tls.begin(link)
+
 
 class RtspLink:
     """One connection; implements `CameraLink`."""
+
+    certificate: Final = ""
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
@@ -110,7 +121,8 @@ class RtspLink:
 
     def receive_into(self, room: memoryview) -> int:
         """Read what is there into `room`; 0 if there is nothing. Raises UnavailableError when the camera closed."""
-        self._flush()
+        if self._queue:
+            self._flush()
         try:
             count = self._link.recv_into(room)
         except (BlockingIOError, InterruptedError):
@@ -134,6 +146,16 @@ class RtspLink:
             except OSError as error:
                 raise _unavailable(error.errno) from error
             del self._queue[:count]
+
+
+def _family(host: str) -> socket.AddressFamily:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise ConfigurationError(
+            "a camera's stream address must hold an IP address, not a name", cure="search for the camera again"
+        ) from error
+    return socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 - IP version
 
 
 def _unavailable(number: int | None) -> UnavailableError:

@@ -44,6 +44,47 @@ def test_rfc7616_example_with_md5() -> None:
     assert 'response="8ca523f5e9506fed4657c9700eebdbec"' in answer
 
 
+def test_rfc7616_example_with_a_hashed_user_of_another_algorithm_is_not_answered() -> None:
+    """RFC 7616 section 3.9.2: SHA-512-256 alone, which no camera offers, is refused without sending anything."""
+    authenticator = Authenticator(Login("J\u00e4s\u00f8n Doe", Secret("Secret, or not?")))
+    challenge = (
+        'Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256, '
+        'nonce="5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK", '
+        'opaque="HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS", charset=UTF-8, userhash=true'
+    )
+    assert not authenticator.challenged([challenge])
+    assert authenticator.authorization("GET", "/doe.json", "c") is None
+
+
+@pytest.mark.parametrize(("algorithm", "name"), [("SHA-256", "sha256"), ("MD5", "md5")])
+def test_user_is_hashed_where_the_camera_asks_for_it(algorithm: str, name: str) -> None:
+    """RFC 7616 section 3.4.4, with the user and realm of its example: the name in UTF-8 crosses no network."""
+    authenticator = Authenticator(Login("J\u00e4s\u00f8n Doe", Secret("Secret, or not?")))
+    assert authenticator.challenged(
+        [f'Digest realm="api@example.org", nonce="n", qop="auth", algorithm={algorithm}, charset=UTF-8, userhash=true']
+    )
+    answer = authenticator.authorization("GET", "/doe.json", "c") or ""
+
+    def hashed(text: str) -> str:
+        return hashlib.new(name, text.encode()).hexdigest()
+
+    a1, a2 = hashed("J\u00e4s\u00f8n Doe:api@example.org:Secret, or not?"), hashed("GET:/doe.json")
+    user = hashed("J\u00e4s\u00f8n Doe:api@example.org")
+    assert f'username="{user}"' in answer
+    assert f'response="{hashed(f"{a1}:n:00000001:c:auth:{a2}")}"' in answer
+    assert "userhash=true" in answer
+
+
+@pytest.mark.parametrize("said", ["", ", userhash=false"])
+def test_user_is_not_hashed_otherwise(said: str) -> None:
+    """A camera that knows nothing of it gets the plain name, and no word about hashing."""
+    authenticator = Authenticator(MUFASA)
+    assert authenticator.challenged([f'Digest realm="r", nonce="n", algorithm=MD5{said}'])
+    answer = authenticator.authorization("GET", "/", "c") or ""
+    assert 'username="Mufasa"' in answer
+    assert "userhash" not in answer
+
+
 def test_rfc2617_example() -> None:
     """RFC 2617 section 3.5: no algorithm named means MD5."""
     authenticator = Authenticator(Login("Mufasa", Secret("Circle Of Life")))
@@ -109,6 +150,16 @@ def test_basic_only_if_nothing_else() -> None:
     chosen = choose(parse_challenges(['Basic realm="x"', 'Digest realm="x", nonce="y"']))
     assert chosen is not None
     assert chosen.scheme == "digest"
+
+
+def test_camera_that_spoke_digest_is_never_answered_with_basic() -> None:
+    """Whoever asks for the password in the clear in mid-session is not the camera, or no better."""
+    authenticator = Authenticator(MUFASA)
+    assert authenticator.challenged(['Digest realm="r", nonce="1"'])
+    authenticator.authorization("GET", "/", "c")
+    authenticator.accepted()
+    assert not authenticator.challenged(['Basic realm="r"'])
+    assert authenticator.challenged(['Basic realm="r"', 'Digest realm="r", nonce="2"'])
 
 
 def test_second_refusal_is_final_even_with_a_new_nonce() -> None:

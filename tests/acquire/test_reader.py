@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.acquire.camera import CameraStream
-from agent.acquire.reader import BREAKS_MAX, VIDEO_S_MAX, Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
-from agent.acquire.rtsp import Send
+from agent.acquire.reader import VIDEO_S_MAX, Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
+from agent.acquire.rtsp import Ended, Ending, NeedPorts, Send, UsePorts
+from agent.acquire.session_time import BREAKS_MAX
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset, ClockSource
 from agent.clock import SECOND_NS, Instant, WallTime
@@ -18,39 +21,70 @@ from agent.errors import BadInputError, UnavailableError
 from tests.simulators.rtsp_camera import SDP, ntp64, picture_frames, rtp_frame, sender_report_frame
 
 WALL = WallTime(1_790_000_000 * SECOND_NS)
-HEADERS = {
-    "DESCRIBE": f"Content-Length: {len(SDP)}\r\n",
-    "SETUP": "Transport: RTP/AVP/TCP;interleaved=0-1\r\nSession: s\r\n",
-}
+DATAGRAMS = "Transport: RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971\r\nSession: s\r\n"
 
 
 class Talk:
     """A reader and the camera's answers, at a time that moves when told."""
 
-    def __init__(self, clock: ClockOffset | None = None) -> None:
+    def __init__(self, clock: ClockOffset | None = None, *, has_sound: bool = False, is_udp: bool = False) -> None:
         self.now, self.wall = Instant(0), WALL
-        stream = CameraStream(CameraId("door"), "Door", "rtsp://192.0.2.1/", None, clock)
+        stream = CameraStream(CameraId("door"), "Door", "rtsp://192.0.2.1/", None, clock, has_sound)
         self.reader = Reader(stream, "cnonce", self.now, RunNumbers())
         self.events: list[ReaderEvent] = []
+        self.requests: list[str] = []
+        self._is_udp, self._has_ports = is_udp, False
 
     def play(self) -> None:
-        """Answer requests until the camera plays."""
-        pending = list(self.reader.act(self.now))
+        """Answer requests until the camera plays, as a shell does: each event before the next is asked for."""
+        pending = self.do(self.reader.act(self.now))
         while pending:
-            event = pending.pop()
-            assert isinstance(event, Send)
-            match = re.match(rb"(\w+) .*CSeq: (\d+)", event.octets, re.DOTALL)
-            assert match is not None
-            method, cseq = match[1].decode(), match[2].decode()
-            body = SDP if method == "DESCRIBE" else ""
-            pending = self.feed(f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n{HEADERS.get(method, '')}\r\n{body}".encode())
+            answer = self._answer(pending.pop())
+            if self._has_ports:
+                pending += self.do(self.reader.received_control(answer, self.now, self.wall))
+            else:
+                pending += self.do(self._received(answer))
+
+    def do(self, events: Iterable[ReaderEvent]) -> list[bytes]:
+        """Act on events; return what was sent."""
+        sent = []
+        for event in events:
+            self.events.append(event)
+            if isinstance(event, Send):
+                sent.append(event.octets)
+            if isinstance(event, NeedPorts):
+                self.reader.use_ports([(5000, 5001), (5002, 5003)][: event.tracks], self.now)
+                self._has_ports = True
+        return sent
 
     def feed(self, octets: bytes) -> list[ReaderEvent]:
         """Receive bytes now."""
+        before = len(self.events)
+        self.do(self._received(octets))
+        return self.events[before:]
+
+    def spans(self) -> list[Recorded]:
+        """Return what was recorded so far."""
+        return [event for event in self.events if isinstance(event, Recorded)]
+
+    def _received(self, octets: bytes) -> Iterator[ReaderEvent]:
         self.reader.room()[: len(octets)] = octets
-        events = list(self.reader.received(len(octets), self.now, self.wall))
-        self.events += events
-        return events
+        return self.reader.received(len(octets), self.now, self.wall)
+
+    def _answer(self, request: bytes) -> bytes:
+        match = re.match(r"(\w+) .*CSeq: (\d+)", request.decode(), re.DOTALL)
+        assert match is not None
+        self.requests.append(match[1])
+        status, headers, body = "200 OK", "", SDP if match[1] == "DESCRIBE" else ""
+        if match[1] == "SETUP":
+            transport = re.search(r"Transport: ([^\r]*)", request.decode())
+            assert transport is not None
+            headers = f"Transport: {transport[1]}\r\nSession: s\r\n"
+            if self._is_udp:
+                status, headers = ("200 OK", DATAGRAMS) if "client_port" in transport[1] else ("461 No", "")
+        if body:
+            headers += f"Content-Length: {len(body)}\r\n"
+        return f"RTSP/1.0 {status}\r\nCSeq: {match[2]}\r\n{headers}\r\n{body}".encode()
 
     def wait(self, seconds: float) -> None:
         """Let both clocks run."""
@@ -141,6 +175,67 @@ def test_session_without_video_ends() -> None:
         list(talk.reader.act(talk.now))
 
 
+def test_sound_is_recorded_beside_the_video() -> None:
+    """With sound wanted, the header names both tracks, the span holds the frames of both, and both are counted."""
+    talk = Talk(has_sound=True)
+    talk.play()
+    assert talk.requests == ["OPTIONS", "DESCRIBE", "SETUP", "SETUP", "PLAY"]
+    sound = rtp_frame(2, 0, 0, b"\xff" * 160, marker=False)
+    talk.feed(key(0) + sound)
+    talk.do(talk.reader.cut(talk.wall))
+    began = next(event for event in talk.events if isinstance(event, RunBegan))
+    assert [(track.media, track.channel) for track in began.header.tracks] == [("video", 0), ("audio", 2)]
+    assert [bytes(event.span.payload) for event in talk.spans()] == [key(0) + sound]
+    assert (talk.reader.counts.video_packets, talk.reader.counts.sound_packets) == (1, 1)
+
+
+def test_datagrams_are_read_as_frames_beside_the_connection() -> None:
+    """The ports are asked for and told, media comes through the room, and keep-alives go on over the connection."""
+    talk = Talk(is_udp=True)
+    talk.play()
+    assert talk.requests == ["OPTIONS", "DESCRIBE", "SETUP", "SETUP", "PLAY"]
+    assert [event for event in talk.events if not isinstance(event, Send)] == [
+        NeedPorts(1),
+        UsePorts(((6970, 6971),)),
+    ]
+    for second in range(60):
+        talk.feed(key(second * 90_000))
+        for request in talk.do(talk.reader.act(talk.now)):
+            number = re.search(rb"CSeq: (\d+)", request)
+            assert number is not None
+            answer = b"RTSP/1.0 200 OK\r\nCSeq: " + number[1] + b"\r\n\r\n"
+            for piece in (answer[:9], answer[9:]):
+                assert talk.do(talk.reader.received_control(piece, talk.now, talk.wall)) == []
+        talk.wait(1)
+    talk.do(talk.reader.cut(talk.wall))
+    assert b"".join(bytes(event.span.payload[:4]) for event in talk.spans()).count(b"$\x00") > 0
+    assert talk.reader.counts.key_pictures == 60
+    assert len([event for event in talk.events if isinstance(event, Send)]) == 7
+
+
+def test_bytes_of_the_connection_are_messages_only_beside_datagrams() -> None:
+    """A frame on the connection is not what was agreed; a goodbye there ends the session."""
+    talk = Talk(is_udp=True)
+    talk.play()
+    with pytest.raises(BadInputError):
+        list(talk.reader.received_control(key(0), talk.now, talk.wall))
+    talk = Talk(is_udp=True)
+    talk.play()
+    goodbye = b"TEARDOWN rtsp://192.0.2.1/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+    talk.do(talk.reader.received_control(goodbye, talk.now, talk.wall))
+    ended = talk.events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.ending is Ending.LOST
+
+
+def test_runs_rise_above_what_the_ring_holds() -> None:
+    """A clock that was far ahead once leaves high numbers behind: the next run's is higher all the same."""
+    ahead = WALL + 10**18
+    runs = RunNumbers(ahead)
+    assert [runs.take(WALL), runs.take(WALL)] == [ahead + 1, ahead + 2]
+    assert RunNumbers().take(WALL) == WALL
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
@@ -164,3 +259,27 @@ def test_any_bytes_after_play_raise_bad_input_only(pieces: list[bytes]) -> None:
     except BadInputError:
         pass
     list(talk.reader.cut(talk.wall))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=60),
+            st.sampled_from(
+                [b"RTSP/1.0 454 X\r\n\r\n", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", b"RTSP/1.0 2", b"\r\n"]
+            ),
+        ),
+        max_size=20,
+    )
+)
+def test_any_bytes_beside_datagrams_raise_bad_input_only(pieces: list[bytes]) -> None:
+    """Hostile words on the connection of a session whose media comes as datagrams end in BadInputError or nothing."""
+    talk = Talk(has_sound=True, is_udp=True)
+    talk.play()
+    with suppress(BadInputError):
+        for piece in pieces:
+            talk.do(talk.reader.received_control(piece, talk.now, talk.wall))
+            talk.feed(key(0))
+            talk.wait(0.25)
+    list(talk.reader.leave(talk.now))

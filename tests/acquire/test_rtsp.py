@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.acquire.camera import Login
-from agent.acquire.rtsp import ANSWER_S_MAX, MESSAGES_MAX, Effect, Ended, Ending, Follow, Send, Session
-from agent.acquire.rtsp_message import BODY_BYTES_MAX, HEAD_BYTES_MAX, message_end, parse_message
-from agent.clock import SECOND_NS, Instant
-from agent.crypto import Secret
+from agent.acquire.rtsp import ANSWER_S_MAX, MESSAGES_MAX, Ended, Ending, Follow, NeedPorts, Send
+from agent.clock import SECOND_NS
 from agent.errors import BadInputError, ConfigurationError
 from tests.simulators.rtsp_camera import SDP
-
-URL = "rtsp://192.0.2.7/stream"
-LOGIN = Login("owner", Secret("hunter2"))
-DIGEST = 'Digest realm="r", nonce="{}", qop="auth"'
-START = Instant(1_000_000)
-
-
-class Conversation:
-    """A session and the camera's side of it, at a time that only moves when told."""
-
-    def __init__(self, login: Login | None = LOGIN, url: str = URL) -> None:
-        self.now = START
-        self.session = Session(url, login, "cnonce", self.now)
-
-    def effects(self) -> list[Effect]:
-        """Take all effects that are due."""
-        found = []
-        while (effect := self.session.next_effect(self.now)) is not None:
-            found.append(effect)
-        return found
-
-    def request(self) -> str:
-        """Return the one request that the session sends now."""
-        sent = [effect.octets.decode() for effect in self.effects() if isinstance(effect, Send)]
-        assert len(sent) == 1
-        return sent[0]
-
-    def answer(self, request: str, status: int = 200, headers: str = "", body: str = "") -> None:
-        """Answer a request by its CSeq."""
-        cseq = re.search(r"CSeq: (\d+)", request)
-        assert cseq is not None
-        length = f"Content-Length: {len(body)}\r\n" if body else ""
-        self.session.feed(f"RTSP/1.0 {status} X\r\nCSeq: {cseq[1]}\r\n{headers}{length}\r\n{body}".encode(), self.now)
-
-    def play(self, setup: str = "Transport: RTP/AVP/TCP;interleaved=4-5\r\nSession: s1;timeout=30\r\n") -> list[Effect]:
-        """Go through the whole handshake; return what SETUP's answer brought."""
-        self.answer(self.request(), headers="Public: OPTIONS, GET_PARAMETER\r\n")
-        self.answer(self.request(), headers=f"Content-Base: {URL}/\r\n", body=SDP)
-        self.answer(self.request(), headers=setup)
-        effects = self.effects()
-        self.answer(next(effect.octets.decode() for effect in effects if isinstance(effect, Send)))
-        return effects
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now = Instant(self.now + int(seconds * SECOND_NS))
-
-    def ending(self) -> Ending | None:
-        """Say how the session has ended."""
-        return next((effect.ending for effect in self.effects() if isinstance(effect, Ended)), None)
+from tests.simulators.rtsp_conversation import DIGEST, LOGIN, START, URL, Conversation
 
 
 def test_handshake_sets_up_the_video_track_on_the_channels_the_camera_names() -> None:
@@ -147,6 +94,10 @@ def test_refused_login_ends_the_session_without_telling_it(login: Login | None) 
         (461, Ending.UNUSABLE),
         (301, Ending.REDIRECTED),
         (302, Ending.REDIRECTED),
+        (303, Ending.REDIRECTED),
+        (305, Ending.REDIRECTED),
+        (307, Ending.REDIRECTED),
+        (308, Ending.REDIRECTED),
         (500, Ending.FAILED),
         (999, Ending.FAILED),
     ],
@@ -157,6 +108,78 @@ def test_every_refusal_has_its_ending(status: int, ending: Ending) -> None:
     talk.answer(talk.request())
     talk.answer(talk.request(), status, "Location: rtsp://203.0.113.9/elsewhere\r\n")
     assert talk.ending() is ending
+
+
+@pytest.mark.parametrize(
+    ("location", "followed"),
+    [
+        ("rtsp://192.0.2.7:8554/other?x=1", "rtsp://192.0.2.7:8554/other?x=1"),
+        ("rtsps://192.0.2.7/other", "rtsps://192.0.2.7/other"),
+        ("rtsp://user:word@192.0.2.7/other", "rtsp://192.0.2.7/other"),
+        ("/other", "rtsp://192.0.2.7/other"),
+        ("rtsp://203.0.113.9/other", ""),
+        ("http://192.0.2.7/other", ""),
+        ("", ""),
+    ],
+)
+def test_redirects_stay_on_the_camera(location: str, followed: str) -> None:
+    """A redirection is followed on the host that was dialed, to any port; nothing else is told to the shell."""
+    talk = Conversation()
+    talk.answer(talk.request())
+    talk.answer(talk.request(), 302, f"Location: {location}\r\n")
+    ended = talk.ended()
+    assert (ended.ending, ended.location) == (Ending.REDIRECTED, followed)
+    assert "word" not in ended.why
+
+
+def test_redirects_do_not_leave_tls() -> None:
+    """A camera that was dialed over TLS cannot send the hub to its open port, where the login would be seen."""
+    talk = Conversation(url="rtsps://192.0.2.7/stream")
+    talk.answer(talk.request())
+    talk.answer(talk.request(), 302, "Location: rtsp://192.0.2.7/stream\r\n")
+    assert talk.ended().location == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "retry_s"),
+    [
+        (503, "Retry-After: 30", 30),
+        (453, "Retry-After: 99999", 300),
+        (503, "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", 0),
+        (503, "Retry-After: -5", 0),
+        (503, "X: y", 0),
+    ],
+)
+def test_a_busy_camera_is_left_alone_as_long_as_it_asks(status: int, header: str, retry_s: int) -> None:
+    """Retry-After in seconds is passed on, five minutes at most."""
+    talk = Conversation()
+    talk.answer(talk.describe(), status, header + "\r\n")
+    ended = talk.ended()
+    assert (ended.ending, ended.retry_s) == (Ending.BUSY, retry_s)
+
+
+def test_live_video_without_a_beginning_is_played_without_range() -> None:
+    """Cameras that answer 457 to our Range get PLAY once more without it, and once only."""
+    talk = Conversation()
+    talk.answer(talk.describe(), headers="Transport: RTP/AVP/TCP;interleaved=0-1\r\nSession: s1\r\n")
+    play = talk.request()
+    assert "Range: npt=0.000-\r\n" in play
+    talk.answer(play, 457)
+    again = talk.request()
+    assert again.startswith("PLAY ")
+    assert "Range" not in again
+    talk.answer(again, 457)
+    assert talk.ending() is Ending.FAILED
+
+
+def test_provisional_answers_and_other_successes() -> None:
+    """100 means wait; any status of the two hundreds is a yes."""
+    talk = Conversation()
+    request = talk.request()
+    talk.answer(request, 100)
+    assert talk.effects() == []
+    talk.answer(request, 250)
+    assert talk.request().startswith("DESCRIBE ")
 
 
 @pytest.mark.parametrize(
@@ -190,6 +213,33 @@ def test_refused_get_parameter_falls_back_to_options() -> None:
     assert talk.request().startswith("OPTIONS ")
 
 
+def test_login_that_is_refused_while_playing_ends_the_keep_alives_only() -> None:
+    """Pictures still come: they are taken as long as they do, and the camera's account is not locked."""
+    talk = Conversation()
+    talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(1)}\r\n")
+    talk.play()
+    talk.wait(13)
+    talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(2)}\r\n")
+    talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(3)}\r\n")
+    talk.wait(100)
+    assert talk.effects() == []
+    assert talk.session.is_playing
+
+
+def test_stale_nonces_while_playing_are_answered_each_time() -> None:
+    """Cameras give nonces of a minute: every keep-alive may begin with a challenge."""
+    talk = Conversation()
+    talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(1)}\r\n")
+    talk.play()
+    for number in range(2, 12):
+        talk.wait(13)
+        talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(number)}, stale=true\r\n")
+        again = talk.request()
+        assert f'nonce="{number}"' in again
+        talk.answer(again)
+    assert talk.session.is_playing
+
+
 def test_forgotten_session_is_noticed_by_the_keep_alive() -> None:
     """454 to a keep-alive ends the session."""
     talk = Conversation()
@@ -219,14 +269,51 @@ def test_silent_camera_ends_the_session() -> None:
     assert talk.ending() is Ending.SILENT
 
 
-def test_requests_of_the_camera_are_answered() -> None:
-    """OPTIONS gets 200, anything else 501, by the camera's own CSeq."""
+@pytest.mark.parametrize("method", ["OPTIONS", "GET_PARAMETER", "SET_PARAMETER"])
+def test_questions_of_the_camera_are_answered(method: str) -> None:
+    """Cameras ask whether somebody still listens: 200, by the camera's own CSeq, with the session it named."""
+    talk = Conversation()
+    talk.play()
+    talk.session.feed(f"{method} * RTSP/1.0\r\nCSeq: 7\r\nSession: s1\r\n\r\n".encode(), talk.now)
+    answer = talk.request()
+    assert answer.startswith("RTSP/1.0 200 OK\r\nCSeq: 7\r\n")
+    assert "Session: s1\r\n" in answer
+    assert talk.session.is_playing
+
+
+def test_what_nobody_knows_is_not_implemented() -> None:
+    """Any other method gets 501; without a CSeq there is nothing to answer to."""
     talk = Conversation()
     talk.request()
-    talk.session.feed(b"OPTIONS * RTSP/1.0\r\nCSeq: 7\r\n\r\n", talk.now)
-    assert talk.request().startswith("RTSP/1.0 200 OK\r\n")
-    talk.session.feed(b"REDIRECT * RTSP/1.0\r\nCSeq: 8\r\nLocation: rtsp://203.0.113.9/\r\n\r\n", talk.now)
+    talk.session.feed(b"RECORD * RTSP/1.0\r\nCSeq: 8\r\n\r\n", talk.now)
     assert talk.request() == "RTSP/1.0 501 Not Implemented\r\nCSeq: 8\r\n\r\n"
+    talk.session.feed(b"OPTIONS * RTSP/1.0\r\n\r\n", talk.now)
+    talk.session.feed(b"OPTIONS * RTSP/1.0\r\nCSeq: x\r\n\r\n", talk.now)
+    assert talk.effects() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "ending", "location"),
+    [
+        ("ANNOUNCE", "", Ending.LOST, ""),
+        ("TEARDOWN", "", Ending.LOST, ""),
+        ("REDIRECT", "Location: rtsp://192.0.2.7:8554/other\r\n", Ending.REDIRECTED, "rtsp://192.0.2.7:8554/other"),
+        ("REDIRECT", "Location: rtsp://203.0.113.9/\r\n", Ending.REDIRECTED, ""),
+        ("REDIRECT", "", Ending.REDIRECTED, ""),
+    ],
+)
+def test_a_camera_may_end_the_session(method: str, headers: str, ending: Ending, location: str) -> None:
+    """A new description, a goodbye or another address in mid-stream is answered, and the session is over."""
+    talk = Conversation()
+    talk.play()
+    talk.session.feed(f"{method} {URL} RTSP/1.0\r\nCSeq: 8\r\n{headers}\r\n".encode(), talk.now)
+    answer, ended = talk.effects()
+    assert answer == Send(b"RTSP/1.0 200 OK\r\nCSeq: 8\r\n\r\n")
+    assert isinstance(ended, Ended)
+    assert (ended.ending, ended.location) == (ending, location)
+    talk.session.leave(talk.now)
+    goodbyes = [effect.octets[:8] for effect in talk.effects() if isinstance(effect, Send)]
+    assert goodbyes == ([] if method == "TEARDOWN" else [b"TEARDOWN"])
 
 
 def test_camera_that_talks_without_end_is_left() -> None:
@@ -247,17 +334,26 @@ def test_leaving_tears_the_session_down() -> None:
     assert talk.effects() == []
 
 
-@pytest.mark.parametrize(
-    ("setup", "ending"),
-    [("Transport: RTP/AVP;unicast;client_port=5000-5001\r\nSession: s1\r\n", Ending.UNUSABLE)],
-)
-def test_camera_that_insists_on_udp_is_unusable(setup: str, ending: Ending) -> None:
-    """There is only one connection; a person must allow RTP over TCP."""
+def test_refused_login_gets_no_goodbye() -> None:
+    """A TEARDOWN would be one more wrong login in the camera's count."""
     talk = Conversation()
-    talk.answer(talk.request())
-    talk.answer(talk.request(), body=SDP)
-    talk.answer(talk.request(), headers=setup)
-    assert talk.ending() is ending
+    talk.answer(talk.describe(), headers="Transport: RTP/AVP/TCP;interleaved=0-1\r\nSession: s1\r\n")
+    talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(1)}\r\n")
+    talk.answer(talk.request(), 401, f"WWW-Authenticate: {DIGEST.format(2)}\r\n")
+    assert talk.ending() is Ending.LOGIN_REFUSED
+    talk.session.leave(talk.now)
+    assert talk.effects() == []
+
+
+def test_session_that_ends_by_itself_is_taken_leave_of() -> None:
+    """Cameras count sessions: one that went wrong on our side is given back."""
+    talk = Conversation()
+    talk.play()
+    for _ in range(MESSAGES_MAX):
+        talk.session.feed(b"OPTIONS * RTSP/1.0\r\n\r\n", talk.now)
+    assert talk.ending() is Ending.FAILED
+    talk.session.leave(talk.now)
+    assert talk.request().startswith("TEARDOWN ")
 
 
 @pytest.mark.parametrize(
@@ -267,35 +363,41 @@ def test_camera_that_insists_on_udp_is_unusable(setup: str, ending: Ending) -> N
         "Transport: RTP/AVP/TCP;interleaved=0-7\r\nSession: s\r\n",
         "Transport: RTP/AVP/TCP;interleaved=255-256\r\nSession: s\r\n",
         "Transport: RTP/AVP/TCP;interleaved=0-1\r\nSession: a b\r\n",
+        "Transport: RTP/AVP/TCP;multicast;interleaved=0-1\r\nSession: s\r\n",
     ],
 )
 def test_broken_answers_to_setup_are_bad_input(setup: str) -> None:
-    """No session, no pair of channels, or a session that would break our header lines."""
+    """No session, no pair of channels, a session that would break our header lines, or a group nobody joins."""
     talk = Conversation()
-    talk.answer(talk.request())
-    talk.answer(talk.request(), body=SDP)
-    request = talk.request()
+    request = talk.describe()
     with pytest.raises(BadInputError):
         talk.answer(request, headers=setup)
 
 
-@pytest.mark.parametrize("url", ["http://c/", "rtsp://a:b@c/", "rtsp://c/\r\nX: y", "rtsp:///x", "rtsps://c/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://c/", "rtsp://a:b@c/", "rtsp://c/\r\nX: y", "rtsp:///x", "rtsp://:554/x", "rtspu://c/", "rtsp://[c/"],
+)
 def test_unusable_addresses_are_configuration_errors(url: str) -> None:
-    """Only rtsp:// without userinfo can be recorded; the error does not repeat the address."""
+    """Only rtsp:// and rtsps:// without userinfo can be recorded; the error does not repeat the address."""
     with pytest.raises(ConfigurationError) as caught:
         Conversation(url=url)
     assert url not in str(caught.value)
 
 
 words = st.sampled_from(
-    ["200", "401", "454", "Session: a;timeout=1", "CSeq: 1", "Transport: interleaved=0-1", "RTSP/1.0"]
+    [
+        *("200", "401", "454", "RTSP/1.0", "CSeq: 1", "Location: /x", "Retry-After: 9", "Public: GET_PARAMETER"),
+        *("Session: a;timeout=1", "Transport: interleaved=0-1", "Transport: RTP/AVP;source=::1;server_port=1-70000"),
+        *("TEARDOWN * RTSP/1.0", "WWW-Authenticate: Basic", 'WWW-Authenticate: Digest nonce="1"'),
+    ]
 )
 hostile = st.one_of(
     st.binary(max_size=200),
     st.lists(st.one_of(words, st.text(max_size=20)), max_size=8).map(lambda parts: "\r\n".join(parts).encode()),
     st.builds(
         lambda status, headers, body: f"RTSP/1.0 {status} X\r\n{headers}\r\n\r\n{body}".encode("utf-8", "replace"),
-        st.sampled_from([200, 200, 200, 401, 404]),
+        st.sampled_from([200, 200, 200, 401, 404, 461, 100, 302, 457]),
         st.lists(words, max_size=4).map("\r\n".join),
         st.one_of(st.just(SDP), st.text(max_size=50)),
     ),
@@ -306,9 +408,10 @@ hostile = st.one_of(
 @given(st.lists(hostile, max_size=8))
 def test_hostile_messages_raise_bad_input_only(messages: list[bytes]) -> None:
     """Whatever the camera says, the session goes on, ends, or raises BadInputError; no request is broken by it."""
-    talk = Conversation()
+    talk = Conversation(has_sound=True)
     for octets in messages:
-        talk.effects()
+        if any(isinstance(effect, NeedPorts) for effect in talk.effects()):
+            talk.session.use_ports([(5000, 5001)], talk.now)
         try:
             talk.session.feed(octets, talk.now)
         except BadInputError:
@@ -317,32 +420,3 @@ def test_hostile_messages_raise_bad_input_only(messages: list[bytes]) -> None:
             if isinstance(effect, Send):
                 assert effect.octets.count(b"\r\n\r\n") == 1
                 assert b"\n" not in effect.octets.replace(b"\r\n", b"")
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(min_size=1, max_size=300), st.integers(0, 100))
-def test_message_ends_are_found_or_refused(noise: bytes, body_bytes: int) -> None:
-    """A message's end is where its Content-Length says, whatever comes behind it; noise is refused or waits."""
-    octets = f"RTSP/1.0 200 OK\r\ncontent-LENGTH : {body_bytes}\r\n\r\n".encode() + bytes(body_bytes)
-    assert message_end(bytearray(octets + noise), 0, len(octets + noise)) == len(octets)
-    assert message_end(bytearray(octets), 0, len(octets) - 1) == 0
-    try:
-        message_end(bytearray(noise), 0, len(noise))
-    except BadInputError:
-        assert not noise[:1].isupper() or b"\r\n\r\n" in noise
-
-
-@pytest.mark.parametrize(
-    "octets",
-    [b"R" * HEAD_BYTES_MAX, f"RTSP/1.0 200 OK\r\nContent-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode()],
-)
-def test_message_limits(octets: bytes) -> None:
-    """A head without an end and a body over the limit are refused before they are kept."""
-    with pytest.raises(BadInputError):
-        message_end(bytearray(octets), 0, len(octets))
-
-
-def test_too_many_headers_are_refused() -> None:
-    """A message may have 64 headers."""
-    with pytest.raises(BadInputError):
-        parse_message(b"RTSP/1.0 200 OK\r\n" + b"A: b\r\n" * 65 + b"\r\n")

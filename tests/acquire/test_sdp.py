@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.acquire.sdp import SDP_BYTES_MAX, parse_sdp, usable_url
+from agent.acquire.sdp import SDP_BYTES_MAX, parse_sdp
+from agent.acquire.stream_url import usable_url
 from agent.errors import BadInputError
 
 BASE = "rtsp://192.0.2.7:554/live"
@@ -24,25 +25,6 @@ def test_video_track_is_read() -> None:
     video = parse_sdp(video_sdp(), BASE).video
     assert (video.encoding, video.clock_rate_hz, video.payload_type) == ("H264", 90_000, 96)
     assert video.fmtp == "packetization-mode=1"
-
-
-@pytest.mark.parametrize(
-    ("base", "control", "url"),
-    [
-        ("rtsp://c/live", "trackID=1", "rtsp://c/live/trackID=1"),
-        ("rtsp://c/live/", "trackID=1", "rtsp://c/live/trackID=1"),
-        ("rtsp://c/live?channel=1", "trackID=1", "rtsp://c/live?channel=1/trackID=1"),  # Dahua means it so
-        ("rtsp://c/live", "rtsp://c:554/other/track1", "rtsp://c:554/other/track1"),
-        ("rtsp://c/live", "/media/track1", "rtsp://c/media/track1"),
-        ("rtsp://c/live", "*", "rtsp://c/live"),
-        ("rtsp://c/live", "rtsp://admin:secret@c/t1", "rtsp://c/t1"),
-        ("rtsp://c/live", "bad\tcontrol", "rtsp://c/live"),
-        ("rtsp://c/live", "http://c/t1", "rtsp://c/live"),
-    ],
-)
-def test_control_urls(base: str, control: str, url: str) -> None:
-    """RFC 2326 C.1.1, as cameras mean it; userinfo is dropped, what cannot stand in a request is the base."""
-    assert parse_sdp(video_sdp(control), base).video.control_url == url
 
 
 def test_session_control_is_the_aggregate_and_the_base() -> None:
@@ -71,6 +53,76 @@ def test_video_that_cannot_be_recorded_is_named(rtpmap: str) -> None:
         _ = parse_sdp(video_sdp(rtpmap=rtpmap), BASE).video
 
 
+SOUNDS = """v=0
+m=video 0 RTP/AVP 96
+a=rtpmap:96 H264/90000
+{direction}
+m=audio 0 RTP/AVP 97
+{first}
+a=control:t2
+m=audio 0 RTP/AVP 0
+a=control:t3
+"""
+
+
+def sound_of(first: str, direction: str = "a=recvonly") -> tuple[str, int, int]:
+    """Return encoding, clock and channels of the sound that is chosen where PCMU comes second."""
+    sound = parse_sdp(SOUNDS.format(first=first, direction=direction).encode(), BASE).sound
+    assert sound is not None
+    assert sound.control_url == BASE + ("/t3" if sound.payload_type == 0 else "/t2")
+    return sound.encoding, sound.clock_rate_hz, sound.sound_channels
+
+
+@pytest.mark.parametrize(
+    ("rtpmap", "sound"),
+    [
+        ("mpeg4-generic/16000/1", ("MPEG4-GENERIC", 16000, 1)),
+        ("MPEG4-GENERIC/48000/2", ("MPEG4-GENERIC", 48000, 2)),
+        ("MP4A-LATM/90000", ("MP4A-LATM", 90000, 1)),
+        ("PCMU/16000", ("PCMU", 16000, 1)),
+        ("PCMA/8000/1", ("PCMA", 8000, 1)),
+        ("G726-16/8000", ("G726-16", 8000, 1)),
+        ("G726-40/8000/1", ("G726-40", 8000, 1)),
+        ("g.726-32/8000", ("G726-32", 8000, 1)),
+        ("G726_24/8000", ("G726-24", 8000, 1)),
+        ("AAL2-G726-32/8000", ("AAL2-G726-32", 8000, 1)),
+        ("opus/48000/2", ("OPUS", 48000, 2)),
+        ("opus / 48000 / 2", ("OPUS", 48000, 2)),
+    ],
+)
+def test_sound_that_is_recorded(rtpmap: str, sound: tuple[str, int, int]) -> None:
+    """AAC, G.711, G.726 in both bit orders and Opus, however they are spelled; mono unless the camera says more."""
+    assert sound_of(f"a=rtpmap:97 {rtpmap}") == sound
+
+
+@pytest.mark.parametrize("rtpmap", ["L16/8000", "G726-8/8000", "G729/8000", "OPUS/48000/9", "OPUS/0", "OPUS", "X/8000"])
+def test_other_sound_is_passed_over(rtpmap: str) -> None:
+    """What the export could not write is not recorded: the next track is taken."""
+    assert sound_of(f"a=rtpmap:97 {rtpmap}") == ("PCMU", 8000, 1)
+
+
+def test_loudspeaker_is_no_sound() -> None:
+    """Intercoms list what they can play too, as `sendonly`; if the video is marked so, it is the camera's own side."""
+    first = "a=rtpmap:97 PCMA/8000\na=sendonly"
+    assert sound_of(first)[0] == "PCMU"
+    assert sound_of(first, direction="a=sendonly")[0] == "PCMA"
+
+
+def test_video_alone_has_no_sound() -> None:
+    """A camera without a microphone is recorded as it is."""
+    assert parse_sdp(video_sdp(), BASE).sound is None
+    assert parse_sdp(video_sdp(), BASE).video.sound_channels == 0
+
+
+def test_format_parameters_under_another_number() -> None:
+    """HIK Media Server V5 writes fmtp 97 for its payload type 104: the only ones of a section are its own."""
+    lines = ["m=audio 0 RTP/AVP 104", "a=rtpmap:104 MPEG4-GENERIC/16000", "a=fmtp:97 mode=AAC-hbr;config=1408"]
+    (track,) = parse_sdp("\n".join(["v=0", *lines]).encode(), BASE).tracks
+    assert track.fmtp == "mode=AAC-hbr;config=1408"
+    (track,) = parse_sdp("\n".join(["v=0", *lines, "a=fmtp:98 x=y"]).encode(), BASE).tracks
+    assert track.fmtp == ""
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"<html>login</html>", b"v=0\r\n" + b"a=x\r\n" * 2000, b"v" * (SDP_BYTES_MAX + 1)]
 )
@@ -85,15 +137,9 @@ def test_what_is_no_sdp_is_refused(body: bytes) -> None:
 def test_any_bytes_give_a_description_or_bad_input(noise: bytes, control: str) -> None:
     """Hostile text gives tracks whose URLs are printable, or BadInputError."""
     try:
-        tracks = parse_sdp(video_sdp(control) + b"\r\n" + noise, BASE).tracks
+        description = parse_sdp(video_sdp(control) + b"\r\n" + noise, BASE)
     except BadInputError:
         return
+    tracks = description.tracks
+    assert description.sound is None or description.sound in tracks
     assert all(usable_url(track.control_url) for track in tracks)
-
-
-@given(st.text(max_size=80).map("rtsp://".__add__))
-def test_usable_urls_have_no_userinfo_and_no_blanks(url: str) -> None:
-    """A URL that passes can stand in a request line and in a log."""
-    usable = usable_url(url)
-    assert "@" not in usable.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
-    assert not set(usable) & set(" \r\n\t")

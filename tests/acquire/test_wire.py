@@ -2,66 +2,81 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterable
-from itertools import pairwise
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.acquire.key_picture import is_key_packet
-from agent.acquire.wire import (
-    KEY_SPAN_BYTES_MIN,
-    SPAN_BYTES_MAX,
-    RtspMessage,
-    SenderReport,
-    Span,
-    TimestampJump,
-    WireBuffer,
-    WireEvent,
-)
-from agent.clock import WallTime
+from agent.acquire.stream import Track
+from agent.acquire.wire import BUFFER_BYTES, EQUAL_LENGTHS_MAX, ROOM_BYTES_MIN, WireBuffer
+from agent.acquire.wire_counts import WireCounts
+from agent.acquire.wire_event import RtspMessage, SenderReport, WireEvent
 from agent.errors import BadInputError
 from tests.simulators.rtsp_camera import PICTURE_TICKS, picture_frames, rtp_frame, sender_report_frame
+from tests.simulators.slow_wire import SlowWire
+from tests.simulators.wire_reading import AUDIO, VIDEO, feed, joined, picture, play, read
 
 MESSAGE = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 3\r\n\r\n$$$"
 REPORT = sender_report_frame(1, 0xE8000000_80000000, 77)
-AUDIO = rtp_frame(2, 1, 1, b"sound", marker=False)
+SOUND = rtp_frame(2, 1, 1, b"sound", marker=False)
+BOTH = (VIDEO, AUDIO)
+
+# What says key, not key or nothing in H.264 or H.265; lengths that reach the limit of a span soon.
+HEADS = [
+    b"\x65",
+    b"\x67",
+    b"\x41",
+    b"\x7c\x85",
+    b"\x7c\x01",
+    b"\x26\x01\x00",
+    b"\x02\x01\x00",
+    b"\x44\x01\x00",
+    b"\x09\xf0",
+    b"",
+]
+SHAPES = [(3, 1), (3, 2), (20, 3), (1400, 1), (1400, 4), (1400, 30), (20_000, 4), (60_000, 5)]  # bytes, packets
 
 
-def read(stream: bytes, sizes: Iterable[int] = (), encoding: str = "H264") -> list[WireEvent]:
-    """Feed a stream in pieces of these sizes (then all at once) and return all events, the last span cut at the end."""
-    wire = WireBuffer()
-    wire.follow(0, encoding, 90_000)
-    events: list[WireEvent] = []
-    pieces = iter(sizes)
-    while stream:
-        room = wire.room()
-        count = min(next(pieces, len(stream)), len(stream), len(room))
-        room[:count] = stream[:count]
-        stream = stream[count:]
-        wire.received(count)
-        events += [keep(event) for event in wire.scan(WallTime(1))]
-    last = wire.cut()
-    return events + ([keep(last)] if last else [])
+@st.composite
+def videos(draw: st.DrawFn) -> bytes:
+    """Draw the packets of one timestamp: some that tell nothing, some that may; the last one with or without marker."""
+    rtp = 2**32 - 9000 + draw(st.sampled_from([0, 3000, 6000, 9000, 12000, 15000, 10**6]))
+    payloads = [b"\x46\x01\x00"] * draw(st.sampled_from([0, 0, 1, 2]))
+    for head in draw(st.lists(st.sampled_from(HEADS), min_size=1, max_size=2)):
+        length, count = draw(st.sampled_from(SHAPES))
+        payloads += [head.ljust(length, b"\x01")] * count
+    sequence, last = draw(st.integers(0, 9000)), draw(st.sampled_from([len(payloads) - 1, len(payloads) - 1, -1]))
+    frames = [rtp_frame(0, sequence + n, rtp, payload, marker=n == last) for n, payload in enumerate(payloads)]
+    between = draw(st.sampled_from([b"", b"", b"", REPORT, SOUND, MESSAGE]))
+    return between.join(frames) if len(frames) < 10 else b"".join(frames)
 
 
-def keep(event: WireEvent) -> WireEvent:
-    """Copy a span's payload, which is valid for a moment only."""
-    if isinstance(event, Span):
-        return Span(bytes(event.payload), event.is_key, WallTime(1), WallTime(1), event.first_rtp, event.last_rtp)
-    return event
+others = st.sampled_from(
+    [MESSAGE, REPORT, SOUND, SOUND * 300, b"\r\n", b"\n", rtp_frame(9, 1, 1, bytes(3000), marker=True)]
+    + [REPORT[:3] + b"\x08" + REPORT[4:12]]  # too short for what it says it is
+    + [struct.pack(">BBH", 0x24, channel, length) + bytes(length) for channel in (0, 1, 3) for length in (0, 5, 40)]
+)
+CODECS = [(VIDEO,), BOTH, *((Track(0, "video", name, 96, 90_000), AUDIO) for name in ("H265", "JPEG"))]
 
 
-def spans(events: Iterable[WireEvent]) -> list[Span]:
-    """Return the spans among events."""
-    return [event for event in events if isinstance(event, Span)]
-
-
-def joined(events: Iterable[WireEvent]) -> bytes:
-    """Return the payloads of all spans."""
-    return b"".join(span.payload for span in spans(events))
+@settings(max_examples=250, deadline=None)
+@given(
+    st.lists(st.one_of(videos(), videos(), others), max_size=12).map(b"".join),
+    st.one_of(st.lists(st.integers(1, 3000), max_size=60), st.lists(st.integers(1, 400_000), max_size=30)),
+    st.frozensets(st.integers(0, 60), max_size=12),
+    st.sampled_from(CODECS),
+)
+def test_wire_agrees_with_the_slow_one(
+    stream: bytes, sizes: list[int], cuts: frozenset[int], tracks: tuple[Track, ...]
+) -> None:
+    """Every span with its times and flags, and every count, is what the obvious way of reading finds."""
+    fast, slow = play(stream, sizes, tracks, cuts), SlowWire(tracks)
+    assert fast.events == slow.read(stream, fast.piece_ends, cuts)
+    assert replace(fast.counts, video_packets_lost=0) == slow.counts()
+    assert fast.counts == play(stream, [], tracks).counts
 
 
 @st.composite
@@ -75,7 +90,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, bytes]:
         ):
             stream += frame
             stored += frame if has_key else b""
-            between = draw(st.sampled_from([b""] * 8 + [MESSAGE, AUDIO, REPORT, b"\r\n"]))
+            between = draw(st.sampled_from([b""] * 8 + [MESSAGE, SOUND, REPORT, b"\r\n"]))
             stream += between
             # A report between two pictures before the first key is dropped, one within the key picture is kept.
             stored += between if has_key and between is REPORT else b""
@@ -90,13 +105,6 @@ def test_stored_bytes_are_the_frames_from_the_first_key_picture_on(
     """The joined payloads are the set-up tracks' frames, byte for byte, without RTSP messages, whatever the split."""
     stream, stored = streams
     assert joined(read(stream, sizes)) == stored
-
-
-@settings(max_examples=40, deadline=None)
-@given(streams(), st.lists(st.integers(1, 50), max_size=200))
-def test_events_do_not_depend_on_how_the_bytes_were_split(streams: tuple[bytes, bytes], sizes: list[int]) -> None:
-    """The same bytes give the same spans, messages and reports in the same order."""
-    assert read(streams[0], sizes) == read(streams[0])
 
 
 hostile_units = st.one_of(
@@ -117,10 +125,10 @@ hostile_units = st.one_of(
 )
 
 
-def outcome(stream: bytes, sizes: list[int], encoding: str) -> list[WireEvent] | str:
+def outcome(stream: bytes, sizes: list[int], tracks: tuple[Track, ...]) -> list[WireEvent] | str:
     """Read a stream; BadInputError is an outcome, anything else fails the test."""
     try:
-        return read(stream, sizes, encoding)
+        return play(stream, sizes, tracks).untimed
     except BadInputError as error:
         return str(error)
 
@@ -129,114 +137,96 @@ def outcome(stream: bytes, sizes: list[int], encoding: str) -> list[WireEvent] |
 @given(
     st.lists(hostile_units, max_size=40).map(b"".join),
     st.lists(st.integers(1, 400), max_size=60),
-    st.sampled_from(["H264", "H265", "JPEG"]),
+    st.sampled_from(CODECS),
 )
 def test_hostile_bytes_raise_bad_input_only_and_split_independently(
-    stream: bytes, sizes: list[int], encoding: str
+    stream: bytes, sizes: list[int], tracks: tuple[Track, ...]
 ) -> None:
     """Any bytes in any split: the same events, or the same BadInputError."""
-    assert outcome(stream, sizes, encoding) == outcome(stream, [], encoding)
+    assert outcome(stream, sizes, tracks) == outcome(stream, [], tracks)
 
 
-def test_each_key_picture_begins_a_span() -> None:
-    """A chunk ends before the first packet of a key picture, its parameter sets included."""
-    pictures = [b"".join(picture_frames(number, 0, is_key=number % 5 == 0)) for number in range(15)]
-    found = spans(read(b"".join(pictures)))
-    assert [span.payload for span in found] == [b"".join(pictures[at : at + 5]) for at in (0, 5, 10)]
-    assert all(span.is_key for span in found)
-    assert [(span.first_rtp, span.last_rtp) for span in found] == [
-        (at * PICTURE_TICKS, (at + 4) * PICTURE_TICKS) for at in (0, 5, 10)
-    ]
-
-
-def test_access_unit_delimiter_belongs_to_the_key_picture() -> None:
-    """A key picture that shows itself only in its third packet begins at its first."""
-    other = b"".join(picture_frames(0, 0, is_key=True)) + b"".join(picture_frames(1, 0, is_key=False))
-    key = rtp_frame(0, 9, 5000, b"\x09\xf0", marker=False) + rtp_frame(0, 10, 5000, b"\x06sei", marker=False)
-    key += rtp_frame(0, 11, 5000, b"\x65slice", marker=True)
-    assert [span.payload for span in spans(read(other + key))] == [other, key]
-
-
-def test_time_to_commit_does_not_tear_the_head_off_a_key_picture() -> None:
-    """A cut while a picture has not shown what it is goes before that picture."""
-    wire = WireBuffer()
-    wire.follow(0, "H264", 90_000)
-    first = b"".join(picture_frames(0, 0, is_key=True))
-    head, rest = rtp_frame(0, 9, 5000, b"\x09\xf0", marker=False), rtp_frame(0, 11, 5000, b"\x65slice", marker=True)
-
-    def feed(octets: bytes) -> list[WireEvent]:
-        wire.room()[: len(octets)] = octets
-        wire.received(len(octets))
-        return list(wire.scan(WallTime(1)))
-
-    assert feed(first + head) == []
-    span = wire.cut()
-    assert span is not None
-    assert bytes(span.payload) == first
-    assert wire.cut() is None
-    feed(rest)
-    span = wire.cut()
-    assert span is not None
-    assert (bytes(span.payload), span.is_key, span.first_rtp) == (head + rest, True, 5000)
-
-
-def test_span_without_video_waits() -> None:
-    """A report alone makes no chunk when it is time to commit; it goes with the next picture."""
-    wire = WireBuffer()
-    wire.follow(0, "H264", 90_000)
-    for octets, expected in ((b"".join(picture_frames(0, 0, is_key=True)), True), (REPORT, False)):
-        wire.room()[: len(octets)] = octets
-        wire.received(len(octets))
-        list(wire.scan(WallTime(1)))
-        assert (wire.cut() is not None) == expected
-
-
-def test_long_pictures_are_cut_at_the_limit() -> None:
-    """No span is longer than 512 KiB, and nothing is lost at the cuts."""
-    pictures = [b"".join(picture_frames(number, 0, is_key=number == 0, fragments=400)) for number in range(4)]
-    found = spans(read(b"".join(pictures)))
-    assert max(len(span.payload) for span in found) <= SPAN_BYTES_MAX
-    assert joined(found) == b"".join(pictures)
-    assert [span.is_key for span in found] == [True] + [False] * (len(found) - 1)
-
-
-@pytest.mark.parametrize("filler", [MESSAGE[:-3].replace(b"3", b"60000") + bytes(60_000), REPORT * 500, AUDIO * 500])
+@pytest.mark.parametrize("filler", [MESSAGE[:-3].replace(b"3", b"60000") + bytes(60_000), REPORT * 500, SOUND * 500])
 def test_what_is_no_video_cannot_fill_the_buffer(filler: bytes) -> None:
     """Messages, reports and foreign frames without end are read on, and video after them is still stored."""
-    first, last = (b"".join(picture_frames(number, 0, is_key=True)) for number in (0, 1))
-    stored = joined(read(first + filler * 60 + last, [100_000] * 100))
-    assert stored.startswith(first)
-    assert stored.endswith(last)
+    first, last = picture(0, is_key=True), picture(1, is_key=True)
+    for tracks in ((VIDEO,), BOTH):
+        stored = joined(read(first + filler * 60 + last, [100_000] * 100, tracks))
+        assert stored.startswith(first)
+        assert stored.endswith(last)
 
 
-def test_tiny_key_pictures_do_not_make_tiny_spans() -> None:
-    """A camera cannot flood the ring's index with pictures of a few bytes."""
-    stream = b"".join(rtp_frame(0, 0, number * 100, b"\x65", marker=True) for number in range(2000))
-    found = spans(read(stream))
-    assert joined(found) == stream
-    assert all(len(span.payload) >= KEY_SPAN_BYTES_MIN for span in found[:-1])
-
-
-def test_timestamp_jump_ends_the_span() -> None:
-    """A jump of more than 5 s forward or 1 s back is told between the spans; less is not, nor is the 32-bit wrap."""
-    rtps = [2**32 - 1000, 2**32 - 1000 + 5 * 90_000, 2**32 - 1000 + 11 * 90_000, 2**32 - 1000 + 9 * 90_000]
-    stream = b"".join(rtp_frame(0, 0, rtp, b"\x65" + b"x" * 60, marker=True) for rtp in rtps)
-    events = read(stream)
-    assert [type(event) for event in events] == [Span, TimestampJump, Span, TimestampJump, Span]
-    assert joined(events) == stream
+def test_there_is_always_room() -> None:
+    """With the longest span and the longest unread unit in the buffer, a good read still fits."""
+    wire, rooms = WireBuffer(), []
+    wire.follow((VIDEO,))
+    message = b"R" + b" " * 16_000 + b"\r\nContent-Length: 65536\r\n\r\n" + bytes(65536)
+    stream = picture(0, is_key=True) + rtp_frame(0, 0, 900, b"\x41" + bytes(1000), marker=False) * 250 + message
+    for at in range(0, len(stream) - 1, 1000):
+        rooms.append(len(wire.room()))
+        feed(wire, stream[at : min(at + 1000, len(stream) - 1)])
+    assert ROOM_BYTES_MIN <= min(rooms) < ROOM_BYTES_MIN + 20_000
+    assert max(rooms) == BUFFER_BYTES
 
 
 def test_reports_and_messages_are_handed_out_in_order() -> None:
     """A sender report comes with the newest picture before it, a message with all its bytes."""
-    first, second = (b"".join(picture_frames(number, 0, is_key=number == 0)) for number in (0, 1))
-    events = read(first + REPORT + MESSAGE + second)
+    events = read(picture(0, is_key=True) + REPORT + MESSAGE + picture(1))
     assert events[:2] == [SenderReport(0xE8000000_80000000, 77, 0), RtspMessage(MESSAGE)]
+
+
+def test_tracks_are_kept_in_wire_order_on_any_channels() -> None:
+    """Both tracks and their RTCP are stored as they came; other channels never reach the ring."""
+    tracks = (Track(6, "video", "H264", 96, 90_000), Track(4, "audio", "PCMU", 0, 8000))
+    first, second = (rtp_frame(6, n, n * 900, b"\x65" + bytes(5000), marker=True) for n in (1, 2))
+    sound, report = rtp_frame(4, 1, 1, b"sound", marker=True), sender_report_frame(7, 1, 900)
+    kept = [first, sound, report, sender_report_frame(5, 1, 8000), sound, second]
+    reading = play(REPORT.join([SOUND, *kept, SOUND]), (), tracks)
+    assert joined(reading.events) == b"".join(kept)
+    assert [event for event in reading.events if isinstance(event, SenderReport)] == [SenderReport(1, 900, 900)]
+    assert reading.counts == WireCounts(video_packets=2, pictures=2, key_pictures=2, sound_packets=2)
 
 
 def test_frames_of_tracks_nobody_asked_for_are_dropped() -> None:
     """Sound on a channel that was not set up never reaches the ring."""
-    picture = b"".join(picture_frames(0, 0, is_key=True))
-    assert joined(read(AUDIO + picture + AUDIO)) == picture
+    assert joined(read(SOUND + picture(0, is_key=True) + SOUND)) == picture(0, is_key=True)
+
+
+def test_any_number_of_frame_lengths_is_hopped() -> None:
+    """A camera with more lengths of frames than patterns are made for is read all the same."""
+    lengths = range(100, 100 + 2 * EQUAL_LENGTHS_MAX)
+    pictures = [
+        b"".join(rtp_frame(0, n, 900 * length, b"\x65" + bytes(length), marker=n == 9) for n in range(10))
+        for length in lengths
+    ]
+    reading = play(b"".join(pictures))
+    assert joined(reading.events) == b"".join(pictures)
+    assert (reading.counts.pictures, reading.counts.video_packets) == (len(lengths), 10 * len(lengths))
+    wire = WireBuffer()
+    wire.follow((VIDEO,))
+    for octets in pictures:
+        feed(wire, octets)
+    assert len(wire._equal_frames) == EQUAL_LENGTHS_MAX
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1), st.lists(st.integers(1, 9000), max_size=50), st.data())
+def test_each_lost_packet_is_counted_once(fragments: list[int], sizes: list[int], data: st.DataObject) -> None:
+    """What was dropped between the first picture's beginning and the last one's is counted, over the 16-bit wrap."""
+    sequence, frames = itertools.count(65_500), []
+    for number, count in enumerate(fragments):
+        packets = [
+            rtp_frame(0, next(sequence), number * 900, b"\x65" + bytes(100), marker=False) for _ in range(count + 1)
+        ]
+        frames.append(packets)
+    lost = [data.draw(st.frozensets(st.integers(1, 40))) for _ in frames[:-1]]
+    kept = [
+        [frame for n, frame in enumerate(packets) if n not in gone]
+        for packets, gone in zip(frames, [*lost, frozenset[int]()], strict=True)
+    ]
+    dropped = sum(map(len, frames)) - sum(map(len, kept))
+    counts = play(b"".join(frame for packets in kept for frame in packets), sizes).counts
+    assert (counts.video_packets, counts.video_packets_lost) == (sum(map(len, kept)), dropped)
 
 
 @pytest.mark.parametrize(
@@ -245,44 +235,4 @@ def test_frames_of_tracks_nobody_asked_for_are_dropped() -> None:
 def test_garbage_fails_clearly(garbage: bytes) -> None:
     """What is neither frame nor message is BadInputError."""
     with pytest.raises(BadInputError):
-        read(b"".join(picture_frames(0, 0, is_key=True)) + garbage)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "payload", "is_key"),
-    [
-        ("H264", b"\x65", True),
-        ("H264", b"\x67", True),
-        ("H264", b"\x41", False),
-        ("H264", b"\x09", None),
-        ("H264", b"\x7c\x85", True),  # FU-A, start of IDR
-        ("H264", b"\x7c\x05", None),  # FU-A, middle
-        ("H264", b"\x7c\x81", False),
-        ("H264", b"\x18\x00\x02\x09\xf0\x00\x02\x67\x42", True),  # STAP-A with AUD and SPS
-        ("H264", b"\x18\xff\xff\x09", None),
-        ("H264", b"\x7c", None),
-        ("H264", b"", None),
-        ("H265", bytes([19 << 1, 1, 0]), True),  # IDR_W_RADL
-        ("H265", bytes([21 << 1, 1, 0]), True),  # CRA
-        ("H265", bytes([32 << 1, 1, 0]), True),  # VPS
-        ("H265", bytes([1 << 1, 1, 0]), False),
-        ("H265", bytes([35 << 1, 1, 0]), None),  # AUD
-        ("H265", bytes([49 << 1, 1, 0x80 | 19]), True),  # FU, start
-        ("H265", bytes([49 << 1, 1, 19]), None),
-        ("H265", bytes([48 << 1, 1, 0, 3, 35 << 1, 1, 0, 0, 3, 32 << 1, 1, 0]), True),  # AP with AUD and VPS
-        ("JPEG", b"anything", True),
-    ],
-)
-def test_key_packets(encoding: str, payload: bytes, is_key: object) -> None:
-    """What the first packets of a picture say about it."""
-    packet = bytes(12) + payload
-    assert is_key_packet(encoding, memoryview(packet)) is is_key
-
-
-def test_contributing_sources_and_extension_are_skipped() -> None:
-    """RFC 3550 section 5.1: the payload begins behind them."""
-    packet = bytes([0x80 | 0x10 | 2]) + bytes(11) + bytes(8) + b"\xab\xac\x00\x01" + bytes(4) + b"\x65"
-    assert is_key_packet("H264", memoryview(packet)) is True
-    assert all(
-        is_key_packet("H264", memoryview(packet[:end])) is None for end, _ in pairwise(range(12, len(packet) + 1))
-    )
+        read(picture(0, is_key=True) + garbage)

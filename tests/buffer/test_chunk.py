@@ -86,6 +86,7 @@ def test_the_vectors_are_what_the_script_makes() -> None:
         ChunkHeader(replace(media(1), run=-1), 1, 1, bytes(16), 0),
         ChunkHeader(media(1), PAYLOAD_BYTES_MAX + 1, 1, bytes(16), 0),
         ChunkHeader(media(1), 1, 1, bytes(15), 0),
+        ChunkHeader(media(1), 1, 2**64, bytes(16), 0),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(header: ChunkHeader) -> None:

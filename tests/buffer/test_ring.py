@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import Anchor, ClockSource, hub_time
 from agent.buffer.chunk import ChunkMeta, StoredChunk
-from agent.buffer.ring import Footage, RingIndex, RingSettings, expired_slabs
+from agent.buffer.ring import Footage, RingIndex, RingSettings
 from agent.buffer.run import REORDER_NS
-from agent.clock import SECOND_NS, WallTime, Window
+from agent.clock import SECOND_NS, Window
 from agent.errors import ConfigurationError
 from tests.simulators.ring_content import CAMERA, at, media, stream, ticks
 
@@ -25,8 +25,8 @@ def stored(meta: ChunkMeta, slab: int) -> StoredChunk:
     return StoredChunk(meta, slab, 4096 * (meta.sequence + 1), 4000)
 
 
-def arrival(second: float, late_s: float, error_s: float = 0.5) -> Anchor:
-    """Return an arrival anchor that is off by `late_s`."""
+def arrival(second: float, late_s: float, error_s: float = 2.0) -> Anchor:
+    """Return a first guess that is off by `late_s`."""
     return Anchor(ticks(second), at(second + late_s), round(error_s * SECOND_NS), ClockSource.ARRIVAL)
 
 
@@ -49,13 +49,14 @@ def index_of(chunks: list[StoredChunk]) -> RingIndex:
 
 def naive_mapping(run: list[ChunkMeta], place: int) -> Anchor:
     """Say by which anchor a chunk is read, straight from the docstring."""
-    mapped = [meta.anchor for meta in run[place:] if meta.anchor.source is not ClockSource.ARRIVAL]
+    mapped = [meta.anchor for meta in run[place:] if meta.anchor.is_settled]
     return mapped[0] if mapped else run[-1].anchor
 
 
 def naive_sequences(run: list[ChunkMeta], window: Window) -> list[int]:
     """Say which chunks of a run a window needs, straight from the docstring, by looking at all of them."""
-    margin = 2 * max(meta.anchor.error_ns for meta in run) + REORDER_NS
+    settled = [meta.anchor.error_ns for meta in run if meta.anchor.is_settled]
+    margin = 2 * max(settled or [meta.anchor.error_ns for meta in run]) + REORDER_NS
     start, end = window.start - margin, window.end + margin
     begins = [hub_time(naive_mapping(run, place), meta.first_rtp) for place, meta in enumerate(run)]
     ends = [hub_time(naive_mapping(run, place), meta.last_rtp) for place, meta in enumerate(run)]
@@ -140,13 +141,13 @@ def test_a_mapping_is_final_when_a_report_follows() -> None:
 
 
 def test_a_long_run_without_reports_does_not_wrap() -> None:
-    """20 hours by arrival alone: the newest mapping places the oldest chunk right, with an honest error bound."""
+    """20 hours of guesses alone: the newest mapping places the oldest chunk right, with an honest error bound."""
     hours = [media(3600 * hour, anchor=arrival(3600 * hour, 0)) for hour in range(21)]
     window = Window(at(3600), at(3601))
     chunks = index_of([stored(replace(m, is_key=True), 1) for m in hours]).footage(CAMERA, window).chunks
     found = next(chunk.meta for chunk in chunks if chunk.meta.sequence == 3600)
     assert abs(found.first_picture - at(3600)) <= 1
-    assert found.anchor.error_ns == SECOND_NS // 2 + 19 * 3600 * 100_000
+    assert found.anchor.error_ns == 2 * SECOND_NS + 19 * 3600 * 100_000
 
 
 def test_several_runs_come_in_their_order() -> None:
@@ -179,15 +180,6 @@ def test_a_run_without_its_stream_chunk_is_left_out() -> None:
     assert index.footage(CAMERA, Window(at(0), at(9))) == Footage((), (), None)
 
 
-def test_a_copy_changes_nothing() -> None:
-    """A chunk that was written twice after a disk error is there once."""
-    index = index_of([stored(media(1), 1), stored(media(2), 1)])
-    index.add(replace(stored(media(2), 1), offset=99 * 4096))
-    index.add(replace(stored(media(1), 1), slab=2))
-    chunks = index.footage(CAMERA, Window(at(0), at(9))).chunks
-    assert [(chunk.meta.sequence, chunk.offset) for chunk in chunks] == [(1, 2 * 4096), (2, 3 * 4096)]
-
-
 def test_cameras_do_not_mix() -> None:
     """Another camera's chunks are another camera's."""
     index = index_of([stored(media(1), 1), stored(media(1, camera=CameraId("yard")), 1)])
@@ -195,14 +187,6 @@ def test_cameras_do_not_mix() -> None:
     assert {chunk.meta.camera for chunk in footage.chunks + footage.headers} == {"yard"}
     assert [span.camera for span in index.spans()] == [CAMERA, "yard"]
     assert index.footage(CameraId("roof"), Window(at(0), at(9))) == Footage((), (), None)
-
-
-def test_age_destroys_nothing_while_the_clock_is_not_trusted() -> None:
-    """Only whole slabs behind the limit go, and only by a clock that is known to be right."""
-    arrivals = {1: at(0), 2: at(100), 3: at(200)}
-    assert expired_slabs(arrivals, at(201), 100, is_clock_trusted=True) == (1, 2)
-    assert expired_slabs(arrivals, at(200), 100, is_clock_trusted=True) == (1,)
-    assert expired_slabs(arrivals, WallTime(2 * at(0)), 100, is_clock_trusted=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -216,6 +200,7 @@ def test_age_destroys_nothing_while_the_clock_is_not_trusted() -> None:
         {"slab_s_max": 0},
         {"free_bytes_min": -1},
         {"pending_bytes_max": MIB},
+        {"floor_s": -1},
     ],
 )
 def test_settings_outside_the_limits_are_refused(changes: dict[str, int]) -> None:

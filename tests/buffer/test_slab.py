@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.acquire.stream import CameraId
+from agent.buffer.chunk import ChunkMeta
 from agent.buffer.slab import (
     BLOCK_BYTES,
     SLAB_BYTES_MIN,
@@ -23,7 +25,16 @@ from agent.buffer.slab import (
 )
 from agent.crypto import Secret
 from agent.errors import BadInputError
-from tests.vectors.buffer.make import DATA_KEY, KEY_ENCRYPTION_KEY, META, SESSION, TARGET, slab_header
+from tests.vectors.buffer.make import (
+    DATA_KEY,
+    KEY_ENCRYPTION_KEY,
+    META,
+    SESSION,
+    SLAB_ID,
+    TARGET,
+    sealed,
+    slab_header,
+)
 
 VECTORS: list[dict[str, Any]] = json.loads(TARGET.read_text())
 
@@ -82,14 +93,15 @@ def test_another_key_opens_nothing() -> None:
 @settings(max_examples=40)
 def test_what_is_sealed_is_opened(payloads: list[bytes], cipher: Cipher) -> None:
     """Chunks sealed one after the other come back, each under its own nonce."""
-    header = slab_header(cipher)
-    sealer, opener = ChunkSealer(header, DATA_KEY, SESSION), ChunkOpener(header, DATA_KEY)
+    sealer, opener = ChunkSealer(SLAB_ID, cipher, DATA_KEY, SESSION), ChunkOpener(slab_header(cipher), DATA_KEY)
     counters = []
     for payload in payloads:
-        room = bytearray(len(payload) + 200)
-        stored = sealer.seal(META, payload, memoryview(room), BLOCK_BYTES)
-        opened, back = opener.open(bytes(room[: stored.length]))
-        assert (opened.meta, back) == (META, payload)
+        room = memoryview(bytearray(len(payload) + 200))
+        length = sealer.seal(META, payload, room)
+        opened, back = opener.open(room[:length])
+        assert (opened.meta, opened.slab, back) == (META, SLAB_ID, payload)
+        assert length == opened.stored_bytes == len(payload) + 176
+        assert not any(room[length:])
         counters.append(opened.counter)
     assert counters == list(range(len(payloads)))
 
@@ -98,8 +110,7 @@ def test_what_is_sealed_is_opened(payloads: list[bytes], cipher: Cipher) -> None
 @settings(max_examples=60)
 def test_a_flipped_bit_anywhere_is_refused(data: st.DataObject) -> None:
     """No single bit of a sealed chunk can change unnoticed."""
-    room = bytearray(200 + 176)
-    ChunkSealer(slab_header(), DATA_KEY, SESSION).seal(META, bytes(200), memoryview(room), BLOCK_BYTES)
+    room = bytearray(sealed(Cipher.AES_256_GCM, META, bytes(200)))
     bit = data.draw(st.integers(0, len(room) * 8 - 1))
     room[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BadInputError):
@@ -108,18 +119,56 @@ def test_a_flipped_bit_anywhere_is_refused(data: st.DataObject) -> None:
 
 def test_two_sessions_never_share_a_key_stream() -> None:
     """The same payload under the same counter in two sessions has nothing in common on disk."""
-    sealed = []
+    streams = []
     for session in (bytes(16), bytes([1] * 16)):
         room = bytearray(64 + 176)
-        ChunkSealer(slab_header(), DATA_KEY, session).seal(META, bytes(64), memoryview(room), BLOCK_BYTES)
-        sealed.append(bytes(room[160:]))
-    assert sealed[0] != sealed[1]
+        ChunkSealer(SLAB_ID, Cipher.AES_256_GCM, DATA_KEY, session).seal(META, bytes(64), memoryview(room))
+        streams.append(bytes(room[160:224]))
+    assert not set(zip(*[iter(streams[0])] * 8, strict=True)) & set(zip(*[iter(streams[1])] * 8, strict=True))
 
 
-def test_a_number_that_does_not_fit_is_refused() -> None:
-    """A slab number below zero is refused when the header is written."""
+@pytest.mark.parametrize(
+    ("meta", "payload", "room"),
+    [
+        (META, bytes(100), 275),
+        (META, bytes(4 * 1024 * 1024 + 1), 5 * 1024 * 1024),
+        (replace(META, run=-1), b"", 176),
+        (replace(META, camera=CameraId("Door")), b"", 176),
+    ],
+)
+def test_a_chunk_that_cannot_be_sealed_uses_no_nonce(meta: ChunkMeta, payload: bytes, room: int) -> None:
+    """What has no room or is outside the limits is refused before anything is written."""
+    sealer = ChunkSealer(SLAB_ID, Cipher.AES_256_GCM, DATA_KEY, SESSION)
+    target = bytearray(room)
     with pytest.raises(BadInputError):
-        pack_slab_header(replace(slab_header(), number=-1))
+        sealer.seal(meta, payload, memoryview(target))
+    assert not any(target)
+    sealer.seal(META, b"", memoryview(target))
+    assert ChunkOpener(slab_header(), DATA_KEY).open(bytes(target[:176]))[0].counter == 0
+
+
+def test_a_chunk_is_sealed_for_another_slab_by_opening_it() -> None:
+    """What waits for a slab that failed is opened and sealed for the next one."""
+    _, payload = ChunkOpener(slab_header(), DATA_KEY).open(sealed(Cipher.AES_256_GCM, META, b"wire"))
+    other, key = replace(slab_header(), id=1, cipher=Cipher.CHACHA20_POLY1305), Secret(bytes(32))
+    room = bytearray(180)
+    ChunkSealer(1, other.cipher, key, bytes(16)).seal(META, payload, memoryview(room))
+    assert ChunkOpener(other, key).open(bytes(room))[1] == b"wire"
+    with pytest.raises(BadInputError):
+        ChunkOpener(slab_header(), DATA_KEY).open(bytes(room))
+
+
+@pytest.mark.parametrize("change", [{"number": -1}, {"id": 2**64}, {"wrapped_key": b""}])
+def test_a_header_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
+    """A slab header is checked when it is written."""
+    with pytest.raises(BadInputError):
+        pack_slab_header(replace(slab_header(), **change))
+
+
+def test_a_session_has_16_bytes() -> None:
+    """A sealer without a proper session is not made."""
+    with pytest.raises(BadInputError):
+        ChunkSealer(SLAB_ID, Cipher.AES_256_GCM, DATA_KEY, bytes(15))
 
 
 def test_many_sessions_keep_the_cache_small() -> None:
@@ -127,7 +176,8 @@ def test_many_sessions_keep_the_cache_small() -> None:
     opener = ChunkOpener(slab_header(), DATA_KEY)
     for number in range(70):
         room = bytearray(4 + 176)
-        ChunkSealer(slab_header(), DATA_KEY, number.to_bytes(16)).seal(META, b"wire", memoryview(room), BLOCK_BYTES)
+        sealer = ChunkSealer(SLAB_ID, Cipher.AES_256_GCM, DATA_KEY, number.to_bytes(16))
+        sealer.seal(META, b"wire", memoryview(room))
         assert opener.open(bytes(room))[1] == b"wire"
 
 

@@ -148,6 +148,36 @@ def test_cameras_are_remembered_without_their_login(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_pin_stays_until_it_is_forgotten(tmp_path: Path) -> None:
+    """Whatever else changes about the camera; a pin of a camera that nobody knows is nothing."""
+    front = CameraStream(CameraId("front"), "Front door", "rtsps://10.0.0.1/1", None, None)
+    database = opened(tmp_path)
+    database.put_camera(front)
+    database.put_pin(front.camera, "ab" * 32)
+    database.put_pin(CameraId("nobody"), "cd" * 32)
+    database.put_camera(replace(front, url="rtsps://10.0.0.9/1"))
+    database.close()
+    database = opened(tmp_path)
+    assert database.cameras() == (replace(front, url="rtsps://10.0.0.9/1", pin="ab" * 32),)
+    database.put_pin(front.camera, "")
+    assert database.cameras() == (replace(front, url="rtsps://10.0.0.9/1"),)
+    database.close()
+
+
+def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
+    """What an older program has stored is there, and what it did not know is empty."""
+    database = opened(tmp_path)
+    database.put_camera(CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", None, None))
+    with database._transaction() as rows:
+        rows.execute("ALTER TABLE camera DROP COLUMN pin")
+        rows.execute("PRAGMA user_version=1")
+    database.close()
+    for _ in range(2):
+        database = opened(tmp_path)
+        assert [(known.name, known.pin) for known in database.cameras()] == [("Front door", "")]
+        database.close()
+
+
 def test_starts_are_counted(tmp_path: Path) -> None:
     """Each start has a higher number than all before it, also after a crash."""
     for expected in (1, 2, 3):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,47 +12,30 @@ import pytest
 from agent.acquire.stream import CameraId, decode_stream_header
 from agent.buffer.chunk import PAYLOAD_BYTES_MAX, StoredChunk
 from agent.buffer.ring import RingSettings
-from agent.buffer.slab import BLOCK_BYTES, unpack_slab_header, unwrap_key
-from agent.clock import WallTime, Window
+from agent.buffer.slab import BLOCK_BYTES, Cipher, Lane, unpack_slab_header, unwrap_key
+from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.slab_files import EXPIRY_CHECK_S, SlabLog
-from tests.simulators.ring_child import KEK, MIB, SETTINGS, payload
+from agent.outside.slab_files import RATES_EVERY_S, SlabLog, pick_cipher
+from agent.outside.slab_places import EXPIRY_CHECK_S
+from tests.simulators.ring_child import Child
 from tests.simulators.ring_content import CAMERA, StillClock, at, media, stream
+from tests.simulators.ring_log import (
+    EVERYTHING,
+    KEK,
+    MIB,
+    SETTINGS,
+    append,
+    opened,
+    payload,
+    places,
+    record,
+    sequences,
+    settle,
+    until,
+)
 
-EVERYTHING = Window(at(-100), at(1_000_000))
-ROOT = Path(__file__).parents[2]
-
-
-def opened(directory: Path, settings: RingSettings = SETTINGS, clock: StillClock | None = None) -> SlabLog:
-    """Open a ring."""
-    return SlabLog(directory, KEK, settings, clock or StillClock())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for the writer thread, at most 20 s."""
-    ticker = threading.Event()
-    for _ in range(20_000):
-        if condition():
-            return
-        ticker.wait(0.001)
-    pytest.fail("it did not happen")
-
-
-def record(log: SlabLog, sequences: range, *, run: int = 1, size: int = 20_000) -> None:
-    """Append and commit chunks, three at a time, and wait until the last is in the index."""
-    log.append(*stream(run=run))
-    for sequence in sequences:
-        log.append(media(sequence, run=run), (sequence.to_bytes(4, "big") * (size // 4 + 1))[:size])
-        if sequence % 3 == 0:
-            log.commit()
-            until(lambda: log.stats().waiting_bytes <= 8 * MIB)
-    log.commit()
-    until(lambda: not log.stats().waiting_bytes)
-
-
-def places(log: SlabLog) -> list[tuple[int, int]]:
-    """Return run and sequence of all chunks in the index."""
-    return [(chunk.meta.run, chunk.meta.sequence) for chunk in log.footage(CAMERA, EVERYTHING).chunks]
+BLOB = 500_000
+YARD = CameraId("yard")
 
 
 def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
@@ -111,11 +91,11 @@ def test_recycling_destroys_the_old_key_and_keeps_the_newest(tmp_path: Path) -> 
         record(log, range(1, 4))
         oldest = log.footage(CAMERA, EVERYTHING).chunks[0]
         old_block = (tmp_path / "slab-00000").read_bytes()[:BLOCK_BYTES]
-        record(log, range(4, 50), size=MIB)
+        record(log, range(4, 100), size=BLOB)
         kept = log.footage(CAMERA, EVERYTHING)
         assert 2 not in [chunk.meta.sequence for chunk in kept.chunks]
-        assert kept.chunks[-1].meta.sequence == 49
-        assert len(kept.chunks) >= 3 * 7
+        assert kept.chunks[-1].meta.sequence == 99
+        assert len(kept.chunks) >= 3 * 14
         assert kept.headers[0].slab == kept.chunks[-1].slab
         with pytest.raises(UnavailableError):
             log.read(oldest)
@@ -131,12 +111,12 @@ def test_recycling_destroys_the_old_key_and_keeps_the_newest(tmp_path: Path) -> 
 def test_each_slab_can_be_read_alone(tmp_path: Path) -> None:
     """The stream header is in each slab the run reaches."""
     with closing(opened(tmp_path)) as log:
-        record(log, range(1, 20), size=MIB)
+        record(log, range(1, 40), size=BLOB)
     for path in sorted(tmp_path.glob("slab-*"))[:-1]:
         path.unlink()
     with closing(opened(tmp_path)) as log:
         footage = log.footage(CAMERA, EVERYTHING)
-        assert footage.chunks[-1].meta.sequence == 19
+        assert footage.chunks[-1].meta.sequence == 39
         assert decode_stream_header(log.read(footage.headers[0])).run == 1
 
 
@@ -158,20 +138,25 @@ def test_a_chunk_recycled_under_a_reader_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_age_destroys_whole_slabs_when_the_clock_is_trusted(tmp_path: Path) -> None:
-    """Footage older than the limit goes, also from the slab that is being written; never by a clock in doubt."""
+    """Footage older than the limit goes, in whole slabs that nobody writes to; never by a clock in doubt."""
     clock = StillClock(at(10), is_trusted=False)
     with closing(opened(tmp_path, clock=clock)) as log:
         record(log, range(1, 4))
-        clock.wall = WallTime(at(4 + SETTINGS.age_s_max + EXPIRY_CHECK_S))
-        log.commit()
+        clock.wall = at(SETTINGS.age_s_max + EXPIRY_CHECK_S + 10)
         record(log, range(4, 6))
         assert len(places(log)) == 5
-        clock.wall = WallTime(clock.wall + 2 * EXPIRY_CHECK_S * 10**9)
-        clock.trusted = True
-        log.commit()
-        until(lambda: not places(log))
-    blocks = [path.read_bytes()[:BLOCK_BYTES] for path in tmp_path.glob("slab-*")]
-    assert blocks == [bytes(BLOCK_BYTES)] * len(blocks)
+        first = unpack_slab_header((tmp_path / "slab-00000").read_bytes()[:BLOCK_BYTES])
+        clock.wall, clock.trusted = WallTime(clock.wall + 2 * EXPIRY_CHECK_S * SECOND_NS), True
+        record(log, range(6, 7))
+        assert sequences(log) == [6]
+        clock.wall = WallTime(clock.wall + (SETTINGS.slab_s_max + EXPIRY_CHECK_S) * SECOND_NS)
+        settle(log)  # the slab is left, although nothing comes
+        clock.wall = WallTime(clock.wall + EXPIRY_CHECK_S * SECOND_NS)
+        append(log, [7])
+        settle(log)
+        assert sequences(log) == [7]
+    blocks = b"".join(path.read_bytes()[:BLOCK_BYTES] for path in tmp_path.glob("slab-*"))
+    assert first.wrapped_key not in blocks
 
 
 def test_only_the_hub_may_look(tmp_path: Path) -> None:
@@ -186,12 +171,12 @@ def test_a_smaller_ring_gives_its_oldest_slabs_back(tmp_path: Path) -> None:
     """After the owner made the ring smaller the oldest slabs are destroyed and their files removed."""
     larger = RingSettings(slab_bytes=8 * MIB, bytes_max=6 * 8 * MIB, free_bytes_min=0)
     with closing(opened(tmp_path, larger)) as log:
-        record(log, range(1, 45), size=MIB)
+        record(log, range(1, 90), size=BLOB)
         assert log.stats().slabs == 6
     with closing(opened(tmp_path)) as log:
-        record(log, range(45, 60), size=MIB)
+        record(log, range(90, 120), size=BLOB)
         assert log.stats().slabs == 4
-        assert places(log)[-1] == (1, 59)
+        assert sequences(log)[-1] == 119
     assert len(list(tmp_path.glob("slab-*"))) == 4
 
 
@@ -199,9 +184,9 @@ def test_the_disk_keeps_its_free_bytes(tmp_path: Path) -> None:
     """Where the disk has no room to spare the ring stays at one slab and recycles it."""
     greedy = RingSettings(slab_bytes=8 * MIB, bytes_max=32 * MIB, free_bytes_min=2**62)
     with closing(opened(tmp_path, greedy)) as log:
-        record(log, range(1, 20), size=MIB)
+        record(log, range(1, 40), size=BLOB)
         assert log.stats().slabs == 1
-        assert places(log)[-1] == (1, 19)
+        assert sequences(log)[-1] == 39
 
 
 @pytest.mark.parametrize(
@@ -223,12 +208,86 @@ def test_what_does_not_fit_is_refused_at_once(tmp_path: Path, append: Callable[[
         assert len(places(log)) == 2
 
 
-def test_the_largest_chunk_fits(tmp_path: Path) -> None:
-    """Four MiB in one chunk, several at once, are written and read."""
+def test_the_largest_chunk_fits_beside_the_largest_stream_chunk(tmp_path: Path) -> None:
+    """Neither has to be refused because both do not fit one batch."""
+    size = MIB - BLOCK_BYTES
     with closing(opened(tmp_path)) as log:
-        record(log, range(1, 4), size=PAYLOAD_BYTES_MAX)
-        chunks = log.footage(CAMERA, EVERYTHING).chunks
-        assert [len(log.read(chunk)) for chunk in chunks] == [PAYLOAD_BYTES_MAX] * 3
+        log.append(stream()[0], bytes(64 * 1024))
+        for sequence in range(1, 4):
+            log.append(media(sequence), payload(sequence, size))
+        settle(log)
+        footage = log.footage(CAMERA, EVERYTHING)
+        assert [log.read(chunk) for chunk in footage.chunks] == [payload(n, size) for n in (1, 2, 3)]
+        assert len(log.read(footage.headers[0])) == 64 * 1024
+
+
+def test_what_an_earlier_owner_left_is_destroyed(tmp_path: Path) -> None:
+    """Not one slab keeps its key, also none that hides behind another of the same number."""
+    with closing(opened(tmp_path)) as log:
+        record(log, range(1, 40), size=BLOB)
+    (tmp_path / "slab-00007").write_bytes((tmp_path / "slab-00001").read_bytes())
+    with closing(SlabLog(tmp_path, KEK, SETTINGS, StillClock(), keep=False)) as log:
+        assert log.footage(CAMERA, EVERYTHING).chunks == ()
+        assert log.last_run == 0
+        record(log, range(1, 3), run=2)
+        assert places(log) == [(2, 1), (2, 2)]
+    headers = [path.read_bytes()[:BLOCK_BYTES] for path in sorted(tmp_path.glob("slab-*"))]
+    assert [any(header) for header in headers] == [True, *[False] * (len(headers) - 1)]
+
+
+def test_a_noisy_camera_is_kept_apart_and_the_quiet_one_keeps_its_floor(tmp_path: Path) -> None:
+    """One that fills the ring within minutes pushes out itself only; calm again, it shares the slabs of the others."""
+    clock = StillClock(at(0))
+    settings = RingSettings(slab_bytes=8 * MIB, bytes_max=10 * 8 * MIB, free_bytes_min=0, floor_s=20 * RATES_EVERY_S)
+    with closing(opened(tmp_path, settings, clock)) as log:
+        log.append(*stream(YARD))
+        log.append(*stream())
+
+        def minute(number: int, blobs: int) -> None:
+            clock.wall = at(number * RATES_EVERY_S)
+            log.append(media(number), payload(number, 300_000))
+            for blob in range(blobs):
+                log.append(media(1000 * number + blob, camera=YARD), payload(number, BLOB))
+            settle(log)
+
+        for number in range(1, 20):
+            minute(number, 16)
+        assert log.stats().noisy == {YARD}
+        for number in range(20, 60):
+            minute(number, 16)
+        quiet = sequences(log)
+        assert quiet[-1] == 59
+        assert len(quiet) >= 20
+        assert quiet == list(range(quiet[0], 60))
+        assert len(log.footage(YARD, EVERYTHING).chunks) > 16
+        for number in range(60, 75):
+            minute(number, 0)
+        assert log.stats().noisy == frozenset()
+        minute(75, 1)
+        newest = log.footage(YARD, EVERYTHING).chunks[-1]
+        assert newest.slab == log.footage(CAMERA, EVERYTHING).chunks[-1].slab
+        kept = len(places(log, YARD)), len(places(log))
+    lanes = {unpack_slab_header(path.read_bytes()[:BLOCK_BYTES]).lane for path in tmp_path.glob("slab-*")}
+    assert lanes == set(Lane)
+    with closing(opened(tmp_path, settings, clock)) as log:
+        assert (len(places(log, YARD)), len(places(log))) == kept
+
+
+def test_a_disk_with_room_for_one_slab_keeps_nobody_apart(tmp_path: Path) -> None:
+    """A lane of its own needs a slab of its own: without one the ring goes on in one lane, for ever."""
+    clock = StillClock(at(0))
+    settings = RingSettings(slab_bytes=8 * MIB, bytes_max=32 * MIB, free_bytes_min=2**62, floor_s=100 * RATES_EVERY_S)
+    with closing(opened(tmp_path, settings, clock)) as log:
+        log.append(*stream(YARD))
+        log.append(*stream())
+        for number in range(1, 30):
+            clock.wall = at(number * RATES_EVERY_S)
+            log.append(media(number), payload(number, 3000))
+            for blob in range(6):
+                log.append(media(1000 * number + blob, camera=YARD), payload(number, BLOB))
+            settle(log)
+        assert (log.stats().slabs, log.stats().noisy) == (1, frozenset())
+        assert sequences(log)[-1] == 29
 
 
 @pytest.fixture
@@ -253,29 +312,13 @@ def test_a_memory_file_system_works(memory_disk: Path) -> None:
         ]
 
 
-def child(directory: Path, run: int, *limits: str) -> subprocess.Popen[str]:
-    """Start a process that records."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.simulators.ring_child", str(directory), str(run), *limits],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("commits", [5, 60])
 def test_kill_9_loses_nothing_that_was_committed(tmp_path: Path, commits: int) -> None:
     """A process killed at any moment, twice over: what it named is there after reopening, nothing is corrupt."""
     promised = {}
     for run in (1, 2):
-        with child(tmp_path, run) as process:
-            assert process.stdout
-            for _ in range(commits):
-                promised[run] = int(process.stdout.readline())
-            process.kill()
-            rest = process.stdout.read().splitlines()
-        promised[run] = max([promised[run], *(int(line) for line in rest)])
+        with Child(tmp_path) as child:
+            promised[run] = child.record_until_killed(run, commits)
     with closing(opened(tmp_path)) as log:
         footage = log.footage(CAMERA, EVERYTHING)
         for run in (1, 2):
@@ -288,18 +331,18 @@ def test_kill_9_loses_nothing_that_was_committed(tmp_path: Path, commits: int) -
 
 def test_a_full_disk_does_not_stop_recording(tmp_path: Path) -> None:
     """While the disk refuses, chunks wait in memory; when it takes them again they are all there, by themselves."""
-    with child(tmp_path, 1, str(5 * MIB)) as process:
-        assert process.stdin
-        assert process.stdout
-        while process.stdout.readline().strip() != "error":
-            pass
-        process.stdin.write("\n")
-        process.stdin.flush()
-        while (line := process.stdout.readline().strip()) == "error" or int(line) < 30:
-            pass
-        process.kill()
-        process.stdout.read()
-    with closing(opened(tmp_path)) as log:
-        sequences = [sequence for _, sequence in places(log)]
-        assert sequences[-1] >= 30
-        assert sequences == list(range(1, len(sequences) + 1))
+    with Child(tmp_path) as child:
+        child.tell("limit", 5 * MIB)
+        child.record(range(1, 41), size=100_000)
+        stats = child.wait_for("error")
+        assert stats["last_error"] == "File too large"
+        assert child.ask("sequences") == []
+        child.tell("limit", -1)
+        child.wait_for("settled")
+        assert child.ask("sequences") == list(range(1, 41))
+        assert child.stats()["dropped_chunks"] == 0
+
+
+def test_the_cipher_is_measured() -> None:
+    """One of the two is picked."""
+    assert pick_cipher() in set(Cipher)

@@ -14,6 +14,7 @@ class ListedRoster:
 
     def __init__(self) -> None:
         self.added: list[CameraStream] = []
+        self.shown: dict[CameraId, str] = {}
         self._health: dict[CameraId, CameraHealth] = {}
 
     def add(self, stream: CameraStream) -> None:
@@ -24,6 +25,10 @@ class ListedRoster:
     def health(self) -> tuple[CameraHealth, ...]:
         """Return how each does."""
         return tuple(self._health.values())
+
+    def pins(self) -> dict[CameraId, str]:
+        """Return the certificates that cameras have shown."""
+        return self.shown
 
     def falls_silent(self, camera: CameraId, error: str = "it does not answer") -> None:
         """Let a camera fail."""

@@ -81,6 +81,9 @@ class CameraScript:
     sends_reports: bool = True
     first_rtp: int = 4_000_000_000
     status_of: dict[str, int] = field(default_factory=dict)  # answer this method with this status
+    headers_of: dict[str, str] = field(default_factory=dict)  # and with this header line
+    flood: bytes = b""  # sent after each picture
+    drips: bool = False  # media comes byte by byte, and so do answers
 
 
 class RtspCamera:
@@ -98,9 +101,14 @@ class RtspCamera:
         self._threads = [threading.Thread(target=self._accept)]
 
     @property
+    def port(self) -> int:
+        """The RTSP port."""
+        return int(self._server.getsockname()[1])
+
+    @property
     def url(self) -> str:
         """The stream's URL."""
-        return f"rtsp://127.0.0.1:{self._server.getsockname()[1]}/stream"
+        return f"rtsp://127.0.0.1:{self.port}/stream"
 
     def methods(self) -> list[str]:
         """Return the methods asked so far."""
@@ -139,7 +147,7 @@ class RtspCamera:
                 while b"\r\n\r\n" in received and not self.script.is_silent:
                     head, _, received = received.partition(b"\r\n\r\n")
                     answer, method = self._answer(head.decode())
-                    client.sendall(answer)
+                    self._send(client, answer)
                     if method == "PLAY" and b" 200 " in answer[:20]:
                         self.media.append(b"")
                         media = self._media()
@@ -149,7 +157,16 @@ class RtspCamera:
                     sent = next(media, None)
                     if sent is None:
                         return
-                    client.sendall(sent)
+                    self._send(client, sent + self.script.flood)
+
+    def _send(self, client: socket.socket, octets: bytes) -> None:
+        size = 1 if self.script.drips else max(len(octets), 1)
+        for at in range(0, len(octets), size):
+            client.settimeout(5)
+            client.sendall(octets[at : at + size])
+            client.settimeout(0.005)
+            if self.script.drips and self._stopped.wait(0.001):
+                return
 
     def _answer(self, head: str) -> tuple[bytes, str]:
         first, *lines = head.split("\r\n")
@@ -160,6 +177,7 @@ class RtspCamera:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         self.requests.append((method, headers))
         status, extra, body = self.script.status_of.get(method, 200), "", ""
+        more = self.script.headers_of.get(method, "")
         if self.script.user and method != "OPTIONS" and not self._is_authorized(method, url, headers):
             status = 401
             extra = (
@@ -174,6 +192,7 @@ class RtspCamera:
             extra = f"Transport: {headers['transport']}\r\nSession: abc;timeout={self.script.session_timeout_s}\r\n"
         if body:
             extra += f"Content-Length: {len(body)}\r\n"
+        extra += f"{more}\r\n" if more else ""
         return f"RTSP/1.0 {status} Word\r\nCSeq: {headers['cseq']}\r\n{extra}\r\n{body}".encode(), method
 
     def _is_authorized(self, method: str, url: str, headers: dict[str, str]) -> bool:

@@ -1,0 +1,334 @@
+"""One camera of story one: connect to it, keep a session alive, store what it sends, and wait after failures.
+
+Rules of this file: no call waits; every failure of a camera ends in a wait of its own and in words for a person; one
+call reads at most the camera's share, in bytes and in time.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from agent.acquire.backoff import Backoff
+from agent.acquire.camera import CameraStream
+from agent.acquire.health import CameraHealth, CameraState
+from agent.acquire.rates import RateMeter, WireTotals
+from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
+from agent.acquire.session_effect import Ended, Ending, NeedPorts, Send, UsePorts
+from agent.buffer.chunk import ChunkMeta
+from agent.buffer.chunking import Chunking
+from agent.camera_connection import CameraConnection, CertificateRefusedError
+from agent.clock import SECOND_NS, Clock, Instant, WallTime
+from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.ports import CameraDialer, ChunkSink
+
+SETTLED_S: Final = 30  # a session that recorded this long was a good one: the next failure begins with a short wait
+REDIRECTS_MAX: Final = 3
+READ_BYTES_PER_TICK: Final = 2 * 1024 * 1024  # 64 Mbit/s; a camera that sends more waits for its turn
+READ_BYTES_MAX: Final = 256 * 1024  # at once, then the clock is looked at
+READ_BYTES_MIN: Final = 16 * 1024
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Tick(NamedTuple):
+    """The time of one round, and for how long one camera may be read in it."""
+
+    instant: Instant
+    wall: WallTime
+    share_ns: int
+
+
+class CameraRecording:
+    """One camera's shell around the reader of its session. The recorder's thread alone calls it."""
+
+    def __init__(
+        self, stream: CameraStream, dialer: CameraDialer, clock: Clock, runs: RunNumbers, backoff: Backoff
+    ) -> None:
+        self.stream = stream
+        self.has_news = True  # its health is to be told before the next commit
+        self._connection = CameraConnection(dialer, stream.pin)
+        self._clock, self._runs, self._backoff = clock, runs, backoff
+        self._url, self._redirects = stream.url, 0
+        self._reader: Reader | None = None
+        self._next_try = Instant(0)
+        self._read_bytes = READ_BYTES_MAX
+        self._recording_since: Instant | None = None
+        self._chunking = Chunking()
+        self._newest: ChunkMeta | None = None
+        self._newest_key: ChunkMeta | None = None
+        # What `health_now` tells, as plain numbers, since they change with every tick.
+        self._state, self._error = CameraState.CONNECTING, ""
+        self._last_byte: tuple[WallTime, Instant] | None = None
+        self._bytes_received = self._run_count = self._chunks = self._chunks_lost = self._reconnects = 0
+        self._reports_ignored = 0  # of the sessions that are over
+        self._key_interval_s: float | None = None
+        self._ended, self._lost = WireTotals(), 0  # of the sessions that are over; of all
+        self._rates = RateMeter()
+
+    @property
+    def pin(self) -> str:
+        """The certificate that the camera must show (SHA-256, hex); empty while none is known."""
+        return self._connection.pin
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the camera's next answer is worth waiting for more often than once a tick."""
+        return self._connection.has_begun and (self._reader is None or not self._reader.is_playing)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether to look between the ticks: for answers, and where the kernel keeps UDP for a moment only."""
+        return self._connection.is_hasty or self.is_opening
+
+    def health_now(self) -> CameraHealth:
+        """Put together how the camera does."""
+        last_byte, last_byte_at = self._last_byte or (None, None)
+        is_waiting = self._state not in {CameraState.CONNECTING, CameraState.RECORDING, CameraState.STOPPED}
+        totals, newest, clock = self._totals(), self._newest, self.stream.clock
+        rates = self._rates.note(self._clock.instant(), totals)
+        return CameraHealth(
+            camera=self.stream.camera,
+            state=self._state,
+            last_byte=last_byte,
+            last_byte_at=last_byte_at,
+            next_try_at=self._next_try if is_waiting else None,
+            bytes_received=totals.bytes,
+            bytes_per_s=rates.bytes_per_s,
+            pictures=totals.pictures,
+            pictures_per_s=rates.pictures_per_s,
+            packets=totals.packets,
+            packets_lost=totals.packets_lost,
+            loss_share=rates.loss_share,
+            datagrams_dropped=self._connection.dropped(),
+            runs=self._run_count,
+            chunks=self._chunks,
+            chunks_lost=self._chunks_lost,
+            key_interval_s=self._key_interval_now(),
+            reconnects=self._reconnects,
+            reports_ignored=self._reports_ignored + (self._reader.reports_ignored if self._reader else 0),
+            clock_offset_ns=clock.estimate_ns if clock else None,
+            clock_offset_error_ns=clock.error_ns if clock else 0,
+            time_source=newest.anchor.source if newest else None,
+            time_error_ns=newest.anchor.error_ns if newest else None,
+            error=self._error,
+        )
+
+    def tick(self, now: Tick, sink: ChunkSink) -> None:
+        """Do whatever is possible now without waiting."""
+        try:
+            if not self._connection.has_begun:
+                if now.instant >= self._next_try:
+                    self._note(CameraState.CONNECTING, self._error)
+                    self._connection.dial(self._url, now.instant)
+            elif self._reader is None:
+                self._open(now, sink)
+            else:
+                if self._connection.has_ports and (octets := self._connection.receive_control()):
+                    self._take(self._reader.received_control(octets, now.instant, now.wall), now, sink)
+                self._read(self._reader, now, sink)
+                self._take(self._reader.act(now.instant), now, sink)
+        except (UnavailableError, BadInputError, ConfigurationError) as error:
+            self._fail(error, now, sink)
+
+    def look(self, now: Tick, sink: ChunkSink) -> None:
+        """Do between two ticks what cannot wait for the next one."""
+        if self._reader is None or not self._reader.is_playing:
+            self.tick(now, sink)
+            return
+        try:
+            self._read(self._reader, now, sink)
+        except (UnavailableError, BadInputError, ConfigurationError) as error:
+            self._fail(error, now, sink)
+
+    def cut(self, now: Tick, sink: ChunkSink) -> None:
+        """Store what has come so far."""
+        if self._reader is not None:
+            self._take(self._reader.cut(now.wall), now, sink)
+
+    def begin_run(self, now: Tick, sink: ChunkSink) -> None:
+        """Go on in a new run."""
+        if self._reader is not None:
+            self._take(self._reader.begin_run(now.wall, self.stream.clock), now, sink)
+
+    def begin_anew(self) -> None:
+        """Begin a new run with the next key picture."""
+        if self._reader is not None:
+            self._reader.begin_anew()
+
+    def change(self, stream: CameraStream, now: Tick, sink: ChunkSink) -> None:
+        """Take another address, login or clock of the same camera; a new clock alone does not interrupt the session.
+
+        A pin that was there and is not any more was forgotten on purpose; one that never came is only not stored yet.
+        """
+        old, self.stream = self.stream, stream
+        pin = stream.pin or ("" if old.pin else self.pin)
+        if _source(old) != _source(stream) or pin != self.pin:
+            self.leave(now, sink)
+            self._connection.pin = pin
+            self._backoff.settled()
+            self._url, self._redirects, self._next_try = stream.url, 0, now.instant
+        elif old.clock != stream.clock:
+            self.begin_run(now, sink)
+
+    def leave(self, now: Tick, sink: ChunkSink) -> None:
+        """End the session politely and keep what it brought."""
+        self.cut(now, sink)
+        self._hang_up(now)
+        self._note(CameraState.STOPPED, self._error)
+
+    def _open(self, now: Tick, sink: ChunkSink) -> None:
+        known = self.pin
+        if not self._connection.is_open(now.instant):
+            return
+        if self.pin != known:
+            self.has_news = True
+            _log.info("camera %s: its certificate %s is trusted from now on", self.stream.camera, self.pin)
+        stream = self.stream if self._url == self.stream.url else replace(self.stream, url=self._url)
+        self._reader = Reader(stream, secrets.token_hex(16), now.instant, self._runs)
+        self._take(self._reader.act(now.instant), now, sink)
+
+    def _read(self, reader: Reader, now: Tick, sink: ChunkSink) -> None:
+        """Read media until there is none, or the camera has had its share.
+
+        Bytes that take long to read (tiny frames) are read in ever smaller pieces, with a look at the clock after each.
+        """
+        connection, has_ports, left = self._connection, self._connection.has_ports, READ_BYTES_PER_TICK
+        began = before = self._clock.instant()
+        while left > 0:
+            room = reader.room()
+            size = min(len(room), max(self._read_bytes, 2 * connection.read_bytes_min))
+            count = connection.receive_into(room[:size])
+            if count == 0:
+                return
+            left -= count
+            self._bytes_received += count
+            wall = self._clock.now()  # after receiving: a slow tick must not date what comes last too early
+            self._last_byte = wall, now.instant
+            self._take(reader.received(count, now.instant, wall), now, sink)
+            if size - count >= connection.read_bytes_min or connection.has_ports != has_ports:
+                return  # that was all, or the media comes another way from now on
+            after = self._clock.instant()
+            if after - before > now.share_ns:
+                self._read_bytes = max(READ_BYTES_MIN, self._read_bytes // 2)
+            elif after - before < now.share_ns // 4:
+                self._read_bytes = min(READ_BYTES_MAX, self._read_bytes * 2)
+            if after - began > now.share_ns:
+                return
+            before = after
+
+    def _take(self, events: Iterable[ReaderEvent], now: Tick, sink: ChunkSink) -> None:
+        for event in events:
+            match event:
+                case Recorded():
+                    self._store(event, now, sink)
+                case RunBegan(header):
+                    self._chunking.begin(header)
+                    self._run_count += 1
+                case Send(octets):
+                    self._connection.send(octets)
+                case NeedPorts(tracks) if self._reader is not None:
+                    self._reader.use_ports(self._connection.open_ports(tracks), now.instant)
+                case UsePorts(server_ports):
+                    self._connection.expect(server_ports)
+                case Ended():
+                    raise _SessionEndedError(event)
+
+    def _store(self, recorded: Recorded, now: Tick, sink: ChunkSink) -> None:
+        try:
+            for meta, payload in self._chunking.chunks(recorded):
+                sink.append(meta, payload)
+        except UnavailableError as error:
+            self._chunks_lost += 1
+            self._error = str(error)
+        else:
+            self._chunks += 1
+            self._note_recording(meta, now)
+
+    def _note_recording(self, meta: ChunkMeta, now: Tick) -> None:
+        if self._recording_since is None:
+            self._recording_since, self._redirects = now.instant, 0
+            self._note(CameraState.RECORDING, "")
+            _log.info("camera %s: recording", self.stream.camera)
+        elif now.instant - self._recording_since > SETTLED_S * SECOND_NS:
+            self._backoff.settled()
+        self._newest = meta
+        if meta.is_key:
+            if self._newest_key is not None and self._newest_key.run == meta.run:
+                self._key_interval_s = (meta.first_picture - self._newest_key.first_picture) / SECOND_NS
+            self._newest_key = meta
+
+    def _fail(self, error: TransomError, now: Tick, sink: ChunkSink) -> None:
+        self.cut(now, sink)
+        self._hang_up(now)
+        ended = error.ended if isinstance(error, _SessionEndedError) else Ended(Ending.FAILED, "")
+        if ended.location and self._redirects < REDIRECTS_MAX:
+            self._url, self._next_try = ended.location, now.instant
+            self._redirects += 1
+            _log.info("camera %s: redirected to %s", self.stream.camera, self._url)
+            return
+        self._url, self._redirects = self.stream.url, 0
+        state = CameraState.WAITING
+        if ended.ending is Ending.LOGIN_REFUSED:
+            state = CameraState.LOGIN_REFUSED
+        elif isinstance(error, CertificateRefusedError):
+            state = CameraState.CERTIFICATE_REFUSED
+        is_long = state is not CameraState.WAITING
+        jitter = random.random()  # noqa: S311 - spreads cameras, guards nothing
+        wait_ns = self._backoff.next_try(now.instant, jitter, is_login_refused=is_long) - now.instant
+        wait_ns = max(wait_ns, int(ended.retry_s * (1 + jitter / 2) * SECOND_NS))
+        self._next_try = Instant(now.instant + wait_ns)
+        wait_s = wait_ns / SECOND_NS
+        _log.warning("camera %s: %s; tried again in %.0f s", self.stream.camera, error, wait_s)
+        self._reconnects += 1
+        self._note(state, f"{error}; tried again after {wait_s / 60:.0f} minutes" if is_long else str(error))
+
+    def _totals(self) -> WireTotals:
+        """Count what came in all sessions; what was late and taken for lost stays counted as lost."""
+        ended, before = self._ended, self._lost
+        counts = self._reader.counts if self._reader else None
+        if counts is None:
+            return WireTotals(self._bytes_received, ended.pictures, ended.packets, before)
+        self._lost = max(before, ended.packets_lost + counts.video_packets_lost)
+        return WireTotals(
+            self._bytes_received, ended.pictures + counts.pictures, ended.packets + counts.video_packets, self._lost
+        )
+
+    def _key_interval_now(self) -> float | None:
+        """Return the time between key pictures; one that is overdue counts as far as it is."""
+        newest, key = self._newest, self._newest_key
+        if newest is None or key is None or newest.run != key.run:
+            return self._key_interval_s
+        return max(self._key_interval_s or 0.0, (newest.first_picture - key.first_picture) / SECOND_NS) or None
+
+    def _hang_up(self, now: Tick) -> None:
+        self._ended = self._totals()
+        reader, self._reader = self._reader, None
+        self._recording_since = self._newest = self._newest_key = None
+        self._reports_ignored += reader.reports_ignored if reader else 0
+        goodbye = [event.octets for event in reader.leave(now.instant) if isinstance(event, Send)] if reader else []
+        try:
+            self._connection.leave(goodbye, now.instant)
+        except UnavailableError as error:
+            _log.debug("camera %s: no goodbye: %s", self.stream.camera, error)
+
+    def _note(self, state: CameraState, error: str) -> None:
+        self._state, self._error, self.has_news = state, error, True
+
+
+class _SessionEndedError(UnavailableError):
+    """The session's own word that it is over."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.why)
+        self.ended = ended
+
+
+def _source(stream: CameraStream) -> tuple[str, str, str, bytes, bool]:
+    login = stream.login
+    password = login.password.reveal() if login else b""
+    return stream.url, stream.name, login.user if login else "", password, stream.has_sound

@@ -1,0 +1,182 @@
+"""Looks every few seconds how the hub does and shows it; reads footage back every quarter of an hour.
+
+Rules of this file: nothing here stops the recording, not even a disk that hangs; a file that cannot be written is said
+once and tried again; bugs end the daemon, as everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from agent.acquire.health import CameraHealth
+from agent.acquire.stream import CameraId
+from agent.buffer.ring import RingSettings
+from agent.clock import Clock
+from agent.errors import UnavailableError
+from agent.health_warnings import WarningWatch
+from agent.outside.shown_file import hide, show
+from agent.outside.slab_files import SlabLog
+from agent.self_test import CameraTest, SelfTest, StoppedError
+from agent.vitals import HubVitals, gather
+
+LOOK_EVERY_S: Final = 5.0
+FIRST_TEST_S: Final = 60.0  # after the start: by then the cameras record
+TEST_EVERY_S: Final = 900.0
+STOP_S_MAX: Final = 2.0  # for a read that is under way; one that hangs is left to itself
+_Result = TypeVar("_Result")
+
+log: Final = logging.getLogger("transom.health")
+
+
+class Outlet(NamedTuple):
+    """A file that shows how the hub does."""
+
+    path: Path
+    encode: Callable[[HubVitals], bytes]
+    every_s: float
+
+
+class HealthWatch:
+    """Used from the event loop only. `vitals` is what was seen last, None before the first look."""
+
+    def __init__(
+        self,
+        hub: str,
+        health: Callable[[], Sequence[CameraHealth]],
+        names: Callable[[], Mapping[CameraId, str]],
+        settings: RingSettings,
+        clock: Clock,
+        outlets: Sequence[Outlet] = (),
+    ) -> None:
+        self.vitals: HubVitals | None = None
+        self._hub, self._health, self._names, self._settings, self._clock = hub, health, names, settings, clock
+        self._outlets = outlets
+        self._silent: set[Path] = set()  # outlets whose failure was said
+        self._warnings = WarningWatch()
+        self._ring: SlabLog | None = None
+        self._tests: dict[CameraId, CameraTest] = {}
+        self._testing = asyncio.Lock()
+        self._stop = threading.Event()
+        self._on_change: Callable[[], None] = lambda: None
+
+    def attach(self, ring: SlabLog) -> None:
+        """Watch the ring that is recorded to from now on."""
+        self._stop.clear()
+        self._ring = ring
+
+    async def detach(self) -> None:
+        """Leave the ring alone, which is about to close."""
+        self._ring = None
+        self._stop.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S_MAX), self._testing:
+                pass
+
+    async def run(self, on_change: Callable[[], None]) -> None:
+        """Watch for ever; `on_change` is called when there are other warnings than before, and after each self-test."""
+        self._on_change = on_change
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._look_for_ever(), name="look")
+                tasks.create_task(self._test_for_ever(), name="self-test")
+                for outlet in self._outlets:
+                    tasks.create_task(self._show_for_ever(outlet), name=outlet.path.name)
+        finally:
+            for outlet in self._outlets:
+                hide(outlet.path)
+
+    def look(self) -> HubVitals:
+        """See how the hub does now."""
+        ring = (self._ring.stats(), self._settings) if self._ring else None
+        now = gather(self._hub, self._health(), self._names(), ring, self._tests, self._clock)
+        before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
+        self.vitals = msgspec.structs.replace(now, warnings=self._warnings.look(now, self._clock.instant()))
+        for warning in self.vitals.warnings:
+            if (warning.code, warning.camera) not in before:
+                log.warning("%s: %s", f"camera {warning.camera}" if warning.camera else "the hub", warning)
+        if {(one.code, one.camera) for one in self.vitals.warnings} != before:
+            self._on_change()
+        return self.vitals
+
+    async def test_now(self) -> None:
+        """Test every camera; what fails is told at once."""
+        async with self._testing:
+            if self._ring is None:
+                return
+            chance = random.Random()  # noqa: S311 - spreads the reads, guards nothing
+            test = SelfTest(self._ring, self._clock, chance, self._stop.wait)
+            for camera in sorted(one.camera for one in self._health()):
+                try:
+                    self._tests[camera] = await _in_a_thread(partial(test.run, camera))
+                except StoppedError:
+                    return
+                except asyncio.CancelledError:
+                    self._stop.set()
+                    raise
+                if not self._tests[camera].can_serve:
+                    self.look()
+        self.look()
+        self._on_change()
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _show_for_ever(self, outlet: Outlet) -> None:
+        while True:
+            vitals = self.vitals or self.look()
+            await _in_a_thread(partial(self._show, outlet, vitals))
+            await asyncio.sleep(outlet.every_s)
+
+    async def _test_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TEST_EVERY_S if self._tests else FIRST_TEST_S)
+            await self.test_now()
+
+    def _show(self, outlet: Outlet, vitals: HubVitals) -> None:
+        try:
+            show(outlet.path, outlet.encode(vitals))
+        except UnavailableError as error:
+            if outlet.path not in self._silent:
+                log.info("%s", error)
+            self._silent.add(outlet.path)
+        else:
+            self._silent.discard(outlet.path)
+
+
+async def _in_a_thread(work: Callable[[], _Result]) -> _Result:
+    """Do blocking work in a thread that nobody waits for at the end: a disk may hang."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_Result] = loop.create_future()
+
+    def settle(result: _Result | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type] # without an error there is a result
+
+    def run() -> None:
+        result: _Result | None = None
+        caught: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised where the work was asked for
+            caught = error
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(settle, result, caught)
+
+    threading.Thread(target=run, name="health", daemon=True).start()
+    return await done

@@ -1,0 +1,129 @@
+"""How the hub does as Prometheus text (exposition format 0.0.4), for node_exporter's textfile collector.
+
+Rules of this file: base units, and the unit last in the name; counters end in `_total`; what is not known is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from agent.acquire.health import CameraState
+from agent.clock import SECOND_NS, parse_rfc3339
+from agent.vitals import CameraVitals, HubVitals, RingVitals
+
+Number = int | float | None
+_Source = TypeVar("_Source")
+
+
+class _Metric(NamedTuple, Generic[_Source]):
+    name: str  # without the prefix
+    kind: str  # "counter" or "gauge"
+    help: str
+    value: Callable[[_Source], Number]
+
+
+_HUB: Final[tuple[_Metric[HubVitals], ...]] = (
+    _Metric("status_timestamp_seconds", "gauge", "When this was written.", lambda h: _moment(h.written)),
+    _Metric("clock_trusted", "gauge", "1 if the hub's clock is synchronised.", lambda h: h.is_clock_trusted),
+    _Metric("cameras", "gauge", "Cameras that the hub records or tries to.", lambda h: len(h.cameras)),
+)
+
+_CAMERA: Final[tuple[_Metric[CameraVitals], ...]] = (
+    _Metric("recording", "gauge", "1 while it is recorded.", lambda c: c.state == CameraState.RECORDING.value),
+    _Metric("last_byte_timestamp_seconds", "gauge", "When it last sent anything.", lambda c: _moment(c.last_byte)),
+    _Metric("received_bytes_total", "counter", "What it has sent.", lambda c: c.bytes_received),
+    _Metric("received_bytes_per_second", "gauge", "What it sent in the last 10 s.", lambda c: c.bytes_per_s),
+    _Metric("pictures_total", "counter", "Pictures it has sent.", lambda c: c.pictures),
+    _Metric("pictures_per_second", "gauge", "Pictures of the last 10 s.", lambda c: c.pictures_per_s),
+    _Metric("packets_total", "counter", "Packets of video received.", lambda c: c.packets),
+    _Metric("packets_lost_total", "counter", "Packets of video missing by their numbers.", lambda c: c.packets_lost),
+    _Metric("datagrams_dropped_total", "counter", "UDP that this hub had no room for.", lambda c: c.datagrams_dropped),
+    _Metric("reconnects_total", "counter", "Sessions that failed.", lambda c: c.reconnects),
+    _Metric("chunks_total", "counter", "Chunks given to the ring.", lambda c: c.chunks),
+    _Metric("chunks_lost_total", "counter", "Chunks that the ring could not take.", lambda c: c.chunks_lost),
+    _Metric("key_interval_seconds", "gauge", "Between the newest key pictures.", lambda c: c.key_interval_s),
+    _Metric("clock_offset_seconds", "gauge", "Its clock minus the hub's.", lambda c: _of_ms(c.clock_offset_ms)),
+    _Metric("clock_offset_error_seconds", "gauge", "Bound of it.", lambda c: _of_ms(c.clock_offset_error_ms)),
+    _Metric("time_error_seconds", "gauge", "Bound of its pictures' times.", lambda c: _of_ms(c.time_error_ms)),
+    _Metric("kept_apart", "gauge", "1 while it has its own part of the ring.", lambda c: c.is_apart),
+    _Metric("footage_bytes", "gauge", "What the ring has of it.", lambda c: c.footage_bytes),
+    _Metric("footage_oldest_timestamp_seconds", "gauge", "Its oldest footage.", lambda c: _moment(c.footage_oldest)),
+    _Metric("footage_newest_timestamp_seconds", "gauge", "Its newest footage.", lambda c: _moment(c.footage_newest)),
+    _Metric("can_serve", "gauge", "1 if its last hour could be read back.", lambda c: _tested(c, "can_serve")),
+    _Metric("self_test_covered_seconds", "gauge", "Of the last hour.", lambda c: _tested(c, "covered_s")),
+    _Metric("self_test_bad_chunks", "gauge", "Chunks that could not be read.", lambda c: _tested(c, "chunks_bad")),
+    _Metric(
+        "self_test_timestamp_seconds", "gauge", "When.", lambda c: _moment(c.self_test.tested) if c.self_test else None
+    ),
+)
+
+_RING: Final[tuple[_Metric[RingVitals], ...]] = (
+    _Metric("footage_bytes", "gauge", "Footage in the ring.", lambda r: r.bytes),
+    _Metric("limit_bytes", "gauge", "How large the ring may become.", lambda r: r.bytes_max),
+    _Metric("slabs", "gauge", "Slabs of the ring.", lambda r: r.slabs),
+    _Metric("written_bytes_total", "counter", "Written to the disk.", lambda r: r.bytes_written),
+    _Metric("commits_total", "counter", "Syncs of the disk.", lambda r: r.commits),
+    _Metric("write_errors_total", "counter", "Writes that failed; each is repeated.", lambda r: r.errors),
+    _Metric("failing", "gauge", "1 while the disk takes nothing.", lambda r: bool(r.last_error)),
+    _Metric("dropped_chunks_total", "counter", "Chunks lost on their way to the disk.", lambda r: r.dropped_chunks),
+    _Metric("damaged_chunks", "gauge", "Chunks found torn at the start.", lambda r: r.damaged_chunks),
+    _Metric("waiting_bytes", "gauge", "In memory, not on the disk yet.", lambda r: r.waiting_bytes),
+)
+
+
+def encode_metrics(vitals: HubVitals) -> bytes:
+    """Write them as text."""
+    return ("\n".join(_lines(vitals)) + "\n").encode()
+
+
+def _lines(vitals: HubVitals) -> Iterator[str]:
+    yield from _head("transom_info", "gauge", "The hub and its software.")
+    yield f"transom_info{_labels(hub=vitals.hub, version=vitals.version)} 1"
+    for hub in _HUB:
+        yield from _family(f"transom_{hub.name}", hub, [("", vitals)])
+    yield from _head("transom_warning", "gauge", "What a person should look at; camera is empty for the hub itself.")
+    for warning in vitals.warnings:
+        yield f"transom_warning{_labels(code=warning.code, camera=warning.camera)} 1"
+    yield from _head("transom_camera_info", "gauge", "What the camera calls itself.")
+    for one in vitals.cameras:
+        yield f"transom_camera_info{_labels(camera=one.id, name=one.name)} 1"
+    cameras = [(_labels(camera=one.id), one) for one in vitals.cameras]
+    for camera in _CAMERA:
+        yield from _family(f"transom_camera_{camera.name}", camera, cameras)
+    if vitals.ring is not None:
+        for ring in _RING:
+            yield from _family(f"transom_ring_{ring.name}", ring, [("", vitals.ring)])
+
+
+def _family(name: str, metric: _Metric[_Source], sources: Iterable[tuple[str, _Source]]) -> Iterator[str]:
+    yield from _head(name, metric.kind, metric.help)
+    for labels, source in sources:
+        value = metric.value(source)
+        if value is not None:
+            yield f"{name}{labels} {value + 0}"
+
+
+def _head(name: str, kind: str, text: str) -> tuple[str, str]:
+    return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
+
+
+def _labels(**labels: str) -> str:
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _moment(text: str) -> float | None:
+    return parse_rfc3339(text) / SECOND_NS if text else None
+
+
+def _of_ms(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _tested(camera: CameraVitals, field: str) -> Number:
+    value: Number = getattr(camera.self_test, field) if camera.self_test else None
+    return value

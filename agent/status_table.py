@@ -1,0 +1,65 @@
+"""How the hub does, as a table for a person in a terminal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from agent.acquire.health import CameraState
+from agent.vitals import CameraVitals, HubVitals
+
+_GOOD: Final = "green"
+_BAD: Final = "bold red"
+_FIGURES: Final = ("Mbit/s", "fps", "key", "lost", "time ±", "in ring")  # all of it fits 80 characters
+
+
+def status_table(vitals: HubVitals) -> Group:
+    """Draw cameras, ring and warnings."""
+    head = Text(f"hub {vitals.hub}, version {vitals.version}, as of {vitals.written}")
+    cameras = Table(box=None, pad_edge=False, header_style="bold")
+    cameras.add_column("camera", overflow="fold", min_width=14)
+    cameras.add_column("state")
+    for column in _FIGURES:
+        cameras.add_column(column, justify="right", no_wrap=True)
+    warned = vitals.camera_warnings
+    for camera in vitals.cameras:
+        cameras.add_row(*_cells(camera, _BAD if warned.get(camera.id) else ""))
+    return Group(head, Text(), cameras, Text(), _ring(vitals), *_warnings(vitals))
+
+
+def _cells(camera: CameraVitals, style: str) -> tuple[Text, ...]:
+    is_good = camera.state == CameraState.RECORDING.value
+    return (
+        Text(f"{camera.id} {camera.name}".strip(), style),
+        Text(camera.state, _GOOD if is_good else _BAD),
+        Text(f"{camera.bytes_per_s * 8 / 1e6:.2f}"),
+        Text(f"{camera.pictures_per_s:.1f}"),
+        Text("" if camera.key_interval_s is None else f"{camera.key_interval_s:.1f} s"),
+        Text(f"{camera.loss_share:.1%}"),
+        Text("" if camera.time_error_ms is None else f"{camera.time_error_ms:.0f} ms"),
+        Text(f"{camera.footage_s / 3600:.1f} h"),
+    )
+
+
+def _ring(vitals: HubVitals) -> Text:
+    ring = vitals.ring
+    if ring is None:
+        return Text("nothing is recorded to disk: the hub has no owner yet, or just starts")
+    text = f"ring: {ring.bytes / 2**30:.1f} of {ring.bytes_max / 2**30:.1f} GiB"
+    tested = [camera.self_test for camera in vitals.cameras if camera.self_test]
+    if tested:
+        can = sum(test.can_serve for test in tested)
+        text += f"; self-test: the last hour of {can} of {len(tested)} cameras can be served"
+    return Text(text)
+
+
+def _warnings(vitals: HubVitals) -> list[Text]:
+    lines = []
+    for warning in vitals.warnings:
+        line = Text(f"{warning.camera or 'hub'}: ", _BAD)
+        since = f", since {warning.since}" if warning.since else ""
+        lines.append(line.append(f"{warning}{since}", "default"))
+    return lines

@@ -1,0 +1,81 @@
+"""Every place where bytes of a stranger come in, by name: what is asked of it, and the good messages to begin from.
+
+`test_targets.py` runs them for seconds in every `./check`, `long.py` for as long as one likes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.crypto import sha256_hex
+from agent.errors import BadInputError
+from tests.fuzz import seeds_camera, seeds_ring, targets_camera, targets_media, targets_ring
+
+CRASHES: Final = Path(__file__).with_name("crashes")
+"""One file per input that once broke a target: `NAME-8HEX.bin`, `_` for the blanks of the name."""
+CPU_S_MAX: Final = 1.0  # for one input of at most 64 KiB: a stranger's message must not keep the hub from its cameras
+
+
+@dataclass(frozen=True)
+class Target:
+    """One entrance: `check` returns or raises BadInputError, everything else is a defect."""
+
+    name: str
+    check: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+    def attempt(self, raw: bytes) -> bool:
+        """Let it have these bytes and say whether it took them; False is BadInputError.
+
+        Raises what it must not raise, and AssertionError if it took too long.
+        """
+        began_s, is_taken = time.thread_time(), False
+        try:
+            self.check(raw)
+            is_taken = True
+        except BadInputError as error:
+            if not str(error):
+                raise AssertionError("an error that does not say what happened") from error
+        took_s = time.thread_time() - began_s
+        assert took_s <= CPU_S_MAX, f"{len(raw)} bytes took {took_s:.1f} s"
+        return is_taken
+
+    def crashes(self) -> Iterator[Path]:
+        """Name the inputs that once broke it."""
+        yield from sorted(CRASHES.glob(f"{self.file_name}-*.bin"))
+
+    def crash(self, raw: bytes) -> Path:
+        """Name the file for an input that breaks it."""
+        return CRASHES / f"{self.file_name}-{sha256_hex(raw)[:8]}.bin"
+
+    @property
+    def file_name(self) -> str:
+        """The name as it stands in file names."""
+        return self.name.replace(" ", "_")
+
+
+TARGETS: Final = {
+    target.name: target
+    for target in (
+        Target("RTSP message", targets_camera.rtsp_message, seeds_camera.MESSAGES),
+        Target("RTSP session", targets_camera.rtsp_session, seeds_camera.SESSIONS),
+        Target("SDP", targets_camera.sdp, seeds_camera.SESSION_DESCRIPTIONS),
+        Target("login challenge", targets_camera.digest, seeds_camera.CHALLENGES),
+        Target("discovery", targets_camera.discovery, seeds_camera.DISCOVERY_REPLIES),
+        Target("camera clock", targets_camera.camera_clock, seeds_camera.CAMERA_CLOCKS),
+        Target("wire", targets_media.wire, seeds_camera.WIRES),
+        Target("reader", targets_media.reader, seeds_camera.READERS),
+        Target("key picture", targets_media.key_picture, seeds_camera.KEY_PACKETS),
+        Target("timeline", targets_media.timeline, seeds_camera.TIMELINES),
+        Target("stream header", targets_media.stream_header, seeds_camera.STREAM_HEADERS),
+        Target("chunk header", targets_ring.chunk_header, seeds_ring.CHUNK_HEADERS),
+        Target("slab header", targets_ring.slab_header, seeds_ring.SLAB_HEADERS),
+        Target("slab index", targets_ring.slab_index, seeds_ring.INDEXES),
+        Target("slab footer", targets_ring.slab_footer, seeds_ring.FOOTERS),
+        Target("recovery", targets_ring.recovery, seeds_ring.SLABS),
+    )
+}

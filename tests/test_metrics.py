@@ -1,0 +1,86 @@
+"""The hub as metrics: readable by a strict reader, named as the field names them, and true."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.health_warnings import Changes, find_warnings
+from agent.metrics import encode_metrics
+from tests.simulators.exposition import read_exposition
+from tests.simulators.vital_signs import DOOR, START, YARD, camera, hub, ring
+
+UNITS = {"seconds", "bytes", "total", "info", "second"}
+PLAIN = {
+    *("transom_clock_trusted", "transom_cameras", "transom_warning", "transom_camera_recording"),
+    *("transom_camera_kept_apart", "transom_camera_can_serve", "transom_camera_self_test_bad_chunks"),
+    *("transom_ring_slabs", "transom_ring_failing", "transom_ring_damaged_chunks"),
+}
+"""Metrics without a unit: counts, and what is true or not."""
+
+
+def test_a_strict_reader_reads_it() -> None:
+    """Every value is there, under the camera's name."""
+    read = read_exposition(encode_metrics(hub()))
+    door, yard = (("camera", DOOR),), (("camera", YARD),)
+    assert read["transom_camera_received_bytes_total"].samples == {door: 16_200_000_000, yard: 16_200_000_000}
+    assert read["transom_camera_last_byte_timestamp_seconds"].samples[door] == START / 1e9 + 9 * 3600
+    assert read["transom_camera_time_error_seconds"].samples[door] == pytest.approx(0.041)
+    assert read["transom_camera_clock_offset_seconds"].samples[door] == pytest.approx(-0.0125)
+    assert read["transom_camera_can_serve"].samples[yard] == 1
+    assert read["transom_ring_limit_bytes"].samples == {(): 16 * 1024**3}
+    assert read["transom_info"].samples == {(("hub", "01J8ZQ"), ("version", "0.1.0")): 1}
+    assert read["transom_warning"].samples == {}
+
+
+def test_units_stand_last_in_the_names() -> None:
+    """As Prometheus asks: base units, counters end in total."""
+    for name in read_exposition(encode_metrics(hub())):
+        unit = re.sub(r"_per_second$", "", name).rpartition("_")[2]
+        assert unit in UNITS | {"pictures"} or name in PLAIN, name
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """Nobody takes a missing value for zero: a camera that was never there, a hub without an owner."""
+    new = camera(
+        last_byte="",
+        key_interval_s=None,
+        clock_offset_ms=None,
+        clock_offset_error_ms=None,
+        time_error_ms=None,
+        footage_oldest="",
+        footage_newest="",
+        self_test=None,
+    )
+    read = read_exposition(encode_metrics(hub(new, ring=None)))
+    empty = {name for name, family in read.items() if not family.samples} - {"transom_warning"}
+    assert empty == {
+        f"transom_camera_{name}"
+        for name in (
+            *("last_byte_timestamp_seconds", "key_interval_seconds", "clock_offset_seconds"),
+            *("clock_offset_error_seconds", "time_error_seconds", "footage_oldest_timestamp_seconds"),
+            *("footage_newest_timestamp_seconds", "can_serve", "self_test_covered_seconds"),
+            *("self_test_bad_chunks", "self_test_timestamp_seconds"),
+        )
+    }
+    assert not [name for name in read if name.startswith("transom_ring")]
+
+
+def test_warnings_are_metrics_too() -> None:
+    """By code and camera; the hub's own have none."""
+    vitals = hub(camera(loss_share=0.1), camera(YARD), ring=ring(last_error="gone"))
+    warned = hub(*vitals.cameras, ring=vitals.ring, warnings=find_warnings(vitals, Changes()))
+    assert read_exposition(encode_metrics(warned))["transom_warning"].samples == {
+        (("code", "disk_failing"), ("camera", "")): 1,
+        (("code", "packets_lost"), ("camera", "door")): 1,
+    }
+
+
+@given(st.text(max_size=60))
+def test_a_camera_may_call_itself_anything(name: str) -> None:
+    """Quotes, breaks and backslashes come through, and nothing of it becomes a metric."""
+    read = read_exposition(encode_metrics(hub(camera(name=name))))
+    assert read["transom_camera_info"].samples == {(("camera", DOOR), ("name", name)): 1}

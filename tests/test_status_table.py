@@ -1,0 +1,62 @@
+"""The table for a person: every camera, the ring, and each warning with what to do."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from agent.health_warnings import Changes, find_warnings
+from agent.status_table import status_table
+from agent.vitals import HubVitals
+from tests.simulators.vital_signs import DOOR, YARD, camera, hub
+
+
+def drawn(vitals: HubVitals, width: int = 200) -> str:
+    """Draw it."""
+    page = StringIO()
+    Console(file=page, width=width).print(status_table(vitals))
+    return page.getvalue()
+
+
+def test_a_hub_that_does_well() -> None:
+    """One line for each camera, one for the ring."""
+    page = drawn(hub())
+    (door,) = [line for line in page.splitlines() if line.startswith("door")]
+    for text in ("door Door", "recording", "4.00", "25.0", "2.0 s", "0.0%", "41 ms", "9.0 h"):
+        assert text in door
+    assert "ring: 15.0 of 16.0 GiB; self-test: the last hour of 2 of 2 cameras can be served" in page
+
+
+def test_warnings_are_told_with_what_to_do() -> None:
+    """Below the table, in words; the hub's own too."""
+    ill = camera(state="waiting", note="it does not answer (check its power)", key_interval_s=None, time_error_ms=None)
+    warnings = find_warnings(hub(ill, is_clock_trusted=False), Changes())
+    page = drawn(hub(ill, camera(YARD), warnings=warnings))
+    (door,) = [line for line in page.splitlines() if line.startswith("door Door")]
+    assert "waiting" in door
+    assert "door: no video since" in page
+    assert "check its power" in page
+    assert "hub: the hub's clock is not synchronised" in page
+
+
+def test_it_fits_a_small_terminal() -> None:
+    """The longest names are broken, the figures are not."""
+    page = drawn(hub(camera("c" * 32, name="n" * 60, state="certificate refused")), width=80)
+    assert max(len(line) for line in page.splitlines()) <= 80
+    assert page.count("c") >= 32
+    assert page.count("n") >= 60
+    for figure in ("4.00", "25.0", "2.0 s", "0.0%", "41 ms", "9.0 h"):
+        assert figure in page
+    assert "certificate" in page
+
+
+def test_a_camera_cannot_draw() -> None:
+    """What it calls itself is text, not markup."""
+    page = drawn(hub(camera(DOOR, name="[red]x[/red][link=http://a]")))
+    assert "[red]x[/red][link=http://a]" in page
+
+
+def test_a_hub_without_owner() -> None:
+    """It says why nothing is in the ring."""
+    assert "the hub has no owner yet" in drawn(hub(ring=None))
