@@ -63,6 +63,11 @@ class CameraConnection:
         return self._ports is not None and not self._ports.is_roomy
 
     @property
+    def window_bytes(self) -> int:
+        """How much of the media the kernel keeps until it is read."""
+        return self._link.window_bytes if self._link else 0
+
+    @property
     def read_bytes_min(self) -> int:
         """How much room `receive_into` needs at least; with less than this left, there may be more to read."""
         return DATAGRAM_FRAME_BYTES_MAX if self._ports else 1

@@ -45,6 +45,10 @@ class CameraLink(Protocol):
     def certificate(self) -> str:
         """SHA-256 of the camera's TLS certificate in hex, once the link is open; empty for a plain connection."""
 
+    @property
+    def window_bytes(self) -> int:
+        """How much the kernel keeps until it is read; a camera that sends more must wait, or drops pictures."""
+
     def is_open(self) -> bool:
         """Whether the camera took the connection, with TLS whether both agreed; False while it is on its way."""
 

@@ -17,16 +17,14 @@ from agent.acquire.health import CameraHealth
 from agent.acquire.reader import RunNumbers
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import StepWatch
-from agent.camera_recording import CameraRecording, Tick
+from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import UnavailableError
 from agent.ports import CameraDialer, ChunkSink
 
-# Between ticks, for cameras in their handshake, so that six answers do not take six ticks, and for those that send by
-# UDP where the kernel's buffers are stock (208 KiB): they hold what a line of 100 Mbit/s brings in this time.
-URGENT_TICK_MS: Final = 20
 SHARE_MS_MIN: Final = 2  # of one camera in one round, however many there are: it reads half a megabyte
 SHARE_MS_MAX: Final = 50
+CUT_BYTES_MIN: Final = 64 * 1024  # what is sealed before the commit; less would only make more headers
 
 _log: Final = logging.getLogger(__name__)
 
@@ -35,11 +33,16 @@ _log: Final = logging.getLogger(__name__)
 class RecorderSettings:
     """How often the recorder looks, writes and tries again."""
 
-    tick_ms: int = 250
-    commit_ms: int = 1000
+    tick_ms: int = 500  # waking up costs more than reading: the kernel keeps what comes meanwhile
+    commit_ms: int = 1000  # whole ticks, one at least
     backoff_s_min: float = 1.0
     backoff_s_max: float = 60.0
     login_backoff_s: float = 600.0  # cameras lock accounts after a few wrong passwords
+
+    @property
+    def ticks_per_commit(self) -> int:
+        """How many ticks make a commit."""
+        return max(1, self.commit_ms // self.tick_ms)
 
 
 class Recorder:
@@ -99,42 +102,43 @@ class Recorder:
 
     def run(self) -> None:
         """Record until `stop` is called."""
-        next_tick = next_commit = self._clock.instant()
+        next_tick, ticks = self._clock.instant(), 0
         while not self._stop.is_set():
             now = self._read_clocks()
             if self._has_wishes:
                 self._apply_wishes(now)
             if now.instant >= next_tick:
-                self._tick(now)
+                ticks += 1
+                self._tick(now, is_commit=ticks % self._settings.ticks_per_commit == 0)
                 next_tick = Instant(max(next_tick, now.instant - SECOND_NS) + self._settings.tick_ms * 1_000_000)
             else:
                 for camera in self._urgent:
                     camera.look(now, self._sink)
                 self._urgent = [camera for camera in self._urgent if camera.is_urgent]
             is_parting = self._dialer.close_parted(now.instant)
-            if now.instant >= next_commit:
-                self._commit(now)
-                self._tell()
-                next_commit = Instant(now.instant + self._settings.commit_ms * 1_000_000)
-            self._last_tick = now.instant
-            wake = min(next_tick, next_commit)
+            self._last_tick, wake = now.instant, next_tick
             if is_parting or self._urgent:
-                wake = min(wake, Instant(now.instant + URGENT_TICK_MS * 1_000_000))
+                look_ms = min((camera.look_ms for camera in self._urgent), default=URGENT_TICK_MS)
+                wake = min(wake, Instant(now.instant + look_ms * 1_000_000))
             self._stop.wait(max(0, wake - self._clock.instant()) / SECOND_NS)
         now = self._read_clocks()
         for camera in self._cameras.values():
             camera.leave(now, self._sink)
-        self._commit(now)
+        self._commit()
         self._tell()
         while self._dialer.close_parted(self._clock.instant()):
             threading.Event().wait(URGENT_TICK_MS / 1000)
 
-    def _tick(self, now: Tick) -> None:
-        cameras = self._cameras.values()
+    def _tick(self, now: Tick, *, is_commit: bool) -> None:
+        """Read every camera and seal what it brought while that is still in the processor's caches."""
+        cameras, bytes_min = self._cameras.values(), 0 if is_commit else CUT_BYTES_MIN
         for camera in cameras:
             camera.tick(now, self._sink)
+            camera.cut(now, self._sink, bytes_min)
         self._urgent = [camera for camera in cameras if camera.is_urgent]
-        if any(camera.has_news for camera in cameras):
+        if is_commit:
+            self._commit()
+        if is_commit or any(camera.has_news for camera in cameras):
             self._tell()
 
     def _tell(self) -> None:
@@ -160,7 +164,7 @@ class Recorder:
             wanted, new_sink = dict(self._wanted), self._new_sink
             self._new_sink, self._has_wishes = None, False
         if new_sink is not None:
-            self._commit(now)
+            self._commit_all(now)
             self._sink, last_run = new_sink
             self._runs.take(WallTime(last_run))  # numbers rise: whatever is taken next is above
             for camera in self._cameras.values():
@@ -180,9 +184,12 @@ class Recorder:
         backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max, settings.login_backoff_s)
         return CameraRecording(stream, self._dialer, self._clock, self._runs, backoff)
 
-    def _commit(self, now: Tick) -> None:
+    def _commit_all(self, now: Tick) -> None:
         for camera in self._cameras.values():
             camera.cut(now, self._sink)
+        self._commit()
+
+    def _commit(self) -> None:
         try:
             self._sink.commit()
         except UnavailableError as error:

@@ -218,13 +218,13 @@ def test_a_failed_read_is_a_warning_at_once(watched: Watched, caplog: pytest.Log
     flip(watched.ring, watched.log.footage(CAMERA, EVERYTHING).chunks[-1])
     watched.watch._on_change = watched.note_change
 
-    async def test_twice() -> None:
+    async def read_back_twice() -> None:
         watched.watch.attach(watched.log)
         watched.watch.look()
         await watched.watch.test_now()
         await watched.watch.test_now()
 
-    asyncio.run(test_twice())
+    asyncio.run(read_back_twice())
     assert watched.changes[0] == ["self_test_failed"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
@@ -234,11 +234,11 @@ def test_a_failed_read_is_a_warning_at_once(watched: Watched, caplog: pytest.Log
 def test_the_answer_is_kept(watched: Watched) -> None:
     """Until the next self-test; each look has it."""
 
-    async def test_once() -> None:
+    async def read_back() -> None:
         watched.watch.attach(watched.log)
         await watched.watch.test_now()
 
-    asyncio.run(test_once())
+    asyncio.run(read_back())
     test = watched.watch.look().cameras[0].self_test
     assert test is not None
     assert test.can_serve

@@ -147,9 +147,9 @@ class Reader:
                 f"no video for {VIDEO_S_MAX} s", cure="look whether the camera shows a picture itself"
             )
 
-    def cut(self, wall: WallTime) -> Iterator[ReaderEvent]:
-        """Give out what has grown so far."""
-        span = self._wire.cut()
+    def cut(self, wall: WallTime, bytes_min: int = 0) -> Iterator[ReaderEvent]:
+        """Give out what has grown so far, if it is at least `bytes_min`."""
+        span = self._wire.cut(bytes_min)
         if span is not None:
             yield from self._recorded(span, wall)
 

@@ -104,9 +104,12 @@ class WireBuffer:
             while events:
                 yield events.popleft()
 
-    def cut(self) -> Span | None:
-        """End the growing span at a packet border, before a picture that may yet prove key; None without video."""
-        return self._growing.cut(self._next)
+    def cut(self, bytes_min: int = 0) -> Span | None:
+        """End the growing span at a packet border, before a picture that may yet prove key.
+
+        None without video, or if less than `bytes_min` has grown.
+        """
+        return self._growing.cut(self._next) if self._next - self._growing.start >= bytes_min else None
 
     def _read(self, now: WallTime) -> bool:
         """Read whole frames and messages until one brings events; False if none did."""

@@ -63,6 +63,11 @@ class TlsLink:
         """SHA-256 of the camera's certificate in hex; empty before the handshake is over."""
         return self._certificate
 
+    @property
+    def window_bytes(self) -> int:
+        """What the connection below has."""
+        return self._link.window_bytes
+
     def is_open(self) -> bool:
         """Take the handshake as far as it goes now; say whether it is over. Raises UnavailableError."""
         if self._certificate:

@@ -19,7 +19,7 @@ from agent.ports import CameraLink
 if TYPE_CHECKING:
     from agent.outside.camera_tls import CameraTls
 
-RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
+RECEIVE_BUFFER_BYTES: Final = 2 * 1024 * 1024
 SEND_QUEUE_BYTES_MAX: Final = 64 * 1024
 DISCARD_BYTES: Final = 64 * 1024
 DISCARDS_MAX: Final = 32
@@ -96,6 +96,8 @@ class RtspLink:
         self._link = link
         self._queue = bytearray()
         self._is_open = False
+        # The kernel tells twice what it granted, its own needs included.
+        self.window_bytes: Final[int] = link.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
     def is_open(self) -> bool:
         """Whether the camera took the connection, False while it is on its way. Raises UnavailableError."""

@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -63,9 +63,9 @@ def main() -> None:
     """Start once and print what it took as one line of JSON."""
     directory, key = Path(sys.argv[1]), Secret(Path(sys.argv[2]).read_bytes())
     profile = cProfile.Profile()
-    with profile if len(sys.argv) > 3 else suppress():  # noqa: PLR2004 - the third argument
+    with profile if len(sys.argv) > 3 else nullcontext():
         done = start(directory, key)
-    if len(sys.argv) > 3:  # noqa: PLR2004 - the third argument
+    if len(sys.argv) > 3:
         profile.dump_stats(sys.argv[3])
     os.write(sys.stdout.fileno(), msgspec.json.encode(done) + b"\n")
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import gi
 
-for _name in ("Gst", "GstRtp", "GstRtsp", "GstRtspServer"):
+for _name in ("Gst", "GstRtsp", "GstRtspServer"):
     gi.require_version(_name, "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - the versions must be required before
 
@@ -79,6 +79,7 @@ class Log:
 def factory_of(name: str, mount: dict[str, Any], folder: Path) -> Any:  # noqa: ANN401 - a GObject
     """Make one stream, which begins anew for each viewer."""
     factory = GstRtspServer.RTSPMediaFactory()
+    Gst.parse_launch(mount["launch"])  # says now, and by its name, which element is not installed
     factory.set_launch(mount["launch"])
     factory.set_latency(0)
     if mount.get("is_udp"):

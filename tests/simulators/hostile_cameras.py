@@ -108,7 +108,7 @@ class Reopening(_Hostile):
             super()._serve(client)
 
     def _media(self) -> Iterator[bytes]:
-        if self.sessions % 3 == 2:  # noqa: PLR2004 - every third time
+        if self.sessions % 3 == 2:
             yield self.picture()[:-100]
 
 

@@ -110,34 +110,32 @@ class LoggedDisk:
             os.write(self._device, _OUT_HEADER.pack(_OUT_HEADER.size + len(body), failure, unique) + body)
 
     def _answer(self, operation: int, request: bytes) -> bytes | None:
+        """Do what is asked; None for what a disk need not know."""
         body = memoryview(request)[_IN_HEADER.size :]
-        match operation:
-            case 26:  # INIT
-                flags = _FUSE_ASYNC_READ | _FUSE_BIG_WRITES | _FUSE_MAX_PAGES
-                pages = _WRITE_BYTES_MAX // 4096
-                return _INIT_OUT.pack(7, 31, _WRITE_BYTES_MAX, flags, 16, 12, _WRITE_BYTES_MAX, 1, pages, 0, 0)
-            case 3 | 4:  # GETATTR, SETATTR
-                size = len(self._content)
-                blocks = size // SECTOR_BYTES
-                return _ATTR.pack(3600, 0, 0, 1, size, blocks, 0, 0, 0, 0, 0, 0, 0o100600, 1, 0, 0, 0, 4096, 0)
-            case 14:  # OPEN
-                return struct.pack("<QII", 0, _FOPEN_DIRECT_IO, 0)
-            case 15:  # READ
-                _, offset, size = _PLACE.unpack_from(body)
-                return bytes(self._content[offset : offset + size])
-            case 16:  # WRITE
-                _, offset, size = _PLACE.unpack_from(body)
-                octets = bytes(body[_WRITE_IN_BYTES : _WRITE_IN_BYTES + size])
-                self._content[offset : offset + size] = octets
-                self.log.append(Write(time.time_ns(), offset, octets))
-                return struct.pack("<II", size, 0)
-            case 20:  # FSYNC
+        answer: bytes | None = None
+        if operation == _INIT:
+            flags, pages = _FUSE_ASYNC_READ | _FUSE_BIG_WRITES | _FUSE_MAX_PAGES, _WRITE_BYTES_MAX // 4096
+            answer = _INIT_OUT.pack(7, 31, _WRITE_BYTES_MAX, flags, 16, 12, _WRITE_BYTES_MAX, 1, pages, 0, 0)
+        elif operation in {_GETATTR, _SETATTR}:
+            size = len(self._content)
+            blocks = size // SECTOR_BYTES
+            answer = _ATTR.pack(3600, 0, 0, 1, size, blocks, 0, 0, 0, 0, 0, 0, 0o100600, 1, 0, 0, 0, 4096, 0)
+        elif operation == _OPEN:
+            answer = struct.pack("<QII", 0, _FOPEN_DIRECT_IO, 0)
+        elif operation == _READ:
+            _, offset, size = _PLACE.unpack_from(body)
+            answer = bytes(self._content[offset : offset + size])
+        elif operation == _WRITE:
+            _, offset, size = _PLACE.unpack_from(body)
+            octets = bytes(body[_WRITE_IN_BYTES : _WRITE_IN_BYTES + size])
+            self._content[offset : offset + size] = octets
+            self.log.append(Write(time.time_ns(), offset, octets))
+            answer = struct.pack("<II", size, 0)
+        elif operation in {_FSYNC, _RELEASE, _FLUSH}:
+            if operation == _FSYNC:
                 self.log.append(Write(time.time_ns(), 0, b""))
-                return b""
-            case 18 | 25:  # RELEASE, FLUSH
-                return b""
-            case _:
-                return None
+            answer = b""
+        return answer
 
 
 def images_after_cuts(

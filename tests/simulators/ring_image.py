@@ -91,7 +91,7 @@ def make_ring(folder: Path, seed: int) -> RingImage:
     for number in range(ROUNDS):
         if number in RESTARTS:
             run += 1
-            if number == RESTARTS[-2]:
+            if number == RESTARTS[1]:
                 stale = _slabs(place)
             place, log = _restarted(place, folder / str(number), log, clock, is_crash=chance.random() < 0.5)
         if number in {0, *RESTARTS}:

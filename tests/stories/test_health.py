@@ -1,0 +1,76 @@
+"""What a person and the server see of a hub's health, by the real daemon: while all is well, and when a camera dies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.demo.site import Site
+from tests.simulators.exposition import read_exposition
+from tests.stories.acts import wait_for, whole_site
+
+NO_VIDEO_S_MAX = 40.0  # 15 s without video, then a look every 5 s; the machine may be busy with other tests
+
+
+def status(site: Site) -> tuple[int, dict[str, Any]]:
+    """Ask `transom status` as a program does; return its exit code and what it says."""
+    command = [sys.executable, "-m", "agent", "status", "--json", "--config", str(site.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, json.loads(done.stdout) if done.stdout else {}
+
+
+def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
+    """Status, metrics and state message agree; without a daemon there is no status; no secret is in any of it."""
+    shown = tmp_path / "run"
+    shown.mkdir()
+    with whole_site(tmp_path) as site:
+        config = yaml.safe_load(site.config.read_text())
+        config |= {"status_file": str(shown / "status.json"), "metrics_file": str(shown / "transom.prom")}
+        site.config.write_text(yaml.safe_dump(config))
+        assert status(site)[0] == 2
+        site.hub.stop()
+        site.restart_hub()
+
+        def all_record() -> dict[str, Any] | None:
+            code, said = status(site)
+            names = {camera.ready.name for camera in site.cameras}
+            own = [one for one in said.get("cameras", []) if one["name"] in names]
+            is_so = len(own) == len(names) and all(one["pictures_per_s"] > 1 and one["footage_s"] > 1 for one in own)
+            return said if code in {0, 1} and is_so else None
+
+        said = wait_for(all_record, 40, "both cameras in the status")
+        assert said["hub"] == site.factory.hub_id
+        assert said["ring"]["bytes"] > 0
+
+        dead = site.cameras[0]
+        dead.kill()
+        presence = site.console.wait_presence(
+            lambda hub: any(one.name == dead.ready.name and "no_video" in one.warnings for one in hub.cameras),
+            NO_VIDEO_S_MAX,
+            "the server to hear of the camera",
+        )
+
+        def measured() -> bytes | None:
+            text = (shown / "transom.prom").read_bytes()
+            samples = read_exposition(text)["transom_camera_received_bytes_total"].samples
+            return text if len(samples) >= len(site.cameras) else None
+
+        metrics = wait_for(measured, 20, "both cameras in the metrics")
+        password = config["cameras"]["login"]["password_file"]
+        for secret in (Path(password).read_text(), "rtsp:", "127.0.0.1"):
+            assert secret not in json.dumps(said) + metrics.decode()
+        (camera,) = [one for one in presence.cameras if one.name == dead.ready.name]
+        assert camera.state == "waiting"
+        assert camera.note
+        code, said = status(site)
+        assert code == 1
+        assert ("no_video", camera.id) in {(one["code"], one["camera"]) for one in said["warnings"] if "camera" in one}
+        site.hub.stop()
+        assert list(shown.iterdir()) == []
+        assert status(site)[0] == 2
+        site.restart_hub()
