@@ -13,6 +13,7 @@ DEBIAN_PACKAGES=(
   "gstreamer1.0-plugins-good:/usr/share/doc/gstreamer1.0-plugins-good"
   "gstreamer1.0-plugins-bad:/usr/share/doc/gstreamer1.0-plugins-bad"
   "gstreamer1.0-plugins-ugly:/usr/share/doc/gstreamer1.0-plugins-ugly" # x264enc: a camera that nobody of us wrote
+  "strace:/usr/bin/strace"                        # a disk that answers with errors, asked for by the kernel's own calls
   "iproute2:/usr/sbin/ip"                         # network namespaces for cameras that talk to everybody
 )
 

@@ -61,7 +61,7 @@ class CameraRecording:
         self._reader: Reader | None = None
         self._next_try = Instant(0)
         self._read_bytes = READ_BYTES_MAX
-        self._bytes_at_tick, self._is_brisk = 0, False
+        self._share_left, self._is_brisk = READ_BYTES_PER_TICK, False  # of this tick and the looks after it
         self._recording_since: Instant | None = None
         self._chunking = Chunking()
         self._newest: ChunkMeta | None = None
@@ -142,10 +142,9 @@ class CameraRecording:
             else:
                 if self._connection.has_ports and (octets := self._connection.receive_control()):
                     self._take(self._reader.received_control(octets, now.instant, now.wall), now, sink)
-                before = self._bytes_at_tick
+                spent, self._share_left = READ_BYTES_PER_TICK - self._share_left, READ_BYTES_PER_TICK
+                self._is_brisk = spent > self._connection.window_bytes // 2
                 self._read(self._reader, now, sink)
-                self._bytes_at_tick = self._bytes_received
-                self._is_brisk = self._bytes_received - before > self._connection.window_bytes // 2
                 self._take(self._reader.act(now.instant), now, sink)
         except (UnavailableError, BadInputError, ConfigurationError) as error:
             self._fail(error, now, sink)
@@ -212,15 +211,15 @@ class CameraRecording:
 
         Bytes that take long to read (tiny frames) are read in ever smaller pieces, with a look at the clock after each.
         """
-        connection, has_ports, left = self._connection, self._connection.has_ports, READ_BYTES_PER_TICK
+        connection, has_ports = self._connection, self._connection.has_ports
         began = before = self._clock.instant()
-        while left > 0:
+        while self._share_left > 0:
             room = reader.room()
             size = min(len(room), max(self._read_bytes, 2 * connection.read_bytes_min))
             count = connection.receive_into(room[:size])
             if count == 0:
                 return
-            left -= count
+            self._share_left -= count
             self._bytes_received += count
             wall = self._clock.now()  # after receiving: a slow tick must not date what comes last too early
             self._last_byte = wall, now.instant

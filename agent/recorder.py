@@ -24,6 +24,7 @@ from agent.ports import CameraDialer, ChunkSink
 
 SHARE_MS_MIN: Final = 2  # of one camera in one round, however many there are: it reads half a megabyte
 SHARE_MS_MAX: Final = 50
+TELL_EVERY_S: Final = 2  # figures that changed; a new state is told at once
 CUT_BYTES_MIN: Final = 64 * 1024  # what is sealed before the commit; less would only make more headers
 
 _log: Final = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Recorder:
         self._pins: dict[CameraId, str] = {}
         self._stop = threading.Event()
         self._steps, self._runs = StepWatch(), RunNumbers(last_run)
-        self._last_tick = clock.instant()
+        self._last_tick = self._next_tale = clock.instant()
 
     @property
     def last_tick(self) -> Instant:
@@ -138,7 +139,8 @@ class Recorder:
         self._urgent = [camera for camera in cameras if camera.is_urgent]
         if is_commit:
             self._commit()
-        if is_commit or any(camera.has_news for camera in cameras):
+        if now.instant >= self._next_tale or any(camera.has_news for camera in cameras):
+            self._next_tale = Instant(now.instant + TELL_EVERY_S * SECOND_NS)
             self._tell()
 
     def _tell(self) -> None:

@@ -16,7 +16,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 HERE: Final = Path(__file__).parent
 SHARE_LOOPBACK: Final = (
     "stories",
-    "real",
+    "real/test_foreign_cameras.py",
     "demo/test_alarm.py",
     "demo/test_camera.py",
     "demo/test_camera_discovery.py",

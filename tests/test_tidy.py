@@ -29,6 +29,8 @@ TESTED_ELSEWHERE: Final = {
     "agent/acquire/camera.py": "types only",
     "agent/acquire/health.py": "types only",
     "agent/acquire/session_effect.py": "types only",
+    "agent/acquire/wire_event.py": "types only",
+    "agent/buffer/row.py": "tests/buffer/test_slab_index.py and test_ring_order.py",
     "agent/buffer/run.py": "tests/buffer/test_ring.py",
     "agent/clock.py": "types and two conversions that every vector uses",
     "agent/recorder_thread.py": "tests/stories/test_restart.py, with the whole daemon",
@@ -76,6 +78,7 @@ STORIES: Final = frozenset(
     for name in [
         "recorder",
         "camera_recording",
+        "health_watch",
         "exporter",
         "clip_maker",
         "part_sealer",

@@ -24,6 +24,9 @@ COARSE_CLOCK_NS: Final = 10_000_000
 RENEW_NS: Final = 600 * SECOND_NS
 """How long a measured offset is good: two clocks that nobody sets go apart by 60 ms in it, at 100 ppm."""
 
+YEAR_MAX: Final = 2200
+"""A later year is no time: what is reckoned with it would not fit the fields it is sent and stored in."""
+
 DOUBT_NS: Final = 60 * SECOND_NS  # how soon a camera is asked again whose reports contradict what it said
 DOUBTS: Final = 2  # reports ignored since the last answer; one may have been damaged, or sent while a clock was set
 
@@ -41,6 +44,8 @@ def read_camera_time(response: Element) -> WallTime:
     names = ("Year", "Month", "Day", "Hour", "Minute", "Second")
     try:
         year, month, day, hour, minute, second = (int(text_of(utc, name, characters_max=8)) for name in names)
+        if not _EPOCH.year <= year <= YEAR_MAX:
+            raise BadInputError(f"the camera's clock says the year {year}", cure="set the camera's clock")
         moment = datetime(year, month, day, tzinfo=UTC) + timedelta(hours=hour, minutes=minute, seconds=second)
     except (ValueError, OverflowError) as error:
         raise BadInputError("the camera's time is not a date") from error

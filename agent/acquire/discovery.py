@@ -14,10 +14,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from agent.acquire.lenient_xml import Element, element, elements, local_name, parse_xml, text_of
+from agent.acquire.lenient_xml import Element, elements, local_name, parse_xml, text_of
 from agent.acquire.stream import CameraId
 from agent.errors import BadInputError
 
@@ -120,12 +121,10 @@ def parse_reply(datagram: bytes, sender: str) -> tuple[Announcement, ...]:
     root = parse_xml(datagram.strip(b"\x00 \r\n\t"), DATAGRAM_BYTES_MAX)
     relates_to = normalise_epr(text_of(root, "RelatesTo", characters_max=TEXT_CHARACTERS_MAX))
     announcements = []
-    for node in elements(root, *_KIND_OF_ELEMENT):
+    for node in islice(elements(root, *_KIND_OF_ELEMENT), MATCHES_PER_REPLY_MAX):
         epr = normalise_epr(_epr_text(node))
         if epr:
             announcements.append(_announcement(node, relates_to, epr, sender))
-        if len(announcements) == MATCHES_PER_REPLY_MAX:
-            break
     if not announcements:
         raise BadInputError("a discovery reply without a device")
     return tuple(announcements)
@@ -145,7 +144,8 @@ def _announcement(node: Element, relates_to: str, epr: str, sender: str) -> Anno
 
 
 def _epr_text(node: Element) -> str:
-    reference = element(node, "EndpointReference")
+    # Among the children only: a device could nest so many matches that looking through each costs seconds.
+    reference = next((child for child in node if local_name(child) == "EndpointReference"), None)
     if reference is None:
         return ""
     return text_of(reference, "Address") or (reference.text or "").strip()[:TEXT_CHARACTERS_MAX]

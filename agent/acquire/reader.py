@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.acquire.camera import CameraStream
 from agent.acquire.rtsp import Session
@@ -34,8 +34,7 @@ class RunBegan:
     header: StreamHeader
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """A span to store, with the best mapping known now."""
 
     span: Span

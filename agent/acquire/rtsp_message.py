@@ -16,7 +16,7 @@ RETRY_S_MAX: Final = 300  # no camera is left alone longer because it said so
 SESSION_TIMEOUT_S_DEFAULT: Final = 60  # RFC 2326 section 12.37
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IGNORECASE)
-_STATUS_LINE: Final = re.compile(r"RTSP/\d\.\d +(\d{3})(?: .*)?")
+_STATUS_LINE: Final = re.compile(r"RTSP/\d\.\d +([1-9]\d{2})(?: .*)?")
 _REQUEST_LINE: Final = re.compile(r"([A-Z_]{1,32}) +(\S+) +RTSP/\d\.\d")
 _FIRST_OF_MESSAGE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")

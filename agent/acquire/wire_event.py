@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.clock import WallTime
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Whole frames of one camera; `payload` is valid until `WireBuffer.room` is called next."""
 
     payload: bytes | memoryview
@@ -19,8 +19,7 @@ class Span:
     last_rtp: int
 
 
-@dataclass(frozen=True, slots=True)
-class SenderReport:
+class SenderReport(NamedTuple):
     """The camera's own time for an RTP timestamp of its video (RFC 3550 section 6.4.1); the newest picture by then."""
 
     ntp64: int

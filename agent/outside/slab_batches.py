@@ -9,7 +9,7 @@ import mmap
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import CHUNK_HEADER_BYTES, TAG_BYTES, ChunkKind, ChunkMeta
@@ -63,8 +63,7 @@ class Slab:
             del self.streams[next(iter(self.streams))]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A sealed chunk in a batch, `offset` bytes from the batch's start."""
 
     meta: ChunkMeta
@@ -169,7 +168,8 @@ class BatchQueue:
                 self._taken = 0
             if not (isinstance(item, Commit) and self._items and isinstance(self._items[-1], Commit)):
                 self._items.append(item)
-                self._wake.notify_all()
+                if not isinstance(item, Batch) or len(self._items) >= BEHIND_BATCHES:
+                    self._wake.notify_all()  # once for a commit, not for each of its batches
 
     def first(self, timeout_s: float) -> Item | None:
         """Wait for the oldest item and mark it as being written; None after the time or when closed and empty."""

@@ -18,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from agent.acquire.camera_clock import YEAR_MAX
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
 from agent.outside.onvif_failures import CameraUnreachableError, NotOnvifError
@@ -174,6 +175,7 @@ def _date(header: str | None) -> WallTime | None:
     if header is None:
         return None
     try:
-        return WallTime(int(email.utils.parsedate_to_datetime(header).timestamp()) * SECOND_NS)
+        moment = email.utils.parsedate_to_datetime(header)
+        return WallTime(int(moment.timestamp()) * SECOND_NS) if moment.year <= YEAR_MAX else None
     except (ValueError, TypeError, OverflowError, OSError):
         return None
