@@ -25,7 +25,7 @@ def test_an_earlier_owners_footage_dies_with_the_reset(tmp_path: Path) -> None:
     with export_site(tmp_path) as site:
         with closing(site.ring()) as ring:
             assert ring.footage(CAMERA, window_of(0, 4)).chunks
-            ring.clear()
+        with closing(site.ring(keep=False)) as ring:
             assert not ring.footage(CAMERA, window_of(0, 4)).chunks
         with closing(site.ring()) as ring:
             assert not ring.footage(CAMERA, window_of(0, 4)).chunks

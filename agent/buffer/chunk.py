@@ -46,7 +46,7 @@ class ChunkMeta:
 
     camera: CameraId
     kind: ChunkKind
-    is_key: bool  # the first RTP packet of a key picture comes first in the payload
+    is_key: bool  # its first video packet begins a key picture; sound and RTCP may come before it
     run: int
     sequence: int  # rises by one per chunk of a run: a missing number is a gap
     first_arrival: WallTime

@@ -40,7 +40,11 @@ def test_processor_time_is_that_of_all_threads() -> None:
 
 def test_a_recorder_is_all_its_processes() -> None:
     """What a child does is found; what has gone costs nothing."""
-    with doing("import subprocess; child = subprocess.Popen(['sleep', '60']); print(flush=True)") as process:
+    start = (
+        "import subprocess, sys\nchild = [sys.executable, '-c', 'print(flush=True); input()']\npipe = subprocess.PIPE\n"
+    )
+    start += "running = subprocess.Popen(child, stdin=pipe, stdout=pipe)\nrunning.stdout.readline()"
+    with doing(start) as process:
         found = family([process.pid])
         assert len(found) == 2
         assert cost(found).cpu_ns > cost([process.pid]).cpu_ns

@@ -208,7 +208,7 @@ def _kept(event: WireEvent) -> WireEvent:
         return event
     assert event.payload
     assert _is_frames(event.payload)
-    return replace(event, payload=bytes(event.payload), first_arrival=WallTime(1), last_arrival=WallTime(1))
+    return event._replace(payload=bytes(event.payload), first_arrival=WallTime(1), last_arrival=WallTime(1))
 
 
 def _followed(stream: bytes) -> tuple[bytes, bool]:

@@ -109,9 +109,9 @@ class Site:
         return AUTHORITY.clip_upload(self.clock.now(), AUDIENCE, command_id, params, **claims)
 
     # ------------------------------------------------------------ what is on the disk
-    def ring(self) -> SlabLog:
-        """Open the ring."""
-        return SlabLog(self.folder / "ring", Secret(bytes(32)), RING, self.clock)
+    def ring(self, *, keep: bool = True) -> SlabLog:
+        """Open the ring, as a hub does that has an owner, or had one."""
+        return SlabLog(self.folder / "ring", Secret(bytes(32)), RING, self.clock, keep=keep)
 
     def journal(self) -> Database:
         """Open the journal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.acquire.stream import Track
 from agent.acquire.wire import WireBuffer
@@ -29,7 +29,7 @@ class Reading:
         """The events without their times of arrival."""
         zero = WallTime(0)
         return [
-            replace(event, first_arrival=zero, last_arrival=zero) if isinstance(event, Span) else event
+            event._replace(first_arrival=zero, last_arrival=zero) if isinstance(event, Span) else event
             for event in self.events
         ]
 
@@ -43,7 +43,7 @@ def feed(wire: WireBuffer, octets: bytes, now: int = 1) -> list[WireEvent]:
 
 def keep(event: WireEvent) -> WireEvent:
     """Copy a span's payload, which is valid for a moment only."""
-    return replace(event, payload=bytes(event.payload)) if isinstance(event, Span) else event
+    return event._replace(payload=bytes(event.payload)) if isinstance(event, Span) else event
 
 
 def play(
