@@ -118,7 +118,10 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _forget_camera(options: argparse.Namespace) -> int:
-    book = Database(load(options.config).data_dir / "journal.db", "")
+    journal = load(options.config).data_dir / "journal.db"
+    if not journal.exists():
+        raise ConfigurationError(f"there is no {journal}", cure="start the agent once; it makes it for its own user")
+    book = Database(journal, "")
     try:
         known = {stream.camera: stream for stream in book.cameras()}
         if options.camera not in known:

@@ -65,7 +65,7 @@ class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     free_mib_min: Annotated[int, msgspec.Meta(ge=0, le=1024**2)] = 256  # the disk keeps this much free
     commit_ms: Annotated[int, msgspec.Meta(ge=500, le=5000)] = 1000  # what a power cut may take
-    tick_ms: Annotated[int, msgspec.Meta(ge=20, le=1000)] = 250
+    tick_ms: Annotated[int, msgspec.Meta(ge=20, le=1000)] = 500
 
     def settings(self) -> RingSettings:
         """Return what the ring takes. Raises ConfigurationError if the numbers do not fit together."""

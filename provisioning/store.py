@@ -148,9 +148,12 @@ class IdentityStore:
         return None if content is None else _checked("owner.json", lambda: read_owner(content.jwk))
 
     def reset(self) -> None:
-        """Forget owner and enrolment, in the order in which a power cut can only leave less than before."""
+        """Forget owner and enrolment, in the order in which a power cut can only leave less than before.
+
+        Also which disk the agent's ring was on: the next owner may have another.
+        """
         try:
-            for name in ("owner.json", "enrolment.json", "mtls.key", "mtls.crt"):
+            for name in ("owner.json", "enrolment.json", "mtls.key", "mtls.crt", "ring-volume"):
                 (self.folder / name).unlink(missing_ok=True)
             _sync_folder(self.folder)
         except OSError as error:

@@ -29,7 +29,10 @@ VIDEO_CLOCK_HZ = 90_000
 MS_NS: Final = 1_000_000
 
 LATENCY_NS_MAX: Final = 400 * MS_NS
-"""The least late picture of 5 s: encoding (20 to 90 ms measured, more with look-ahead), network, waiting for a tick."""
+"""The least late picture of 5 s: encoding (20 to 90 ms measured, more with look-ahead), network, waiting for a tick.
+
+A camera of two pictures a second or fewer, in step with the ticks, may exceed it by the time between two pictures.
+"""
 
 RATE_PPM_MAX: Final = 600
 """How fast the two clocks go apart: a cheap crystal is 100 ppm off, and chrony or timesyncd slews the hub by 500."""

@@ -269,17 +269,23 @@ def same_host(xaddr: str, address: str) -> str:
 
 
 def rtsp_url(told: object, address: str) -> str:
-    """Check a stream URI: `rtsp`, printable ASCII, at most 1024 characters; its host becomes that of `address`."""
+    """Check a stream URI: `rtsp` or `rtsps`, printable ASCII, at most 1024 characters; its host becomes that of `address`."""
     text = told.strip() if isinstance(told, str) else ""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
         raise BadInputError("the camera's stream address is not a URL") from error
-    if parts.scheme.lower() != "rtsp" or not text.isascii() or not text.isprintable() or len(text) > URL_CHARACTERS_MAX:
+    scheme = parts.scheme.lower()
+    if (
+        scheme not in {"rtsp", "rtsps"}
+        or not text.isascii()
+        or not text.isprintable()
+        or len(text) > URL_CHARACTERS_MAX
+    ):
         raise BadInputError("the camera's stream address is not an RTSP URL")
     netloc = bracketed(urlsplit(address).hostname or "") + (f":{port}" if port else "")
-    return urlunsplit(("rtsp", netloc, parts.path.replace(" ", "%20") or "/", parts.query.replace(" ", "%20"), ""))
+    return urlunsplit((scheme, netloc, parts.path.replace(" ", "%20") or "/", parts.query.replace(" ", "%20"), ""))
 
 
 def _field(value: Any, *path: str) -> object:  # noqa: ANN401 - zeep's types are made at run time

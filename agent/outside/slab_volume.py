@@ -185,11 +185,17 @@ class SlabVolume:
                 ) from None
             raw = self._new_marker()
             _write_whole(directory, _MARKER, raw)
-        volume = self._checked(raw)
+        volume, key_check = self._parsed(raw)
+        # Whose disk it is comes first: nobody shall be told to empty another hub's ring because its key is another.
         if remembered is not None and volume != remembered:
             raise VolumeAwayError(
                 f"another ring's disk is mounted at {self._path}",
                 cure=f"mount this hub's disk; to go on with the one that is there, {self._renewal()}",
+            )
+        if key_check != _key_check(volume, self._key_encryption_key):
+            raise ConfigurationError(
+                f"the footage in {self._path} was recorded under another key",
+                cure="bring the hub's key back, or empty the directory to begin a new ring",
             )
         return volume
 
@@ -197,20 +203,15 @@ class SlabVolume:
         """Say how a person makes the hub take another disk for its ring."""
         return f"remove {self._known} and restart the hub's software" if self._known else "restart the hub's software"
 
-    def _checked(self, raw: bytes) -> bytes:
+    def _parsed(self, raw: bytes) -> tuple[bytes, bytes]:
+        """Return a marker's volume id and key check."""
         head, checksum = raw[:-4], raw[-4:]
         if len(raw) != _MARKER_BYTES or not head.startswith(_MAGIC) or crc32(head).to_bytes(4, "little") != checksum:
             raise ConfigurationError(
                 f"{self._path / _MARKER} is damaged or of another version",
                 cure="empty the directory to begin a new ring",
             )
-        volume = head[len(_MAGIC) :][:VOLUME_ID_BYTES]
-        if head[len(_MAGIC) + VOLUME_ID_BYTES :] != _key_check(volume, self._key_encryption_key):
-            raise ConfigurationError(
-                f"the footage in {self._path} was recorded under another key",
-                cure="bring the hub's key back, or empty the directory to begin a new ring",
-            )
-        return volume
+        return head[len(_MAGIC) :][:VOLUME_ID_BYTES], head[len(_MAGIC) + VOLUME_ID_BYTES :]
 
     def _new_marker(self) -> bytes:
         volume = os.urandom(VOLUME_ID_BYTES)

@@ -150,6 +150,7 @@ def test_addresses_never_leave_the_host_that_answered() -> None:
     assert same_host("http://10.0.0.5:8080/onvif/media", at) == "http://10.0.0.5:8080/onvif/media"
     assert same_host("http://[", at) == at
     assert rtsp_url("rtsp://u:p@evil.example/a b?c=d", at) == "rtsp://10.0.0.5/a%20b?c=d"
+    assert rtsp_url("RTSPS://x/s", at) == "rtsps://10.0.0.5/s"
     assert rtsp_url("rtsp://x:554/s", "http://[fd00::5]/onvif/device_service") == "rtsp://[fd00::5]:554/s"
 
 
