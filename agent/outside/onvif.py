@@ -269,7 +269,10 @@ def same_host(xaddr: str, address: str) -> str:
 
 
 def rtsp_url(told: object, address: str) -> str:
-    """Check a stream URI: `rtsp` or `rtsps`, printable ASCII, at most 1024 characters; its host becomes that of `address`."""
+    """Check a stream URI: RTSP with or without TLS, printable ASCII, at most 1024 characters.
+
+    Its host becomes that of `address`.
+    """
     text = told.strip() if isinstance(told, str) else ""
     try:
         parts = urlsplit(text)

@@ -21,8 +21,8 @@ BATCH_BYTES: Final = 1024 * 1024
 SPARES_MIN: Final = 2
 CHUNK_EXTRA_BYTES: Final = CHUNK_HEADER_BYTES + TAG_BYTES
 
-BEHIND_BATCHES: Final = 4
-"""So many full batches that wait for the disk say that it is slow."""
+WAKE_BATCHES: Final = 4
+"""So many full batches are worth waking the writer for before the commit."""
 
 RunKey = tuple[CameraId, int]
 
@@ -168,7 +168,7 @@ class BatchQueue:
                 self._taken = 0
             if not (isinstance(item, Commit) and self._items and isinstance(self._items[-1], Commit)):
                 self._items.append(item)
-                if not isinstance(item, Batch) or len(self._items) >= BEHIND_BATCHES:
+                if not isinstance(item, Batch) or len(self._items) >= WAKE_BATCHES:
                     self._wake.notify_all()  # once for a commit, not for each of its batches
 
     def first(self, timeout_s: float) -> Item | None:
@@ -212,9 +212,9 @@ class BatchQueue:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the disk fails or is slow, so that what comes now need not be handed over in small pieces."""
+        """Whether the disk fails, or is slower than the commits: then small pieces would only fill the memory."""
         with self._wake:
-            return self._is_put_off or sum(isinstance(item, Batch) for item in self._items) >= BEHIND_BATCHES
+            return self._is_put_off or any(isinstance(item, Commit) for item in self._items)
 
     @property
     def waiting_bytes(self) -> int:
