@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Final
 
 from agent.buffer.slab import BLOCK_BYTES, SlabHeader, pack_slab_header
 from agent.outside.slab_volume import SlabVolume
+
+_STAT_BLOCK_BYTES: Final = 512  # the unit of st_blocks, whatever the file system's own is
 
 
 class SlabFile:
@@ -27,17 +30,19 @@ class SlabFile:
         """Make a slab in a new file or in the place of an old one, whose key is gone when this returns."""
         file = volume.open(slot, os.O_RDWR | os.O_CREAT)
         try:
-            size = os.fstat(file).st_size
+            before = os.fstat(file)
             # The new header replaces the old key before anything else happens to the file.
             os.pwrite(file, pack_slab_header(header), 0)
             os.fdatasync(file)
-            if size > header.size:
-                os.ftruncate(file, header.size)
-            os.posix_fallocate(file, 0, header.size)
-            os.fsync(file)
+            # A place of the right size, with blocks for all of it, costs this one sync and no more.
+            if before.st_size != header.size or before.st_blocks * _STAT_BLOCK_BYTES < header.size:
+                if before.st_size > header.size:
+                    os.ftruncate(file, header.size)
+                os.posix_fallocate(file, 0, header.size)
+                os.fsync(file)
+                volume.sync()
         finally:
             os.close(file)
-        volume.sync()
         return cls(volume, slot, header, end=BLOCK_BYTES)
 
     def again(self, volume: SlabVolume) -> SlabFile:
