@@ -153,7 +153,7 @@ BARS: Final = (
     _Bar("CPU per camera, N=64 to N=8", "x", _cpu("Transom", 64, "Transom", _EIGHT), 1.1),
     _Bar("CPU per camera-second, N=8", "ms", _own(_EIGHT, lambda one: one.cpu_ms_per_camera_s)),
     _Bar("memory per camera, N=8", "MiB", _own(_EIGHT, _memory_mib), 3.0),
-    _Bar("memory per camera as PSS, N=8", "MiB", _own(_EIGHT, lambda one: one.pss_bytes / one.cameras / MIB), 3.0),
+    _Bar("PSS per camera, N=8", "MiB", _own(_EIGHT, lambda one: one.pss_bytes / one.cameras / MIB), 3.0),
     _Bar("memory per camera, N=32", "MiB", _own(32, _memory_mib), None, 2.0),
     _Bar("memory per camera beyond 8", "MiB", _marginal(32)),
     _Bar("device B per video B, N=8", "B", _own(_EIGHT, lambda one: one.device_per_video_byte), 1.02, 1.012),
