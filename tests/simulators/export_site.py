@@ -6,7 +6,6 @@ import asyncio
 import gc
 import io
 import json
-import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -246,13 +245,7 @@ def record(ring: SlabLog, source: Source) -> None:
     ring.append(replace(first, kind=ChunkKind.STREAM), encode_stream_header(source.header))
     for chunk in source.chunks:
         ring.append(_meta(chunk), chunk.wire)
-    ring.commit()
-    tick = threading.Event()
-    for _ in range(5_000):
-        if not ring.stats().waiting_bytes:
-            return
-        tick.wait(0.002)
-    raise AssertionError("the ring did not write")
+    assert ring.wait_until_written(10), "the ring did not write"
 
 
 def _meta(chunk: WireChunk) -> ChunkMeta:
