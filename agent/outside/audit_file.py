@@ -36,6 +36,7 @@ from agent.evidence.audit import (
 )
 from agent.evidence.merkle import leaf_hash
 from agent.evidence.note import verifier_of
+from agent.outside.folders import sync_folder
 
 _TAIL_BYTES: Final = 256 * 1024  # what `latest` reads at a time
 
@@ -155,7 +156,7 @@ class _AppendedFile:
             self.close()
             raise ConfigurationError(f"{path} is in use by another process", cure="stop the other agent") from None
         if is_new:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         self._size = os.fstat(self._descriptor).st_size
 
     @property
@@ -177,7 +178,7 @@ class _AppendedFile:
             self._descriptor, old = new._descriptor, self._descriptor
             self._size = new.size
             os.close(old)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise UnavailableError(f"{self.path} cannot be written ({error.strerror})") from error
 
@@ -240,11 +241,3 @@ class _AppendedFile:
 
     def _reader(self) -> BinaryIO:
         return self.path.open("rb")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

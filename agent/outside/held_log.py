@@ -23,6 +23,7 @@ from agent.buffer.ring import Footage, RingSettings
 from agent.clock import Clock, Window
 from agent.crypto import Secret
 from agent.errors import BadInputError, TransomError, UnavailableError
+from agent.outside.folders import sync_folder
 from agent.outside.slab_files import SlabLog
 from agent.ports import ChunkSource
 
@@ -212,7 +213,7 @@ class HeldLog:
                 os.fsync(file.fileno())
             new.replace(path / _MARK)
             for directory in (path, self._directory):
-                _sync(directory)
+                sync_folder(directory)
         except OSError as error:
             raise HoldRefusedError(
                 f"the hold cannot be written down: {error.strerror}", cure="check the disk"
@@ -221,7 +222,7 @@ class HeldLog:
     def _strike_out(self, path: Path) -> None:
         try:
             (path / _MARK).unlink(missing_ok=True)
-            _sync(path)
+            sync_folder(path)
         except OSError as error:
             raise UnavailableError(f"the hold cannot be released: {error.strerror}", cure="check the disk") from error
 
@@ -276,11 +277,3 @@ def _free_bytes(directory: Path) -> int:
             f"the ring's disk cannot be used: {error.strerror}", cure="check that it is mounted"
         ) from error
     return room.f_bavail * room.f_frsize
-
-
-def _sync(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.crypto import Secret
 from agent.errors import ConfigurationError
+from agent.outside.folders import sync_folder
 
 KEY_BYTES: Final = 32
 
@@ -67,8 +68,4 @@ def _create(path: Path) -> None:
     finally:
         os.close(descriptor)
     unfinished.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.outside.folders import sync_folder
 from agent.ports import OutboxFullError
 
 OUTBOX_BYTES_MAX: Final = 2 * 1024**3
@@ -58,7 +59,7 @@ class OutboxFiles:
                     unfinished.rename(self._directory / name)
                 finally:
                     unfinished.unlink(missing_ok=True)  # ours only: another's is still being written
-            self._sync_directory()
+            sync_folder(self._directory)
         except OSError as error:
             raise OutboxFullError(f"the outbox cannot be written: {error.strerror}") from error
         return result
@@ -81,13 +82,6 @@ class OutboxFiles:
             with contextlib.suppress(FileNotFoundError):  # sent and removed meanwhile
                 used += path.stat().st_size
         return used
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _private(path: str, flags: int) -> int:

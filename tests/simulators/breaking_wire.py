@@ -5,50 +5,26 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import threading
-from types import TracebackType
-from typing import Self
+
+from tests.simulators.loopback_wire import LoopbackWire
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close means RST
 
 
-class BreakingWire:
+class BreakingWire(LoopbackWire):
     """Forwards loopback TCP to `port`; breaks at each of `breaks` (bytes towards the server since the start)."""
 
     def __init__(self, port: int, breaks: list[int]) -> None:
-        self.carried, self.connections, self._breaks, self._target = 0, 0, list(breaks), port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._threads = [threading.Thread(target=self._accept)]
+        super().__init__(port)
+        self.carried, self._breaks = 0, list(breaks)
 
     @property
     def breaks_left(self) -> int:
         """Count the breaks that are still to come."""
         return len(self._breaks)
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self.connections += 1
-                for forward in (self._out, self._back):
-                    self._threads.append(threading.Thread(target=forward, args=(near, far)))
-                    self._threads[-1].start()
-
-    def _out(self, near: socket.socket, far: socket.socket) -> None:
+    def carry_out(self, near: socket.socket, far: socket.socket) -> None:
+        """Carry the client's bytes as far as the next break."""
         with near, far, contextlib.suppress(OSError):
             while piece := near.recv(16_384):
                 self.carried += len(piece)
@@ -61,7 +37,8 @@ class BreakingWire:
                 far.sendall(piece)
             far.shutdown(socket.SHUT_WR)
 
-    def _back(self, near: socket.socket, far: socket.socket) -> None:
+    def carry_back(self, near: socket.socket, far: socket.socket) -> None:
+        """Carry the server's bytes."""
         with contextlib.suppress(OSError):
             while piece := far.recv(16_384):
                 near.sendall(piece)

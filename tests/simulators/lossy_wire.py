@@ -5,52 +5,31 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import threading
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from tests.simulators.loopback_wire import LoopbackWire
 
 _LENGTH: Final = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 
 
-class LossyWire:
+class LossyWire(LoopbackWire):
     """Forwards loopback TCP to `port`; every `lost_every`th frame of video is lost, unless it ends a picture."""
 
     def __init__(self, port: int, lost_every: int) -> None:
         self.packets = self.lost = 0  # of video, passed on and left out
         self.carried = 0  # bytes from the camera that were passed on
-        self._target, self._lost_every = port, lost_every
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._threads = [threading.Thread(target=self._accept)]
+        super().__init__(port)
+        self._lost_every = lost_every
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-                for forward in (self._ask, self._answer):
-                    self._threads.append(threading.Thread(target=forward, args=(near, far)))
-                    self._threads[-1].start()
-
-    def _ask(self, near: socket.socket, far: socket.socket) -> None:
+    def carry_out(self, near: socket.socket, far: socket.socket) -> None:
+        """Carry what the recorder asks."""
         with near, far, contextlib.suppress(OSError):
             while piece := near.recv(16_384):
                 far.sendall(piece)
             far.shutdown(socket.SHUT_RDWR)
 
-    def _answer(self, near: socket.socket, far: socket.socket) -> None:
+    def carry_back(self, near: socket.socket, far: socket.socket) -> None:
+        """Carry what the camera sends, but for what is lost."""
         received = b""
         with contextlib.suppress(OSError):
             while piece := far.recv(65_536):
