@@ -1,4 +1,4 @@
-"""Wire chunks become access units: whole coded pictures with their hub time (RFC 2326 10.12, RFC 3550, RFC 6184).
+"""Wire chunks become access units: whole coded pictures with their hub time (RFC 6184).
 
 Rules of this file: nothing is guessed. A picture of which a packet is missing is torn, the one behind a hole is marked;
 what to do about either is decided in `pictures`. Whatever the bytes are, only BadInputError is raised.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +17,7 @@ from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, hub_time
 from agent.clock import WallTime
 from agent.cut.clip import WireChunk
 from agent.cut.h264 import NalType, is_slice, nal_type
+from agent.cut.rtp import Packet, interleaved_frames, parse_rtp
 from agent.errors import BadInputError
 
 UNITS_MAX: Final = 40_000  # access units in one part: 5 minutes at 120 pictures a second
@@ -70,45 +70,6 @@ def depacketize(headers: Sequence[StreamHeader], chunks: Iterable[WireChunk]) ->
         if len(units) > UNITS_MAX:
             raise BadInputError(f"more than {UNITS_MAX} pictures for one part")
     return units + (assembler.finish() if assembler else [])
-
-
-def interleaved_frames(wire: bytes) -> Iterator[tuple[int, memoryview]]:
-    """Yield (channel, packet) of whole interleaved frames: `$`, channel, 16-bit length, packet (RFC 2326 10.12)."""
-    view, position = memoryview(wire), 0
-    while position < len(wire):
-        if len(wire) - position < 4 or wire[position] != 0x24:  # noqa: PLR2004 - "$" and the 4-byte frame header
-            raise BadInputError("a chunk is not whole interleaved frames")
-        channel, length = struct.unpack_from(">BH", wire, position + 1)
-        packet = view[position + 4 : position + 4 + length]
-        if len(packet) != length:
-            raise BadInputError("a chunk ends within a frame")
-        yield channel, packet
-        position += 4 + length
-
-
-@dataclass(frozen=True, slots=True)
-class _Packet:
-    sequence: int
-    timestamp: int
-    is_marked: bool  # the last packet of its picture, says the camera
-    payload: bytes
-
-
-def _parse_rtp(packet: memoryview, payload_type: int) -> _Packet | None:
-    """Read an RTP packet of the track (RFC 3550 5.1); None for anything else on the channel."""
-    if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] & 0x7F != payload_type:  # noqa: PLR2004 - fixed header
-        return None
-    sequence, timestamp = struct.unpack_from(">HI", packet, 2)
-    begin, end = 12 + 4 * (packet[0] & 15), len(packet)
-    if packet[0] & 0x10:
-        if end < begin + 4:
-            return None
-        begin += 4 + 4 * int.from_bytes(packet[begin + 2 : begin + 4], "big")
-    if packet[0] & 0x20 and end > begin:
-        end -= packet[end - 1]
-    if begin > end:
-        return None
-    return _Packet(sequence, timestamp, packet[1] & 0x80 != 0, bytes(packet[begin:end]))
 
 
 def sprop_parameter_sets(fmtp: str) -> list[bytes]:
@@ -169,7 +130,7 @@ class _Assembler:
             self._lose()
         self._next_chunk = chunk.sequence + 1
         for channel, frame in interleaved_frames(chunk.wire):
-            if channel == self._track.channel and (packet := _parse_rtp(frame, self._track.payload_type)):
+            if channel == self._track.channel and (packet := parse_rtp(frame, self._track.payload_type)):
                 self._take_packet(packet, chunk.anchor)
         return self._take_done()
 
@@ -184,7 +145,7 @@ class _Assembler:
         done, self._done = self._done, []
         return done
 
-    def _take_packet(self, packet: _Packet, anchor: Anchor) -> None:
+    def _take_packet(self, packet: Packet, anchor: Anchor) -> None:
         if self._next_packet is not None:
             if packet.sequence == (self._next_packet - 1) % 65536:
                 return  # sent twice
