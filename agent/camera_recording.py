@@ -18,6 +18,7 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.rates import RateMeter, WireTotals
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
+from agent.acquire.receive_memory import ReceiveMemory
 from agent.acquire.session_effect import Ended, Ending, NeedPorts, Send, UsePorts
 from agent.buffer.chunk import ChunkMeta
 from agent.buffer.chunking import Chunking
@@ -51,12 +52,18 @@ class CameraRecording:
     """One camera's shell around the reader of its session. The recorder's thread alone calls it."""
 
     def __init__(
-        self, stream: CameraStream, dialer: CameraDialer, clock: Clock, runs: RunNumbers, backoff: Backoff
+        self,
+        stream: CameraStream,
+        dialer: CameraDialer,
+        clock: Clock,
+        runs: RunNumbers,
+        backoff: Backoff,
+        memory: ReceiveMemory,
     ) -> None:
         self.stream = stream
         self.has_news = True  # its health is to be told before the next commit
         self._connection = CameraConnection(dialer, stream.pin)
-        self._clock, self._runs, self._backoff = clock, runs, backoff
+        self._clock, self._runs, self._backoff, self._memory = clock, runs, backoff, memory
         self._url, self._redirects = stream.url, 0
         self._reader: Reader | None = None
         self._next_try = Instant(0)
@@ -203,7 +210,7 @@ class CameraRecording:
             self.has_news = True
             _log.info("camera %s: its certificate %s is trusted from now on", self.stream.camera, self.pin)
         stream = self.stream if self._url == self.stream.url else replace(self.stream, url=self._url)
-        self._reader = Reader(stream, secrets.token_hex(16), now.instant, self._runs)
+        self._reader = Reader(stream, secrets.token_hex(16), now.instant, self._runs, self._memory)
         self._take(self._reader.act(now.instant), now, sink)
 
     def _read(self, reader: Reader, now: Tick, sink: ChunkSink) -> None:

@@ -17,6 +17,7 @@ from agent.acquire.health import CameraHealth
 from agent.acquire.reader import RunNumbers
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import StepWatch
+from agent.acquire.wire import wire_memory
 from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import UnavailableError
@@ -65,7 +66,7 @@ class Recorder:
         self._health: tuple[CameraHealth, ...] = ()
         self._pins: dict[CameraId, str] = {}
         self._stop = threading.Event()
-        self._steps, self._runs = StepWatch(), RunNumbers(last_run)
+        self._steps, self._runs, self._memory = StepWatch(), RunNumbers(last_run), wire_memory()
         self._last_tick = self._next_tale = clock.instant()
 
     @property
@@ -184,7 +185,7 @@ class Recorder:
     def _recording_of(self, stream: CameraStream) -> CameraRecording:
         settings = self._settings
         backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max, settings.login_backoff_s)
-        return CameraRecording(stream, self._dialer, self._clock, self._runs, backoff)
+        return CameraRecording(stream, self._dialer, self._clock, self._runs, backoff, self._memory)
 
     def _commit_all(self, now: Tick) -> None:
         for camera in self._cameras.values():

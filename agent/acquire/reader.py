@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from agent.acquire.camera import CameraStream
+from agent.acquire.receive_memory import ReceiveMemory
 from agent.acquire.rtsp import Session
 from agent.acquire.rtsp_message import MessageBuffer
 from agent.acquire.session_effect import Ended, Follow, NeedPorts, Send, UsePorts
@@ -60,7 +61,7 @@ ReaderEvent = Send | NeedPorts | UsePorts | RunBegan | Recorded | Ended
 
 
 class Reader:
-    """Reads one camera's session; `runs` numbers the runs of all cameras of this hub.
+    """Reads one camera's session; `runs` numbers the runs of all cameras of this hub, `memory` is where they are read.
 
     What its shell does with the events, each before it asks for the next one:
 
@@ -78,11 +79,13 @@ class Reader:
     Raises BadInputError when the camera's bytes cannot be read; the session is over then.
     """
 
-    def __init__(self, stream: CameraStream, cnonce: str, now: Instant, runs: RunNumbers) -> None:
+    def __init__(
+        self, stream: CameraStream, cnonce: str, now: Instant, runs: RunNumbers, memory: ReceiveMemory
+    ) -> None:
         self._runs = runs
         self._stream = stream
         self._session = Session(stream.url, stream.login, cnonce, now, has_sound=stream.has_sound)
-        self._wire = WireBuffer()
+        self._wire = WireBuffer(memory)
         self._control: MessageBuffer | None = None
         self._follow: Follow | None = None
         self._time = SessionTime(stream.clock, now)
@@ -105,7 +108,7 @@ class Reader:
         return self._time.reports_ignored
 
     def room(self) -> memoryview:
-        """Return where received bytes go; ends the life of all spans given out."""
+        """Return where received bytes go; ends the life of all spans given out, of any camera in the same memory."""
         return self._wire.room()
 
     def received(self, count: int, now: Instant, wall: WallTime) -> Iterator[ReaderEvent]:

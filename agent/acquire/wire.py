@@ -1,4 +1,4 @@
-"""A camera's bytes in one buffer to spans of interleaved frames that make a chunk, without copying a payload.
+"""A camera's bytes to spans of interleaved frames that make a chunk, without copying a payload.
 
 Rules of this file: this is the hot path. It hops frames by their length and looks into the first packet or two of a
 picture; frames of one picture and one length are hopped in one go. What comes out depends on the bytes alone, never on
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from mmap import MAP_PRIVATE, mmap
 from typing import Final
 
 from agent.acquire.key_picture import KeyFinder, is_all_key, key_finder
+from agent.acquire.receive_memory import ReceiveMemory
 from agent.acquire.rtsp_message import BODY_BYTES_MAX, HEAD_BYTES_MAX, message_end
 from agent.acquire.span import SPAN_BYTES_MAX, GrowingSpan
 from agent.acquire.stream import Track
@@ -43,13 +43,20 @@ _EQUAL_FRAMES: Final = rb"(\$...).(.)..(....).{%d}(?:\1.\2..\3.{%d})*+"
 _FOREIGN, _VIDEO, _VIDEO_CONTROL, _SOUND, _SOUND_CONTROL = range(5)
 
 
-class WireBuffer:
-    """One camera's receive buffer and the place reached in it; `scan` raises BadInputError for what is no RTSP."""
+def wire_memory() -> ReceiveMemory:
+    """Make the memory that the buffers of one thread's cameras share."""
+    return ReceiveMemory(BUFFER_BYTES, _HEAD.size)
 
-    def __init__(self) -> None:
-        # Its pages take no memory before bytes reach them. The few behind the last byte are read, but never believed.
-        self._buffer = mmap(-1, BUFFER_BYTES + _HEAD.size, flags=MAP_PRIVATE)
-        self._view = memoryview(self._buffer)[:BUFFER_BYTES]
+
+class WireBuffer:
+    """One camera's received bytes and the place reached in them; `scan` raises BadInputError for what is no RTSP.
+
+    They lie in `memory` while they are read, and what is not read yet beside it while another camera has that.
+    """
+
+    def __init__(self, memory: ReceiveMemory) -> None:
+        self._memory, self._buffer, self._view = memory, memory.octets, memory.view
+        self._aside = b""  # all there is, while another has the memory
         self._stop = 0  # end of what was received
         self._next = 0  # end of the last whole frame or message: what is before it was read
         self._growing = GrowingSpan(self._view)
@@ -84,14 +91,22 @@ class WireBuffer:
         self._growing.forget(self._next)
 
     def room(self) -> memoryview:
-        """Return where received bytes may be written, at least `ROOM_BYTES_MIN`; ends the life of spans given out."""
+        """Return where received bytes may be written, at least `ROOM_BYTES_MIN`.
+
+        Ends the life of all spans given out, also of other cameras' in the same memory.
+        """
+        self._take_back()
         distance = self._growing.start
         if distance:  # at once, while little is left: what comes touches no more memory than a span and a read
-            kept = self._stop - distance
-            self._buffer.move(0, distance, kept)
-            self._growing.move(distance)
-            self._stop, self._next = kept, self._next - distance
+            self._buffer.move(0, distance, self._stop - distance)
+            self._move(distance)
         return self._view[self._stop :]
+
+    def put_aside(self) -> None:
+        """Copy what is not given out yet, which is little if this is asked for after a `cut`."""
+        distance = self._growing.start
+        self._aside = self._buffer[distance : self._stop]
+        self._move(distance)
 
     def received(self, count: int) -> None:
         """Take `count` bytes that were written to the beginning of `room`."""
@@ -107,9 +122,23 @@ class WireBuffer:
     def cut(self, bytes_min: int = 0) -> Span | None:
         """End the growing span at a packet border, before a picture that may yet prove key.
 
-        None without video, or if less than `bytes_min` has grown.
+        None without video, or if less than `bytes_min` has grown. The next `room` in this memory ends its life.
         """
-        return self._growing.cut(self._next) if self._next - self._growing.start >= bytes_min else None
+        if self._next - self._growing.start < bytes_min:
+            return None
+        self._take_back()
+        return self._growing.cut(self._next)
+
+    def _take_back(self) -> None:
+        """Have the memory, and in it what was put aside."""
+        if self._memory.lend(self):
+            self._buffer[: len(self._aside)], self._aside = self._aside, b""
+
+    def _move(self, distance: int) -> None:
+        """Follow the bytes, which moved towards the memory's beginning."""
+        self._growing.move(distance)
+        self._stop -= distance
+        self._next -= distance
 
     def _read(self, now: WallTime) -> bool:
         """Read whole frames and messages until one brings events; False if none did."""

@@ -16,6 +16,7 @@ from agent.acquire.rtsp import Ended, Ending, NeedPorts, Send, UsePorts
 from agent.acquire.session_time import BREAKS_MAX
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset, ClockSource
+from agent.acquire.wire import wire_memory
 from agent.clock import SECOND_NS, Instant, WallTime
 from agent.errors import BadInputError, UnavailableError
 from tests.simulators.rtsp_camera import SDP, ntp64, picture_frames, rtp_frame, sender_report_frame
@@ -30,7 +31,7 @@ class Talk:
     def __init__(self, clock: ClockOffset | None = None, *, has_sound: bool = False, is_udp: bool = False) -> None:
         self.now, self.wall = Instant(0), WALL
         stream = CameraStream(CameraId("door"), "Door", "rtsp://192.0.2.1/", None, clock, has_sound)
-        self.reader = Reader(stream, "cnonce", self.now, RunNumbers())
+        self.reader = Reader(stream, "cnonce", self.now, RunNumbers(), wire_memory())
         self.events: list[ReaderEvent] = []
         self.requests: list[str] = []
         self._is_udp, self._has_ports = is_udp, False

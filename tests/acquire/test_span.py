@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.acquire.span import KEY_SPAN_BYTES_MIN, SPAN_BYTES_MAX
 from agent.acquire.stream import Track
-from agent.acquire.wire import WireBuffer
+from agent.acquire.wire import WireBuffer, wire_memory
 from agent.acquire.wire_event import Span, TimestampJump
 from agent.clock import WallTime
 from tests.simulators.rtsp_camera import PICTURE_TICKS, rtp_frame, sender_report_frame
@@ -35,7 +35,7 @@ def test_access_unit_delimiter_belongs_to_the_key_picture() -> None:
 
 def test_key_picture_keeps_its_beginning_in_whatever_pieces_it_comes() -> None:
     """A picture that begins with the end of one read and shows itself in the next is timed by the first."""
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((VIDEO,))
     key = [
         rtp_frame(0, n, 2700, payload.ljust(50), marker=n == 2) for n, payload in enumerate((b"\x09", b"\x06", b"\x65"))
@@ -53,7 +53,7 @@ def test_key_picture_keeps_its_beginning_in_whatever_pieces_it_comes() -> None:
 
 def test_time_to_commit_does_not_tear_the_head_off_a_key_picture() -> None:
     """A cut while a picture has not shown what it is goes before that picture."""
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((VIDEO,))
     first = picture(0, is_key=True)
     head, rest = rtp_frame(0, 9, 5000, b"\x09\xf0", marker=False), rtp_frame(0, 11, 5000, b"\x65slice", marker=True)
@@ -70,7 +70,7 @@ def test_time_to_commit_does_not_tear_the_head_off_a_key_picture() -> None:
 
 def test_span_without_video_waits_for_the_next_picture() -> None:
     """Sound and reports alone make no chunk; they go with the next picture, which is key all the same."""
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((VIDEO, AUDIO))
     feed(wire, picture(0, is_key=True))
     assert wire.cut() is not None
@@ -84,7 +84,7 @@ def test_span_without_video_waits_for_the_next_picture() -> None:
 
 def test_waiting_for_a_key_picture_forgets_what_has_grown() -> None:
     """After `wait_for_key` nothing is stored before the next key picture."""
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((VIDEO,))
     feed(wire, picture(0, is_key=True) + picture(1)[:3000])
     wire.wait_for_key()
@@ -122,7 +122,7 @@ def test_picture_that_never_says_what_it_is_cannot_grow_for_ever() -> None:
 
 def test_payload_is_copied_only_around_a_hole() -> None:
     """What stands before a span costs nothing; a message within it is cut out."""
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((VIDEO,))
     message = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\n\r\n"
     for before, between, kind in ((message, b"", memoryview), (SOUND, message, bytes), (b"\r\n", b"", memoryview)):
@@ -148,7 +148,7 @@ def test_jpeg_pictures_share_spans_and_are_torn_only_when_one_is_too_long() -> N
 
 def test_jpeg_picture_waits_for_its_end_when_it_is_time_to_commit() -> None:
     """It is cut off before, so that the next span begins with it; one that is torn already need not wait."""
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((Track(0, "video", "JPEG", 26, 90_000),))
     whole, long = (
         [rtp_frame(0, n, rtp, bytes(1400), marker=n == count - 1) for n in range(count)]

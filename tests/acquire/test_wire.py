@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import struct
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.acquire.stream import Track
-from agent.acquire.wire import BUFFER_BYTES, EQUAL_LENGTHS_MAX, ROOM_BYTES_MIN, WireBuffer
+from agent.acquire.wire import BUFFER_BYTES, EQUAL_LENGTHS_MAX, ROOM_BYTES_MIN, WireBuffer, wire_memory
 from agent.acquire.wire_counts import WireCounts
 from agent.acquire.wire_event import RtspMessage, SenderReport, WireEvent
 from agent.errors import BadInputError
@@ -146,6 +147,28 @@ def test_hostile_bytes_raise_bad_input_only_and_split_independently(
     assert outcome(stream, sizes, tracks) == outcome(stream, [], tracks)
 
 
+@settings(max_examples=60, deadline=None)
+@given(streams(), st.lists(st.integers(1, 90_000), max_size=20), st.frozensets(st.integers(0, 20)), st.randoms())
+def test_other_cameras_in_the_same_memory_change_nothing(
+    streams: tuple[bytes, bytes], sizes: list[int], cuts: frozenset[int], random: Random
+) -> None:
+    """Whatever is read in between, and wherever that stands, a camera's spans are those it has alone."""
+    memory, film = wire_memory(), b"".join(picture(n, is_key=n % 10 == 0) for n in range(40))
+    others = [(WireBuffer(memory), (film[at : at + 7001] for at in range(0, len(film), 7001))) for _ in range(2)]
+    for other, _ in others:
+        other.follow((VIDEO,))
+
+    def disturb() -> None:
+        other, pieces = random.choice(others)
+        feed(other, next(pieces, b""))
+        if random.random() < 0.3:
+            other.cut()
+
+    alone = play(streams[0], sizes, BOTH, cuts)
+    together = play(streams[0], sizes, BOTH, cuts, WireBuffer(memory), disturb)
+    assert together == alone
+
+
 @pytest.mark.parametrize("filler", [MESSAGE[:-3].replace(b"3", b"60000") + bytes(60_000), REPORT * 500, SOUND * 500])
 def test_what_is_no_video_cannot_fill_the_buffer(filler: bytes) -> None:
     """Messages, reports and foreign frames without end are read on, and video after them is still stored."""
@@ -158,7 +181,7 @@ def test_what_is_no_video_cannot_fill_the_buffer(filler: bytes) -> None:
 
 def test_there_is_always_room() -> None:
     """With the longest span and the longest unread unit in the buffer, a good read still fits."""
-    wire, rooms = WireBuffer(), []
+    wire, rooms = WireBuffer(wire_memory()), []
     wire.follow((VIDEO,))
     message = b"R" + b" " * 16_000 + b"\r\nContent-Length: 65536\r\n\r\n" + bytes(65536)
     stream = picture(0, is_key=True) + rtp_frame(0, 0, 900, b"\x41" + bytes(1000), marker=False) * 250 + message
@@ -202,7 +225,7 @@ def test_any_number_of_frame_lengths_is_hopped() -> None:
     reading = play(b"".join(pictures))
     assert joined(reading.events) == b"".join(pictures)
     assert (reading.counts.pictures, reading.counts.video_packets) == (len(lengths), 10 * len(lengths))
-    wire = WireBuffer()
+    wire = WireBuffer(wire_memory())
     wire.follow((VIDEO,))
     for octets in pictures:
         feed(wire, octets)

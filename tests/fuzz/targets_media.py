@@ -18,7 +18,7 @@ from agent.acquire.rtsp_message import message_end
 from agent.acquire.span import SPAN_BYTES_MAX
 from agent.acquire.stream import Track, decode_stream_header, encode_stream_header
 from agent.acquire.timeline import FUTURE_NS_MAX, Anchor, ClockOffset, Timeline
-from agent.acquire.wire import ROOM_BYTES_MIN, WireBuffer
+from agent.acquire.wire import ROOM_BYTES_MIN, WireBuffer, wire_memory
 from agent.acquire.wire_event import Span, WireEvent
 from agent.buffer.chunk import PAYLOAD_BYTES_MAX, ChunkKind
 from agent.buffer.chunking import Chunking
@@ -84,7 +84,7 @@ def reader(raw: bytes) -> None:
     """
     choices, stream = raw[:2].ljust(2, b"\0"), raw[2:]
     now, wall = Instant(0), START
-    subject = Reader(replace(STREAM, clock=CLOCKS[choices[0] % 4]), "cnonce", now, RunNumbers())
+    subject = Reader(replace(STREAM, clock=CLOCKS[choices[0] % 4]), "cnonce", now, RunNumbers(), wire_memory())
     chunking, runs = Chunking(), [0]
 
     def take(events: Iterable[ReaderEvent]) -> None:
@@ -180,7 +180,7 @@ def stream_header(raw: bytes) -> None:
 
 
 def _read(stream: bytes, encoding: str, sizes: Iterable[int], *, is_cut: bool = False) -> Reading:
-    subject, error = WireBuffer(), ""
+    subject, error = WireBuffer(wire_memory()), ""
     events: list[WireEvent] = []
     subject.follow((Track(0, "video", encoding, 96, 90_000),))
     pieces = iter(sizes)

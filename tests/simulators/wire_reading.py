@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from agent.acquire.stream import Track
-from agent.acquire.wire import WireBuffer
+from agent.acquire.wire import WireBuffer, wire_memory
 from agent.acquire.wire_counts import WireCounts
 from agent.acquire.wire_event import Span, WireEvent
 from agent.clock import WallTime
@@ -51,17 +51,24 @@ def play(
     sizes: Iterable[int] = (),
     tracks: tuple[Track, ...] = (VIDEO,),
     cuts: frozenset[int] = frozenset(),
+    wire: WireBuffer | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> Reading:
-    """Feed a stream in pieces of these sizes (then in large ones), with cuts after some of them and at the end."""
-    wire = WireBuffer()
+    """Feed a stream in pieces of these sizes (then in large ones), with cuts after some of them and at the end.
+
+    `between` is called before each piece and before each cut.
+    """
+    wire = wire or WireBuffer(wire_memory())
     wire.follow(tracks)
     events: list[WireEvent] = []
     piece_ends: list[int] = []
     pieces, at = iter(sizes), 0
     while at < len(stream):
+        between()
         count = min(next(pieces, len(stream)), len(stream) - at, len(wire.room()))
         events += feed(wire, stream[at : at + count], len(piece_ends))
         at += count
+        between()
         if (len(piece_ends) in cuts or at == len(stream)) and (span := wire.cut()) is not None:
             events.append(keep(span))
         piece_ends.append(at)
