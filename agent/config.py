@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from agent.acquire.camera import Login
-from agent.buffer.ring import RingSettings
+from agent.buffer.ring import RingSettings, fitting_slab_bytes
 from agent.crypto import Secret
 from agent.errors import ConfigurationError
 
@@ -58,7 +58,7 @@ class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dir: Path | None = None  # on a disk of its own; None: `ring` in data_dir
     size_mib: Annotated[int, msgspec.Meta(ge=64, le=16 * 1024**2)] = 16 * 1024
-    slab_mib: Annotated[int, msgspec.Meta(ge=8, le=1024)] = 64  # what is destroyed at once
+    slab_mib: Annotated[int, msgspec.Meta(ge=8, le=1024)] | None = None  # what is destroyed at once; None: as fits
     age_max_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 90)] = 72
     camera_floor_min: Annotated[int, msgspec.Meta(ge=0, le=24 * 60 * 90)] = (
         60  # each camera keeps this much, if it fits
@@ -70,7 +70,7 @@ class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def settings(self) -> RingSettings:
         """Return what the ring takes. Raises ConfigurationError if the numbers do not fit together."""
         return RingSettings(
-            slab_bytes=self.slab_mib * MIB,
+            slab_bytes=self.slab_mib * MIB if self.slab_mib else fitting_slab_bytes(self.size_mib * MIB),
             bytes_max=self.size_mib * MIB,
             age_s_max=self.age_max_h * 3600,
             floor_s=self.camera_floor_min * 60,

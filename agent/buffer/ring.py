@@ -20,6 +20,8 @@ from agent.errors import ConfigurationError
 
 SLABS_MIN: Final = 4
 _MIB: Final = 1024 * 1024
+_SLABS_WANTED: Final = 256  # the ring forgets a 256th of itself at once
+_FITTING_BYTES: Final = (64 * _MIB, 512 * _MIB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,16 @@ class RingSettings:
     def slab_count(self) -> int:
         """How many slabs the ring has when it has grown to its full size."""
         return self.bytes_max // self.slab_bytes
+
+
+def fitting_slab_bytes(bytes_max: int) -> int:
+    """Return how large the slabs of a ring of `bytes_max` should be if nobody says: 64 to 512 MiB, less in a tiny ring.
+
+    Each new slab costs two syncs, so a site with many cameras, whose ring is large, should not need one every second.
+    """
+    smallest, largest = _FITTING_BYTES
+    size = max(smallest, min(bytes_max // _SLABS_WANTED // smallest * smallest, largest))
+    return max(SLAB_BYTES_MIN, min(size, bytes_max // SLABS_MIN // _MIB * _MIB))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ BATCH_BYTES: Final = 1024 * 1024
 SPARES_MIN: Final = 2
 CHUNK_EXTRA_BYTES: Final = CHUNK_HEADER_BYTES + TAG_BYTES
 
-WAKE_BATCHES: Final = 4
+WAKE_BATCHES: Final = 2
 """So many full batches are worth waking the writer for before the commit."""
 
 RunKey = tuple[CameraId, int]
@@ -152,7 +152,7 @@ class BatchQueue:
             if memory is None and self._made >= self._batches_max:
                 memory = self._drop_oldest()
             if memory is None:
-                memory = mmap.mmap(-1, BATCH_BYTES)
+                memory = mmap.mmap(-1, BATCH_BYTES, flags=mmap.MAP_PRIVATE)
                 self._made += 1
             batch = self.growing[slab.lane] = Batch(slab, memory)
             return batch

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from agent.buffer.retention import choose_victim, expired_slabs
 from agent.buffer.ring import SLABS_MIN, RingSettings
+from agent.buffer.slab import SlabHeader
 from agent.clock import SECOND_NS, Clock, Instant
 from agent.outside.slab_shelf import SlabShelf
 from agent.outside.slab_volume import SlabVolume
@@ -40,8 +41,7 @@ class SlabPlaces:
         """
         slots, headers = self._volume.slots(), self._shelf.headers()
         self._bad &= set(slots)
-        # A ring made smaller gives its oldest slabs back to the disk.
-        while len(slots) > self._settings.slab_count and (leaving := self._closed(slots, is_open)):
+        while self._is_too_large(slots, headers) and (leaving := self._closed(slots, is_open)):
             slots.remove(self._retire(leaving))
             headers = self._shelf.headers()
         free = [slot for slot in slots if slot not in headers and slot not in self._bad]
@@ -60,6 +60,16 @@ class SlabPlaces:
         victim = self._shelf.slot(choose_victim(uses, self.apart_bytes_max))
         self._shelf.forget(victim)
         return victim, False
+
+    def has_more(self, is_open: Collection[int]) -> bool:
+        """Say whether the ring has any slab or free slot beside those in `is_open`."""
+        return any(slot not in is_open for slot in self._volume.slots())
+
+    def _is_too_large(self, slots: Collection[int], headers: Mapping[int, SlabHeader]) -> bool:
+        """Say whether the oldest slabs must be given back to the disk: the ring, or its slabs, were made smaller."""
+        usual = self._settings.slab_bytes
+        used = sum(headers[slot].size if slot in headers else usual for slot in slots)
+        return len(slots) > self._settings.slab_count or used > self._settings.bytes_max
 
     def failed(self, slot: int, error: OSError, *, is_new: bool, is_bad: bool) -> None:
         """Note that no slab could be made in a slot: there is no room for a new file, or its blocks are bad."""

@@ -90,11 +90,12 @@ class Sealing:
         return self._queue.batch(slab)
 
     def _has_room(self, slab: Slab, payload_bytes: int, stream_bytes: int) -> bool:
-        """Whether the slab can take two more chunks, be it in batches of their own, and its index."""
+        """Whether the slab can take two more chunks, be it in batches of their own, and its index, in one batch."""
         batch = self._queue.growing.get(slab.lane)
         chunks = padded(payload_bytes + CHUNK_EXTRA_BYTES) + padded(stream_bytes + CHUNK_EXTRA_BYTES)
         index_bytes = index_bytes_max(slab.chunks + 2, slab.runs + 1)
-        return slab.end + padded(batch.length if batch else 0) + chunks + index_bytes <= slab.size
+        end = slab.end + padded(batch.length if batch else 0) + chunks + index_bytes
+        return end <= slab.size and index_bytes <= BATCH_BYTES
 
     def _is_old(self, slab: Slab) -> bool:
         """By either clock: after a boot with a wrong one, the other still ends it in time."""

@@ -1,7 +1,8 @@
 """The ring's side of the disk: batches to slab files, one sync per commit, and what to do when the disk fails.
 
 Rules of this file: one thread; what could not be written waits and is written again, the same sealed bytes at the same
-place; a chunk is published after its sync; a failing place on the disk is left, a failing disk is waited for.
+place; a chunk is published after its sync; a slab that is left costs no sync of its own; a failing place on the disk is
+left, a failing disk is waited for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Final
 
 from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
 from agent.buffer.slab import BLOCK_BYTES, NONCE_BYTES, SlabHeader, padded, wrap_key
-from agent.buffer.slab_index import index_meta, pack_footer
 from agent.clock import Clock
 from agent.crypto import Secret
 from agent.errors import BadInputError, TransomError, UnavailableError
@@ -34,6 +34,7 @@ from agent.outside.slab_batches import (
     SlabEnd,
 )
 from agent.outside.slab_file import SlabFile
+from agent.outside.slab_last_words import write_last_words
 from agent.outside.slab_moves import SlabMoves, find_stream
 from agent.outside.slab_places import EXPIRY_CHECK_S, SlabPlaces
 from agent.outside.slab_shelf import SlabShelf
@@ -84,6 +85,7 @@ class SlabWriter:
     retry_s: float = RETRY_S
     _files: dict[Slab, SlabFile] = field(default_factory=dict)
     _unsynced: list[_Unsynced] = field(default_factory=list)
+    _left: list[Slab] = field(default_factory=list)  # get their index with the next commit
     _doubtful: set[Slab] = field(default_factory=set)  # a sync failed: what was written before must be looked at
     _at_work: Slab | None = None  # whose file is written or synced
     _failures: int = 0  # errors of a place in a row
@@ -138,17 +140,16 @@ class SlabWriter:
                 self._write(item)
             case Commit():
                 self._sync()
+                self._finish_left()
             case SlabEnd(slab):
-                self._sync()
-                self._finish(self._moves.last(slab))
-                self._moves.end(slab)
+                self._left.append(slab)
         self.queue.done()
         self._failures, self._patience, self.stats.last_error = 0, PATIENCE, ""
 
     def _expire(self) -> None:
         """Destroy what is too old; if that fails, recording goes on, and it is tried again in a minute."""
         try:
-            self.places.expire([file.slot for file in self._files.values()])
+            self.places.expire(self._slots())
         except OSError as error:
             self._note(error)
 
@@ -162,7 +163,7 @@ class SlabWriter:
             self._write(batch)
             return
         if streams:
-            with mmap.mmap(-1, BATCH_BYTES) as memory:
+            with mmap.mmap(-1, BATCH_BYTES, flags=mmap.MAP_PRIVATE) as memory:
                 first = Batch(slab, memory)
                 for stream in streams:
                     first.add(stream.meta, stream.sealed)
@@ -234,6 +235,12 @@ class SlabWriter:
             return False
         return True
 
+    def _finish_left(self) -> None:
+        """Give the slabs that were left their indexes: all that is in them has been synced."""
+        while self._left:
+            self._finish(self._moves.last(self._left[0]))
+            self._moves.end(self._left.pop(0))
+
     def _finish(self, slab: Slab) -> None:
         """Append the slab's index, so that the next start need not scan it."""
         self._at_work = slab
@@ -241,30 +248,17 @@ class SlabWriter:
         if file is None:
             return  # nothing ever came to it
         with suppress(BadInputError):  # more rows than an index holds: the slab is scanned
-            self._write_index(slab, file, self.shelf.pack(file.header.number))
+            rows = self.shelf.pack(file.header.number)
+            self.stats.bytes_written += write_last_words(file, slab, rows, self.clock.now())
         self._close(slab)
-
-    def _write_index(self, slab: Slab, file: SlabFile, rows: bytes) -> None:
-        """Write index and footer; after an error the next try is at the same place."""
-        with mmap.mmap(-1, BATCH_BYTES) as memory:
-            index = Batch(slab, memory)
-            index.seal(index_meta(self.clock.now()), rows)
-            footer_at = file.header.size - BLOCK_BYTES
-            if file.end + padded(index.length) > footer_at:
-                return
-            with index.blocks() as blocks:
-                file.write(blocks, file.end)
-            footer = pack_footer(slab.id, file.end, index.length)
-            memory[: len(footer)] = footer
-            with memoryview(memory) as view, view[: len(footer)] as blocks:
-                file.write(blocks, footer_at)
-        file.sync()
-        self.stats.bytes_written += padded(index.length) + len(footer)
 
     def _file(self, slab: Slab) -> SlabFile:
         """Return the slab's file, made now if this is its first batch."""
         if slab not in self._files:
-            slot, is_new = self.places.take([file.slot for file in self._files.values()])
+            if self._left and not self.places.has_more(self._slots()):
+                self._sync()  # the slab that was just left may have to make room for this one
+                self._finish_left()
+            slot, is_new = self.places.take(self._slots())
             # Counted before the attempt: two files with one number would hide each other after a restart.
             header = SlabHeader(
                 number=self.shelf.take_number(),
@@ -287,6 +281,9 @@ class SlabWriter:
             self._files[slab] = file
             slab.is_begun = True
         return self._files[slab]
+
+    def _slots(self) -> list[int]:
+        return [file.slot for file in self._files.values()]
 
     def _close(self, slab: Slab) -> None:
         file = self._files.pop(slab, None)

@@ -69,7 +69,7 @@ class Transom:
         """Make a ring with free slabs, and its key."""
         key = os.urandom(32)
         (folder / "key").write_bytes(key)
-        age_ring(folder / "ring", Secret(key), size_bytes)
+        age_ring(folder / "ring", Secret(key), size_bytes, self.cameras)
 
     def commands(self, port: int, folder: Path) -> Sequence[Sequence[str]]:
         """One process for all cameras."""

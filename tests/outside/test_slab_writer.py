@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,37 @@ def test_chunks_are_named_after_their_sync(parts: RingParts) -> None:
     parts.writer.step(0)
     assert parts.sequences() == [1, 2, 3]
     assert parts.stats.commits == 1
+
+
+def test_leaving_a_slab_waits_for_the_commit(parts: RingParts) -> None:
+    """It costs no sync of its own, so nothing is named before the commit; then the slab has its index."""
+    parts.append(1)
+    end_slabs(parts)
+    parts.append(2, 3)
+    parts.commit()
+    parts.append(*range(4, 24), size=500_000)  # more than the slab takes
+    parts.sealing.commit(is_urgent=True)
+    while len(parts.volume.slots()) < 3:
+        assert parts.sequences() == [1, 2, 3]
+        assert parts.stats.commits == 2
+        parts.writer.step(0)
+    parts.drain()
+    assert parts.sequences() == list(range(1, 24))
+    assert parts.stats.commits == 3
+    with closing(RingParts(copied(parts))) as again:
+        assert again.found.scanned == 1
+        assert again.sequences() == list(range(1, 24))
+
+
+def test_a_left_slab_makes_room_where_there_is_no_other(tmp_path: Path) -> None:
+    """A ring that may have one slab only recycles it: its end does not wait for a commit that cannot come."""
+    greedy = replace(SETTINGS, free_bytes_min=2**62)
+    with closing(RingParts(tmp_path, greedy)) as parts:
+        parts.append(*range(1, 24), size=500_000)
+        parts.commit()
+        assert len(parts.volume.slots()) == 1
+        assert parts.stats.errors == 0
+        assert parts.sequences()[-1] == 23
 
 
 def test_one_commit_brings_both_lanes(parts: RingParts) -> None:
@@ -115,7 +147,7 @@ def test_an_index_that_could_not_be_written_is_written_at_the_same_place(parts: 
     parts.clock.wall = WallTime(parts.clock.wall + (SETTINGS.slab_s_max + 1) * SECOND_NS)
     parts.sealing.commit(is_urgent=True)
     with file_limit(MIB):  # the footer does not fit
-        parts.drain(20)
+        parts.drain(1 + 20)  # the slab's end, then the commit again and again
     assert parts.stats.errors == 20
     assert parts.stats.last_error == "File too large"
     parts.drain()
