@@ -16,13 +16,12 @@ from typing import Final, NamedTuple
 from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
 from agent.acquire.health import CameraHealth, CameraState
-from agent.acquire.rates import RateMeter, WireTotals
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.receive_memory import ReceiveMemory
 from agent.acquire.session_effect import Ended, Ending, NeedPorts, Send, UsePorts
-from agent.buffer.chunk import ChunkMeta
 from agent.buffer.chunking import Chunking
 from agent.camera_connection import CameraConnection, CertificateRefusedError
+from agent.camera_figures import CameraFigures
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 from agent.ports import CameraDialer, ChunkSink
@@ -71,16 +70,8 @@ class CameraRecording:
         self._share_left, self._is_brisk = READ_BYTES_PER_TICK, False  # of this tick and the looks after it
         self._recording_since: Instant | None = None
         self._chunking = Chunking()
-        self._newest: ChunkMeta | None = None
-        self._newest_key: ChunkMeta | None = None
-        # What `health_now` tells, as plain numbers, since they change with every tick.
         self._state, self._error = CameraState.CONNECTING, ""
-        self._last_byte: tuple[WallTime, Instant] | None = None
-        self._bytes_received = self._run_count = self._chunks = self._chunks_lost = self._reconnects = 0
-        self._reports_ignored = 0  # of the sessions that are over
-        self._key_interval_s: float | None = None
-        self._ended, self._lost = WireTotals(), 0  # of the sessions that are over; of all
-        self._rates = RateMeter()
+        self._figures = CameraFigures()
 
     @property
     def pin(self) -> str:
@@ -106,35 +97,12 @@ class CameraRecording:
 
     def health_now(self) -> CameraHealth:
         """Put together how the camera does."""
-        last_byte, last_byte_at = self._last_byte or (None, None)
         is_waiting = self._state not in {CameraState.CONNECTING, CameraState.RECORDING, CameraState.STOPPED}
-        totals, newest, clock = self._totals(), self._newest, self.stream.clock
-        rates = self._rates.note(self._clock.instant(), totals)
-        return CameraHealth(
-            camera=self.stream.camera,
-            state=self._state,
-            last_byte=last_byte,
-            last_byte_at=last_byte_at,
+        health = self._figures.health(self.stream, self._state, self._error, self._reader, self._clock.instant())
+        return replace(
+            health,
             next_try_at=self._next_try if is_waiting else None,
-            bytes_received=totals.bytes,
-            bytes_per_s=rates.bytes_per_s,
-            pictures=totals.pictures,
-            pictures_per_s=rates.pictures_per_s,
-            packets=totals.packets,
-            packets_lost=totals.packets_lost,
-            loss_share=rates.loss_share,
             datagrams_dropped=self._connection.dropped(),
-            runs=self._run_count,
-            chunks=self._chunks,
-            chunks_lost=self._chunks_lost,
-            key_interval_s=self._key_interval_now(),
-            reconnects=self._reconnects,
-            reports_ignored=self._reports_ignored + (self._reader.reports_ignored if self._reader else 0),
-            clock_offset_ns=clock.estimate_ns if clock else None,
-            clock_offset_error_ns=clock.error_ns if clock else 0,
-            time_source=newest.anchor.source if newest else None,
-            time_error_ns=newest.anchor.error_ns if newest else None,
-            error=self._error,
         )
 
     def tick(self, now: Tick, sink: ChunkSink) -> None:
@@ -227,9 +195,9 @@ class CameraRecording:
             if count == 0:
                 return
             self._share_left -= count
-            self._bytes_received += count
+            self._figures.bytes_received += count
             wall = self._clock.now()  # after receiving: a slow tick must not date what comes last too early
-            self._last_byte = wall, now.instant
+            self._figures.last_byte = wall, now.instant
             self._take(reader.received(count, now.instant, wall), now, sink)
             if size - count >= connection.read_bytes_min or connection.has_ports != has_ports:
                 return  # that was all, or the media comes another way from now on
@@ -249,7 +217,7 @@ class CameraRecording:
                     self._store(event, now, sink)
                 case RunBegan(header):
                     self._chunking.begin(header)
-                    self._run_count += 1
+                    self._figures.runs += 1
                 case Send(octets):
                     self._connection.send(octets)
                 case NeedPorts(tracks) if self._reader is not None:
@@ -264,24 +232,19 @@ class CameraRecording:
             for meta, payload in self._chunking.chunks(recorded):
                 sink.append(meta, payload)
         except UnavailableError as error:
-            self._chunks_lost += 1
+            self._figures.chunks_lost += 1
             self._error = str(error)
         else:
-            self._chunks += 1
-            self._note_recording(meta, now)
+            self._figures.stored(meta)
+            self._note_recording(now)
 
-    def _note_recording(self, meta: ChunkMeta, now: Tick) -> None:
+    def _note_recording(self, now: Tick) -> None:
         if self._recording_since is None:
             self._recording_since, self._redirects = now.instant, 0
             self._note(CameraState.RECORDING, "")
             _log.info("camera %s: recording", self.stream.camera)
         elif now.instant - self._recording_since > SETTLED_S * SECOND_NS:
             self._backoff.settled()
-        self._newest = meta
-        if meta.is_key:
-            if self._newest_key is not None and self._newest_key.run == meta.run:
-                self._key_interval_s = (meta.first_picture - self._newest_key.first_picture) / SECOND_NS
-            self._newest_key = meta
 
     def _fail(self, error: TransomError, now: Tick, sink: ChunkSink) -> None:
         self.cut(now, sink)
@@ -305,32 +268,13 @@ class CameraRecording:
         self._next_try = Instant(now.instant + wait_ns)
         wait_s = wait_ns / SECOND_NS
         _log.warning("camera %s: %s; tried again in %.0f s", self.stream.camera, error, wait_s)
-        self._reconnects += 1
+        self._figures.reconnects += 1
         self._note(state, f"{error}; tried again after {wait_s / 60:.0f} minutes" if is_long else str(error))
 
-    def _totals(self) -> WireTotals:
-        """Count what came in all sessions; what was late and taken for lost stays counted as lost."""
-        ended, before = self._ended, self._lost
-        counts = self._reader.counts if self._reader else None
-        if counts is None:
-            return WireTotals(self._bytes_received, ended.pictures, ended.packets, before)
-        self._lost = max(before, ended.packets_lost + counts.video_packets_lost)
-        return WireTotals(
-            self._bytes_received, ended.pictures + counts.pictures, ended.packets + counts.video_packets, self._lost
-        )
-
-    def _key_interval_now(self) -> float | None:
-        """Return the time between key pictures; one that is overdue counts as far as it is."""
-        newest, key = self._newest, self._newest_key
-        if newest is None or key is None or newest.run != key.run:
-            return self._key_interval_s
-        return max(self._key_interval_s or 0.0, (newest.first_picture - key.first_picture) / SECOND_NS) or None
-
     def _hang_up(self, now: Tick) -> None:
-        self._ended = self._totals()
         reader, self._reader = self._reader, None
-        self._recording_since = self._newest = self._newest_key = None
-        self._reports_ignored += reader.reports_ignored if reader else 0
+        self._figures.session_ended(reader)
+        self._recording_since = None
         goodbye = [event.octets for event in reader.leave(now.instant) if isinstance(event, Send)] if reader else []
         try:
             self._connection.leave(goodbye, now.instant)

@@ -41,7 +41,8 @@ class SlabPlaces:
         """
         slots, headers = self._volume.slots(), self._shelf.headers()
         self._bad &= set(slots)
-        while self._is_too_large(slots, headers) and (leaving := self._closed(slots, is_open)):
+        # A ring made smaller gives its oldest slabs back to the disk, and so does one whose slabs were made smaller.
+        while self._overhang(slots, headers) > 0 and (leaving := self._closed(slots, is_open)):
             slots.remove(self._retire(leaving))
             headers = self._shelf.headers()
         free = [slot for slot in slots if slot not in headers and slot not in self._bad]
@@ -50,7 +51,8 @@ class SlabPlaces:
         uses = self._shelf.uses(is_open)
         has_victim = not all(use.is_open for use in uses)
         has_room = self._volume.free_bytes() - self._settings.slab_bytes >= self._settings.free_bytes_min
-        if len(slots) < self._settings.slab_count and ((has_room and not self._is_full) or not has_victim):
+        may_grow = self._overhang(slots, headers) + self._settings.slab_bytes <= 0
+        if may_grow and ((has_room and not self._is_full) or not has_victim):
             return next(slot for slot in range(len(slots) + 1) if slot not in slots), True
         if self._settings.keeps_all:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -65,11 +67,11 @@ class SlabPlaces:
         """Say whether the ring has any slab or free slot beside those in `is_open`."""
         return any(slot not in is_open for slot in self._volume.slots())
 
-    def _is_too_large(self, slots: Collection[int], headers: Mapping[int, SlabHeader]) -> bool:
-        """Say whether the oldest slabs must be given back to the disk: the ring, or its slabs, were made smaller."""
+    def _overhang(self, slots: Collection[int], headers: Mapping[int, SlabHeader]) -> int:
+        """Return by how many bytes the ring is larger than it may be; negative if it may grow."""
         usual = self._settings.slab_bytes
         used = sum(headers[slot].size if slot in headers else usual for slot in slots)
-        return len(slots) > self._settings.slab_count or used > self._settings.bytes_max
+        return max(used, len(slots) * usual) - self._settings.bytes_max
 
     def failed(self, slot: int, error: OSError, *, is_new: bool, is_bad: bool) -> None:
         """Note that no slab could be made in a slot: there is no room for a new file, or its blocks are bad."""

@@ -28,6 +28,9 @@ ROOT: Final = HERE.parents[1]
 END_S_MAX: Final = 60
 LIMIT_LOG_BYTES: Final = 192 * 1024 * 1024  # as in limit.c
 FFMPEG_SEGMENT_S: Final = 10
+RECORDER: Final = "tests.bench.recorder_process"
+ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Installed software is compiled: a process that compiles its own source keeps a megabyte of what that took."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -70,11 +73,12 @@ class Transom:
         key = os.urandom(32)
         (folder / "key").write_bytes(key)
         age_ring(folder / "ring", Secret(key), size_bytes, self.cameras)
+        subprocess.run((sys.executable, "-c", f"import {RECORDER}"), cwd=ROOT, env=ENVIRONMENT, check=True)  # compiled
 
     def commands(self, port: int, folder: Path) -> Sequence[Sequence[str]]:
         """One process for all cameras."""
         where = f"rtsp://127.0.0.1:{port}/{self.name}", str(self.cameras), str(folder / "ring"), str(folder / "key")
-        return [(sys.executable, "-m", "tests.bench.recorder_process", *where)]
+        return [(sys.executable, "-m", RECORDER, *where)]
 
     def kept(self, said: Sequence[str], folder: Path) -> Kept:
         """Take its word: it has read its footage back before it ended."""
@@ -154,7 +158,9 @@ class Running:
         """Let it record what the source on this port sends; whatever happens, `kill` must follow."""
         for command in self.contender.commands(port, self._folder):
             pipe = subprocess.PIPE
-            process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe, stderr=self._complaints)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=ENVIRONMENT, text=True, stdin=pipe, stdout=pipe, stderr=self._complaints
+            )
             self._processes.append(process)
 
     @property

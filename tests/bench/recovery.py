@@ -1,6 +1,6 @@
 """`./bench recovery`: how long a start takes with a ring of 64 GiB, until the first new chunk is on the disk.
 
-The ring is as after days: 1023 slabs that were left, each with its sealed index, and one half full that must be read.
+The ring is as after days: 255 slabs that were left, each with its sealed index, and one half full that must be read.
 The files are sparse: what is not read at a start is not there.
 """
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import msgspec
 
-from agent.buffer.ring import RingSettings
+from agent.buffer.ring import RingSettings, fitting_slab_bytes
 from agent.crypto import Secret
 from agent.outside.host import HostClock
 from agent.outside.slab_files import SlabLog
 from tests.simulators.ring_content import media, stream
 
 GIB = 1024 * 1024 * 1024
-FULL = RingSettings(bytes_max=64 * GIB, free_bytes_min=0)
-"""The ring that is started: slabs of 64 MiB, as on every hub, and 1024 of them."""
+FULL = RingSettings(bytes_max=64 * GIB, slab_bytes=fitting_slab_bytes(64 * GIB), free_bytes_min=0)
+"""The ring that is started: slabs of 256 MiB, as a hub makes them in a ring of this size, and 256 of them."""
 
 
 class Start(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import Anchor, ClockSource, hub_time
 from agent.buffer.chunk import ChunkMeta, StoredChunk
-from agent.buffer.ring import Footage, RingIndex, RingSettings
+from agent.buffer.ring import Footage, RingIndex, RingSettings, fitting_slab_bytes
 from agent.buffer.run import REORDER_NS
 from agent.clock import SECOND_NS, Window
 from agent.errors import ConfigurationError
@@ -207,3 +207,12 @@ def test_settings_outside_the_limits_are_refused(changes: dict[str, int]) -> Non
     """A person is told what to set instead."""
     with pytest.raises(ConfigurationError, match="set "):
         RingSettings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("ring", "slab"), [(64, 16), (32, 8), (256, 64), (16 * 1024, 64), (40 * 1024, 128), (64 * 1024, 256), (2**24, 512)]
+)
+def test_slabs_fit_their_ring(ring: int, slab: int) -> None:
+    """In MiB: a 256th of the ring, but as many as a ring needs, and not so many that each costs syncs for little."""
+    assert fitting_slab_bytes(ring * MIB) == slab * MIB
+    RingSettings(bytes_max=ring * MIB, slab_bytes=fitting_slab_bytes(ring * MIB))

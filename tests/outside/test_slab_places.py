@@ -45,9 +45,9 @@ class Site:
         self.volume, self.shelf = BadVolume(directory, KEK), SlabShelf(KEK)
         self.places = SlabPlaces(self.volume, self.shelf, settings, self.clock)
 
-    def make(self, slot: int, lane: Lane = Lane.SHARED) -> SlabHeader:
+    def make(self, slot: int, lane: Lane = Lane.SHARED, size: int = SETTINGS.slab_bytes) -> SlabHeader:
         """Make a slab."""
-        header = replace(slab_header(), number=slot + 1, id=slot + 1, lane=lane, created=START)
+        header = replace(slab_header(), number=slot + 1, id=slot + 1, lane=lane, created=START, size=size)
         header = wrap_key(header, DATA_KEY, KEK, bytes(12))
         (self.directory / f"slab-{slot:05d}").write_bytes(pack_slab_header(header))
         self.shelf.put(slot, header)
@@ -85,6 +85,18 @@ def test_a_slab_that_is_written_to_stays(site: Site) -> None:
     assert site.places.take([0, 1]) == (4, False)
     assert sorted(site.shelf.headers()) == [0, 1, 5]
     assert site.volume.slots() == [0, 1, 4, 5]
+
+
+def test_slabs_made_smaller_give_room_back(tmp_path: Path) -> None:
+    """Four slabs of before, twice as large, are more than four of now: the ring is counted in bytes too."""
+    site = Site(tmp_path)
+    with closing(site.volume):
+        for slot in range(4):
+            site.make(slot, size=2 * SETTINGS.slab_bytes)
+        assert site.places.take([]) == (2, False)
+        assert site.volume.slots() == [2, 3]
+        site.make(2)
+        assert site.places.take([]) == (0, True)
 
 
 def test_without_room_the_ring_makes_do_with_what_it_has(tmp_path: Path) -> None:
