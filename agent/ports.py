@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from agent.acquire.camera import CameraStream
-from agent.acquire.stream import CameraId
-from agent.buffer.chunk import ChunkMeta, StoredChunk
-from agent.buffer.ring import Footage
-from agent.clip_job import Job, JobPart, Status
-from agent.clock import Instant, WallTime, Window
-from agent.command.request import UploadTarget
-from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.deliver.part import SealedPart
 from agent.errors import UnavailableError
+
+if TYPE_CHECKING:  # who records loads nothing of what makes clips
+    from agent.acquire.camera import CameraStream
+    from agent.acquire.stream import CameraId
+    from agent.buffer.chunk import ChunkMeta, StoredChunk
+    from agent.buffer.ring import Footage
+    from agent.clip_job import Job, JobPart, Status
+    from agent.clock import Instant, WallTime, Window
+    from agent.command.request import UploadTarget
+    from agent.cut.clip import ClipReport, CutOrder, WireChunk
+    from agent.deliver.part import SealedPart
 
 Wire = bytes | bytearray | memoryview
 DATAGRAM_FRAME_BYTES_MAX: Final = 4 + 0xFFFF
