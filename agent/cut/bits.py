@@ -1,4 +1,4 @@
-"""Bits of H.264 headers: read them, write them, and keep start codes out of them (H.264 7.2, 7.4.1, 9.1).
+"""Bits of H.264 and H.265 headers: read them, write them, and keep start codes out of them (H.264 7.2, 7.4.1, 9.1).
 
 Rules of this file: whatever the bytes are, only BadInputError is raised.
 """
@@ -6,6 +6,7 @@ Rules of this file: whatever the bytes are, only BadInputError is raised.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from agent.errors import BadInputError
@@ -72,3 +73,39 @@ def unescape(nal: bytes) -> bytes:
 def escape(raw: bytes) -> bytes:
     """Put emulation prevention bytes in, so that no start code appears."""
     return _NEEDS_ESCAPE.sub(b"\0\0\3", raw)
+
+
+def longer_codes(value: int) -> range:
+    """Return the numbers whose unsigned Exp-Golomb codes are exactly 8 bits longer than that of `value`."""
+    zeros = (value + 1).bit_length() + 3
+    return range(2**zeros - 1, 2 ** (zeros + 1) - 1)
+
+
+def replace_code(nal: bytes, begin: int, end: int, code: str) -> bytes:
+    """Put a code 8 bits longer in place of bits `[begin, end)`: what follows moves by one byte and is not looked at.
+
+    Raises BadInputError if the code has another length.
+    """
+    if len(code) != end - begin + 8:
+        raise BadInputError("a number that does not fit into this header")
+    raw, whole = unescape(nal), (end + 7) // 8
+    bits = bit_string(raw[:whole])
+    head = bytes_of(bits[:begin] + code + bits[end:])
+    return escape(head + raw[whole:]) + (b"\3" if nal.endswith(b"\0\0\3") else b"")
+
+
+def with_trailing_bits(bits: str) -> bytes:
+    """Close a header: a 1, zeros up to a whole byte, escapes (H.264 7.3.2.11)."""
+    bits += "1"
+    return escape(bytes_of(bits + "0" * (-len(bits) % 8)))
+
+
+def annex_b(nals: Iterable[bytes]) -> bytes:
+    """Write NAL units as a byte stream (H.264 annex B)."""
+    return b"".join(b"\0\0\0\1" + nal for nal in nals)
+
+
+def split_annex_b(stream: bytes) -> list[bytes]:
+    """Split a byte stream into NAL units (H.264 annex B)."""
+    parts = stream.split(b"\0\0\1")[1:]
+    return [nal for part in parts if (nal := part.rstrip(b"\0"))]

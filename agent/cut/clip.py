@@ -48,3 +48,4 @@ class ClipReport(msgspec.Struct, frozen=True):
     refused: int = 0  # pictures in the window withheld: after a loss they may show what lay outside, or what never was
     error_ns: int = 0  # worst bound of the mappings used
     source: str = ""  # the worst clock source used
+    why_reencoded: str = ""  # why pictures that stand alone were not copied; empty if only edges are re-encoded

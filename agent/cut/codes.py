@@ -11,10 +11,10 @@ import zxingcpp
 from av.video.frame import VideoFrame
 
 from agent.cut.clip import CutOrder, WireChunk
+from agent.cut.decode import decode_units
 from agent.cut.depacketize import depacketize
 from agent.cut.messages import CODE_CHARACTERS_MAX, CODES_MAX
-from agent.cut.pictures import trace
-from agent.cut.splice import decode_units
+from agent.cut.tracing import trace
 
 _ENLARGE: Final = 2  # small codes far from the camera are read at twice their size
 

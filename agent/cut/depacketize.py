@@ -1,4 +1,4 @@
-"""Wire chunks become access units: whole coded pictures with their hub time (RFC 6184).
+"""Wire chunks become access units: whole coded pictures with their hub time, whatever the codec.
 
 Rules of this file: nothing is guessed. A picture of which a packet is missing is torn, the one behind a hole is marked;
 what to do about either is decided in `pictures`. Whatever the bytes are, only BadInputError is raised.
@@ -6,8 +6,6 @@ what to do about either is decided in `pictures`. Whatever the bytes are, only B
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,18 +14,14 @@ from agent.acquire.stream import StreamHeader
 from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, hub_time
 from agent.clock import WallTime
 from agent.cut.clip import WireChunk
-from agent.cut.h264 import NalType, is_slice, nal_type
+from agent.cut.codec import Codec, PictureKind
+from agent.cut.known_codecs import codec_of
 from agent.cut.rtp import Packet, interleaved_frames, parse_rtp
 from agent.errors import BadInputError
 
 UNITS_MAX: Final = 40_000  # access units in one part: 5 minutes at 120 pictures a second
 NALS_PER_UNIT_MAX: Final = 1024
-NAL_BYTES_MAX: Final = 8 * 1024 * 1024
 WIRE_BYTES_MAX: Final = 512 * 1024 * 1024  # of one part
-
-_STAP_A, _FU_A, _SINGLE_MAX = 24, 28, 23
-_SETS: Final = frozenset({NalType.SPS, NalType.PPS})
-_STARTS_NEXT_UNIT: Final = frozenset({NalType.SEI, NalType.SPS, NalType.PPS, NalType.AUD})  # H.264 7.4.1.2.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +29,9 @@ class AccessUnit:
     """One coded picture as it was sent, in the order it was sent (which is decode order)."""
 
     time: WallTime  # when it was taken, by the hub's clock
-    nals: tuple[bytes, ...]  # without start codes, escapes kept; at least one slice
-    is_key: bool  # every slice is of an IDR picture
+    codec: Codec
+    nals: tuple[bytes, ...]  # without start codes, escapes kept; at least one slice. JPEG: the picture
+    kind: PictureKind | None  # None: no decoder here understands it
     is_gap: bool  # something was lost right before it
     is_torn: bool  # something of itself was lost
     run: int
@@ -45,13 +40,23 @@ class AccessUnit:
     @property
     def slices(self) -> list[bytes]:
         """The NAL units that carry the picture."""
-        return [nal for nal in self.nals if is_slice(nal)]
+        return [nal for nal in self.nals if self.codec.is_slice(nal)]
+
+    @property
+    def is_key(self) -> bool:
+        """Whether neither it nor what follows refers to anything before it."""
+        return self.kind is PictureKind.CLOSED
+
+    @property
+    def ends_sequence(self) -> bool:
+        """Whether the camera said that decoding begins anew behind it."""
+        return any(self.codec.is_end(nal) for nal in self.nals)
 
 
 def depacketize(headers: Sequence[StreamHeader], chunks: Iterable[WireChunk]) -> list[AccessUnit]:
     """Turn chunks in recorded order into access units; their parameter sets start with those of the SDP.
 
-    Raises BadInputError if the codec is not H.264, the framing is broken, or a limit is passed.
+    Raises BadInputError if the codec is not known, the framing is broken, or a limit is passed.
     """
     by_run = {header.run: header for header in headers}
     units: list[AccessUnit] = []
@@ -72,23 +77,6 @@ def depacketize(headers: Sequence[StreamHeader], chunks: Iterable[WireChunk]) ->
     return units + (assembler.finish() if assembler else [])
 
 
-def sprop_parameter_sets(fmtp: str) -> list[bytes]:
-    """Read the parameter sets out of an SDP's format parameters (RFC 6184 8.1); broken ones are left out."""
-    for parameter in fmtp.split(";"):
-        name, _, value = parameter.strip().partition("=")
-        if name.strip().lower() == "sprop-parameter-sets":
-            return [nal for text in value.split(",") if (nal := _decode_base64(text))]
-    return []
-
-
-def _decode_base64(text: str) -> bytes:
-    try:
-        nal = base64.b64decode(text.strip() + "=" * (-len(text.strip()) % 4))
-    except (binascii.Error, ValueError):
-        return b""
-    return nal if nal and nal_type(nal) in (NalType.SPS, NalType.PPS) else b""
-
-
 @dataclass(slots=True)
 class _Unit:
     """An access unit that is still being collected."""
@@ -106,22 +94,17 @@ class _Assembler:
     """Collects the packets of one run into access units."""
 
     def __init__(self, header: StreamHeader) -> None:
-        if not header.tracks or header.video.encoding.upper() != "H264":
-            encoding = header.video.encoding if header.tracks else "none"
-            raise BadInputError(
-                f"codec not supported yet: {encoding[:32]}", cure="set the camera's recorded stream to H.264"
-            )
+        self._codec = codec_of(header.video.encoding if header.tracks else "none")
         if header.video.clock_rate_hz != VIDEO_CLOCK_HZ:
             raise BadInputError(f"a video clock of {header.video.clock_rate_hz} Hz instead of {VIDEO_CLOCK_HZ}")
         self.run = header.run
         self._track = header.video
-        self._pending_sets = sprop_parameter_sets(header.video.fmtp)
+        self._payloads = self._codec.payload_format(header.video.fmtp)
+        self._pending_sets = self._codec.announced_sets(header.video.fmtp)
         self._next_chunk: int | None = None
         self._next_packet: int | None = None
         self._is_gap = True  # a run begins behind a hole
         self._unit: _Unit | None = None
-        self._fragments: list[bytes] = []  # of the FU-A that is being collected
-        self._fragment_bytes = 0
         self._done: list[AccessUnit] = []
 
     def take(self, chunk: WireChunk) -> list[AccessUnit]:
@@ -136,7 +119,7 @@ class _Assembler:
 
     def finish(self) -> list[AccessUnit]:
         """Return what is left at the end of the run."""
-        if self._fragments or (self._unit and not self._unit.is_marked):
+        if self._payloads.is_pending or (self._unit and not self._unit.is_marked):
             self._lose()  # nobody can tell whether more of this picture was to come
         self._close_unit()
         return self._take_done()
@@ -154,86 +137,45 @@ class _Assembler:
         self._next_packet = (packet.sequence + 1) % 65536
         unit = self._unit
         if unit is None or unit.timestamp != packet.timestamp:
-            if self._fragments:
+            if self._payloads.is_pending:
                 self._lose()
             unit = self._open_unit(packet.timestamp, anchor)
         unit.is_marked = packet.is_marked
-        if packet.payload:
-            self._take_payload(packet.payload)
-
-    def _take_payload(self, payload: bytes) -> None:
-        kind = payload[0] & 31
-        if kind != _FU_A and self._fragments:
-            self._lose()
-        if 0 < kind <= _SINGLE_MAX:
-            self._take_nal(payload)
-        elif kind == _STAP_A:
-            self._take_aggregate(payload)
-        elif kind == _FU_A:
-            self._take_fragment(payload)
-        else:
-            self._lose()  # STAP-B, MTAP, FU-B belong to interleaved mode, which we never set up
-
-    def _take_aggregate(self, payload: bytes) -> None:
-        position = 1
-        while position + 2 < len(payload):
-            length = int.from_bytes(payload[position : position + 2], "big")
-            nal = payload[position + 2 : position + 2 + length]
-            if not length or len(nal) != length:
-                self._lose()
-                return
-            self._take_nal(nal)
-            position += 2 + length
-
-    def _take_fragment(self, payload: bytes) -> None:
-        if len(payload) < 2:  # noqa: PLR2004 - FU indicator and FU header
-            self._lose()
-            return
-        is_start, is_end = payload[1] & 0x80, payload[1] & 0x40
-        if is_start:
-            if self._fragments:
-                self._lose()
-            self._fragments, self._fragment_bytes = [bytes([payload[0] & 0xE0 | payload[1] & 0x1F])], 1
-        elif not self._fragments:
-            self._lose()
-            return
-        self._fragments.append(payload[2:])
-        self._fragment_bytes += len(payload) - 2
-        if self._fragment_bytes > NAL_BYTES_MAX:
-            raise BadInputError(f"a NAL unit of more than {NAL_BYTES_MAX} bytes")
-        if is_end:
-            nal, self._fragments = b"".join(self._fragments), []
-            self._take_nal(nal)
+        for nal in self._payloads.take(packet.payload, is_marked=packet.is_marked):
+            if nal is None:
+                self._lose(packet.timestamp)  # of this very picture
+            else:
+                self._take_nal(nal)
 
     def _take_nal(self, nal: bytes) -> None:
-        unit = self._unit
-        if unit is None or not 0 < nal_type(nal) <= _SINGLE_MAX:
+        unit, codec = self._unit, self._codec
+        if unit is None or not codec.is_known(nal):
             return
-        if unit.has_slice and nal_type(nal) in _STARTS_NEXT_UNIT:
+        if unit.has_slice and codec.is_leader(nal):
             # Parameter sets sent with the time stamp of the picture before them belong to the one after it.
             self._pending_sets.append(nal)
         else:
-            if is_slice(nal) and self._pending_sets and unit.has_slice:
-                if _begins_picture(nal):  # two pictures with one time stamp
+            if codec.is_slice(nal) and self._pending_sets and unit.has_slice:
+                if codec.begins_picture(nal):  # two pictures with one time stamp
                     unit = self._open_unit(unit.timestamp, unit.anchor)
                 else:
                     self._repeat_sets(unit)
             unit.nals.append(nal)
-            unit.has_slice |= is_slice(nal)
+            unit.has_slice |= codec.is_slice(nal)
         if len(unit.nals) + len(self._pending_sets) > NALS_PER_UNIT_MAX:
             raise BadInputError(f"more than {NALS_PER_UNIT_MAX} NAL units in one picture")
 
     def _repeat_sets(self, unit: _Unit) -> None:
         """Take parameter sets from between the slices of one picture: GStreamer's payloader sends them before each."""
-        sets = [nal for nal in self._pending_sets if nal_type(nal) in _SETS and nal not in unit.nals]
+        sets = [nal for nal in self._pending_sets if self._codec.is_set(nal) and nal not in unit.nals]
         unit.nals[:0], self._pending_sets = sets, []
 
     def _lose(self, next_timestamp: int | None = None) -> None:
         """Note a hole here: the unit being collected is torn (unless it had ended), the next one is behind a gap."""
         unit = self._unit
-        if unit and (self._fragments or not unit.is_marked or unit.timestamp == next_timestamp):
+        if unit and (self._payloads.is_pending or not unit.is_marked or unit.timestamp == next_timestamp):
             unit.is_torn = True
-        self._fragments = []
+        self._payloads.drop()
         self._is_gap = True
 
     def _open_unit(self, timestamp: int, anchor: Anchor) -> _Unit:
@@ -243,26 +185,30 @@ class _Assembler:
         return unit
 
     def _close_unit(self) -> None:
-        unit, self._unit = self._unit, None
+        unit, self._unit, codec = self._unit, None, self._codec
         if unit is None:
             return
         if not unit.has_slice:  # parameter sets alone, or nothing whole: they lead the next unit
-            self._pending_sets = [n for n in unit.nals if nal_type(n) in _STARTS_NEXT_UNIT] + self._pending_sets
+            self._pending_sets = [n for n in unit.nals if codec.is_leader(n)] + self._pending_sets
             self._is_gap |= unit.is_gap or unit.is_torn
             return
-        slices = [nal for nal in unit.nals if is_slice(nal)]
+        slices = [nal for nal in unit.nals if codec.is_slice(nal)]
         self._done.append(
             AccessUnit(
                 time=hub_time(unit.anchor, unit.timestamp),
+                codec=codec,
                 nals=tuple(unit.nals),
-                is_key=all(nal_type(nal) == NalType.SLICE_IDR for nal in slices),
+                kind=_kind_of(codec, unit.nals),
                 is_gap=unit.is_gap,
-                is_torn=unit.is_torn or (unit.is_gap and not _begins_picture(slices[0])),
+                is_torn=unit.is_torn or (unit.is_gap and not codec.begins_picture(slices[0])),
                 run=self.run,
                 anchor=unit.anchor,
             )
         )
 
 
-def _begins_picture(first_slice: bytes) -> bool:
-    return len(first_slice) > 1 and first_slice[1] & 0x80 != 0  # first_mb_in_slice is ue(0): a single 1
+def _kind_of(codec: Codec, nals: Sequence[bytes]) -> PictureKind | None:
+    try:
+        return codec.kind(nals)
+    except BadInputError:
+        return None

@@ -1,21 +1,18 @@
-"""H.264 as far as an exact cut must understand it: parameter sets, the start of a slice, and renumbering both.
-
-A clip may hold pictures under several parameter sets; each needs ids of its own. A slice names its PPS by an Exp-Golomb
-code in its header: giving it a code that is exactly 8 bits longer makes the header one byte longer and moves nothing
-else, so that neither the rest of the header nor the entropy coded bytes behind it have to be understood.
+"""H.264 as far as an exact cut must read it: parameter sets, the start of a slice, what a picture refers to.
 
 Rules of this file: whatever the bytes are, only BadInputError is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
-from agent.cut.bits import BitReader, bit_string, bytes_of, escape, ue_code, unescape
+from agent.cut.bits import BitReader, unescape
+from agent.cut.codec import ParameterSets, PictureForm, PictureKind
 from agent.errors import BadInputError
 
 SPS_ID_MAX: Final = 31
@@ -26,6 +23,8 @@ _HEADER_BYTES: Final = 64  # of a slice, enough for its first fields
 _REFERENCES_MAX: Final = 16
 _HIGH_PROFILES: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})  # H.264 7.3.2.1.1
 _CHROMA_444: Final = 3
+_COPIED_PROFILES: Final = frozenset({66, 77, 100, 110, 122, 244})  # those that an encoder of ours can stand beside
+_SINGLE_LAYER_MAX: Final = 23  # NAL types from here on are RTP's
 _RECOVERY_POINT: Final = 6
 _HARMLESS_SEI: Final = frozenset({0, 1, _RECOVERY_POINT, 45, 47})  # buffering, timing, frame packing, orientation
 
@@ -39,10 +38,13 @@ class NalType(IntEnum):
     SPS = 7
     PPS = 8
     AUD = 9
+    END_OF_SEQUENCE = 10
+    END_OF_STREAM = 11
 
 
-ParameterSets = Mapping[tuple[int, int], bytes]
-"""NAL units of parameter sets by (NAL type, id)."""
+_SETS: Final = frozenset({NalType.SPS, NalType.PPS})
+_LEADERS: Final = frozenset({NalType.SEI, NalType.SPS, NalType.PPS, NalType.AUD})  # H.264 7.4.1.2.3
+_ENDS: Final = frozenset({NalType.END_OF_SEQUENCE, NalType.END_OF_STREAM})
 
 
 def nal_type(nal: bytes) -> int:
@@ -53,6 +55,50 @@ def nal_type(nal: bytes) -> int:
 def is_slice(nal: bytes) -> bool:
     """Say whether a NAL unit carries coded picture (types 1 to 5)."""
     return NalType.SLICE <= nal_type(nal) <= NalType.SLICE_IDR
+
+
+def is_known(nal: bytes) -> bool:
+    """Say whether this is a NAL unit of the standard's, and not RTP's own."""
+    return bool(nal) and 0 < nal_type(nal) <= _SINGLE_LAYER_MAX
+
+
+def is_parameter_set(nal: bytes) -> bool:
+    """Say whether a NAL unit is an SPS or PPS."""
+    return nal_type(nal) in _SETS
+
+
+def is_leader(nal: bytes) -> bool:
+    """Say whether a NAL unit behind a slice begins the next access unit (H.264 7.4.1.2.3)."""
+    return nal_type(nal) in _LEADERS
+
+
+def is_end(nal: bytes) -> bool:
+    """Say whether a NAL unit ends the coded video sequence."""
+    return nal_type(nal) in _ENDS
+
+
+def is_kept(nal: bytes) -> bool:
+    """Say whether a clip may hold this: no sets, delimiters, filler, user data or other layers."""
+    return is_slice(nal) or (nal_type(nal) == NalType.SEI and is_harmless_sei(nal))
+
+
+def begins_picture(first_slice: bytes) -> bool:
+    """Say whether a slice is the first of its picture: first_mb_in_slice is ue(0), a single 1."""
+    return len(first_slice) > 1 and first_slice[1] & 0x80 != 0
+
+
+def picture_kind(nals: Sequence[bytes]) -> PictureKind:
+    """Say what a whole picture refers to. Raises BadInputError if it is of a kind that cannot be decoded alone."""
+    slices = [nal for nal in nals if is_slice(nal)]
+    kinds = {nal_type(nal) for nal in slices}
+    if kinds == {NalType.SLICE_IDR}:
+        return PictureKind.CLOSED
+    if not kinds <= {NalType.SLICE, NalType.SLICE_IDR}:
+        raise BadInputError("data partitions, which no decoder here understands")
+    is_promised = any(nal_type(nal) == NalType.SEI and is_recovery_point(nal) for nal in nals)
+    if is_promised and all(parse_slice(nal).is_intra for nal in slices):
+        return PictureKind.RECOVERY  # open GOPs
+    return PictureKind.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +121,6 @@ class Sps:
     def has_high_syntax(self) -> bool:
         """Whether avcC must state chroma format and bit depths (ISO/IEC 14496-15 5.3.3.1.2)."""
         return self.profile in _HIGH_PROFILES
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """What all pictures of one clip must share to be copied: size, chroma format and luma depth."""
-        return self.width, self.height, self.chroma_format, self.bit_depth_luma
 
 
 @lru_cache(maxsize=64)
@@ -199,9 +240,28 @@ def active_sps(sets: ParameterSets, slice_nal: bytes) -> Sps:
     return parse_sps(sps)
 
 
+def picture_form(sets: ParameterSets, slice_nal: bytes) -> PictureForm:
+    """Say what the parameter sets of a slice tell of its picture; raises BadInputError if they are not known."""
+    sps = active_sps(sets, slice_nal)
+    why = ""
+    if not sps.is_progressive:
+        why = "interlaced pictures"
+    elif sps.profile not in _COPIED_PROFILES or not sps.chroma_format or sps.bit_depth_luma != sps.bit_depth_chroma:
+        why = f"H.264 of profile {sps.profile}"
+    return PictureForm(
+        sps.width, sps.height, sps.chroma_format, sps.bit_depth_luma, sps.is_progressive, sps.profile,
+        f"{sps.level / 10:.1f}", sps.references_max, why,
+    )  # fmt: skip
+
+
 def sei_messages(sei: bytes) -> list[tuple[int, bytes]]:
     """Return the (payload type, payload) of each message in an SEI NAL unit (H.264 7.3.2.3)."""
-    raw, position, messages = unescape(sei[:SET_BYTES_MAX]), 1, []
+    return read_sei(unescape(sei[:SET_BYTES_MAX]), 1)
+
+
+def read_sei(raw: bytes, position: int) -> list[tuple[int, bytes]]:
+    """Read SEI messages from behind the NAL unit's header; H.265 has them in the same form (H.265 7.3.5)."""
+    messages = []
     while position + 2 <= len(raw):
         kind, position = _read_sei_number(raw, position)
         size, position = _read_sei_number(raw, position)
@@ -227,77 +287,3 @@ def _read_sei_number(raw: bytes, position: int) -> tuple[int, int]:
         if raw[position - 1] != 255:  # noqa: PLR2004 - 255 means more follows (7.3.2.3.1)
             break
     return total, position
-
-
-Renumbering = Mapping[tuple[int, int], int]
-"""New id by (NAL type, old id)."""
-
-
-def fresh_ids(taken: Iterable[tuple[int, int]], sets: ParameterSets) -> Renumbering:
-    """Choose ids for `sets` that nothing in `taken` has; a PPS gets one whose code is 8 bits longer.
-
-    Raises BadInputError if there is none left: then nothing can be copied beside other sets.
-    """
-    used, ids = set(taken), {}
-    for kind, number in sets:
-        low, high = 0, SPS_ID_MAX
-        if kind == NalType.PPS:
-            length = len(ue_code(number)) // 2 + 4  # zeros before the 1 of a code that is 8 bits longer
-            low, high = 2**length - 1, min(2 ** (length + 1) - 2, PPS_ID_MAX)
-        free = next((candidate for candidate in range(high, low - 1, -1) if (kind, candidate) not in used), None)
-        if free is None:
-            raise BadInputError("no parameter set ids left")
-        ids[kind, number] = free
-        used.add((kind, free))
-    return ids
-
-
-def renumber_set(nal: bytes, ids: Renumbering) -> bytes:
-    """Give a parameter set, and the SPS a PPS refers to, their new ids."""
-    bits = bit_string(unescape(nal)).rstrip("0")[:-1]  # less rbsp_trailing_bits
-    reader = BitReader(unescape(nal))
-    reader.bits(32 if nal_type(nal) == NalType.SPS else 8)
-    head = bits[: reader.position]
-    names = (NalType.SPS,) if nal_type(nal) == NalType.SPS else (NalType.PPS, NalType.SPS)
-    for name in names:
-        old = reader.ue()
-        head += ue_code(ids.get((name, old), old))
-    bits = head + bits[reader.position :] + "1"
-    return escape(bytes_of(bits + "0" * (-len(bits) % 8)))
-
-
-def renumber_slice(nal: bytes, ids: Renumbering) -> bytes:
-    """Name a slice's PPS by its new id; everything behind that moves by exactly one byte."""
-    raw = unescape(nal)
-    reader = BitReader(raw[:_HEADER_BYTES])
-    reader.bits(8)
-    reader.ue()
-    reader.ue()
-    begin = reader.position
-    old = reader.ue()
-    if (NalType.PPS, old) not in ids:
-        return nal
-    code, whole = ue_code(ids[NalType.PPS, old]), (reader.position + 7) // 8
-    if len(code) != reader.position - begin + 8:
-        raise BadInputError("a PPS id that does not fit into this slice")
-    bits = bit_string(raw[:whole])
-    head = bytes_of(bits[:begin] + code + bits[reader.position :])
-    return escape(head + raw[whole:]) + (b"\3" if nal.endswith(b"\0\0\3") else b"")
-
-
-def avc_configuration(sets: ParameterSets) -> bytes:
-    """Build the AVCDecoderConfigurationRecord of all given sets (ISO/IEC 14496-15 5.3.3.1.2), 4-byte lengths."""
-    sequences = [nal for (kind, _), nal in sorted(sets.items()) if kind == NalType.SPS]
-    pictures = [nal for (kind, _), nal in sorted(sets.items()) if kind == NalType.PPS]
-    if not 0 < len(sequences) <= SPS_ID_MAX or not 0 < len(pictures) <= PPS_ID_MAX:
-        raise BadInputError("too few or too many parameter sets")
-    parsed = [parse_sps(nal) for nal in sequences]
-    top = max(parsed, key=lambda sps: (sps.profile in _HIGH_PROFILES, sps.profile))
-    level = max(sps.level for sps in parsed)
-    record = bytes([1, top.profile, top.constraints, level, 0xFF, 0xE0 | len(sequences)])
-    record += b"".join(len(nal).to_bytes(2, "big") + nal for nal in sequences)
-    record += bytes([len(pictures)]) + b"".join(len(nal).to_bytes(2, "big") + nal for nal in pictures)
-    if top.has_high_syntax:
-        luma, chroma = top.bit_depth_luma - 8, top.bit_depth_chroma - 8
-        record += bytes([0xFC | top.chroma_format, 0xF8 | luma, 0xF8 | chroma, 0])
-    return record

@@ -11,19 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.clock import SECOND_NS, WallTime, Window
-from agent.cut.h264 import (
-    NalType,
-    ParameterSets,
-    Renumbering,
-    fresh_ids,
-    is_harmless_sei,
-    is_slice,
-    nal_type,
-    parameter_sets,
-    renumber_set,
-    renumber_slice,
-)
+from agent.cut.codec import Codec, ParameterSets, Renumbering
 from agent.cut.mp4 import TIMESCALE_HZ, Sample
+from agent.errors import BadInputError
 
 _ONE_PICTURE_TICKS: Final = 3600  # how long a picture alone in its clip stays: 40 ms
 
@@ -46,16 +36,19 @@ class CodedSegment:
     sets: ParameterSets
 
 
-def kept_nals(nals: Sequence[bytes]) -> tuple[bytes, ...]:
+def kept_nals(codec: Codec, nals: Sequence[bytes]) -> tuple[bytes, ...]:
     """Drop what a clip must not or need not hold: sets, delimiters, filler, user data, other layers."""
-    return tuple(n for n in nals if is_slice(n) or (nal_type(n) == NalType.SEI and is_harmless_sei(n)))
+    return tuple(nal for nal in nals if codec.is_kept(nal))
 
 
-def join_segments(segments: Sequence[CodedSegment]) -> tuple[list[CodedPicture], ParameterSets]:
+def join_segments(segments: Sequence[CodedSegment], codec: Codec) -> tuple[list[CodedPicture], ParameterSets]:
     """Give every segment ids of its own where their sets differ; return all pictures and all sets.
 
     Raises BadInputError if the ids run out: then everything must be re-encoded.
     """
+    form = codec.clip
+    if form is None:
+        raise BadInputError(f"{codec.name} cannot stand in a clip")
     first = next((segment for segment in segments if segment.is_copy), segments[0])
     union: dict[tuple[int, int], bytes] = dict(first.sets)
     known: dict[tuple[tuple[tuple[int, int], bytes], ...], Renumbering] = {_identity(first.sets): {}}
@@ -63,16 +56,19 @@ def join_segments(segments: Sequence[CodedSegment]) -> tuple[list[CodedPicture],
     for segment in segments:
         identity = _identity(segment.sets)
         if identity not in known:
-            known[identity] = ids = fresh_ids(union, segment.sets)
-            union |= parameter_sets([renumber_set(nal, ids) for nal in segment.sets.values()])
+            known[identity] = ids = form.fresh_ids(union, segment.sets)
+            union |= codec.parameter_sets([form.renumber_set(nal, ids) for nal in segment.sets.values()])
         if ids := known[identity]:
             # SEI is left out here: a buffering period names the old SPS.
             pictures += [
-                CodedPicture(p.unit, p.is_sync, tuple(renumber_slice(n, ids) for n in p.nals if is_slice(n)))
+                CodedPicture(p.unit, p.is_sync, tuple(form.renumber_slice(n, ids) for n in p.nals if codec.is_slice(n)))
                 for p in segment.pictures
             ]
         else:
             pictures += segment.pictures
+    if form.repeats_sets:
+        every = tuple(nal for _, nal in sorted(union.items()))
+        pictures = [CodedPicture(p.unit, p.is_sync, (*every, *p.nals) if p.is_sync else p.nals) for p in pictures]
     return pictures, union
 
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Final
 
+from agent.cut.codec import ClipForm
+from agent.cut.h264_ids import AVC
+
 TIMESCALE_HZ: Final = 90_000
 _MOVIE_TIMESCALE_HZ: Final = 1000
 _MATRIX: Final = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
@@ -30,18 +33,19 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """A track of one H.264 sample entry."""
+    """A track of one sample entry."""
 
     width: int
     height: int
-    configuration: bytes  # avcC's content
+    configuration: bytes  # content of avcC or hvcC
     samples: Sequence[Sample]
     last_duration: int  # ticks the last shown picture stays
+    form: ClipForm = AVC
 
 
 def write_movie(track: VideoTrack) -> Iterator[bytes]:
     """Yield the file's bytes in order: ftyp and moov in one piece, mdat's header, then one piece per sample."""
-    ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso4avc1mp41")
+    ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso4" + track.form.sample_entry + b"mp41")
     size = sum(len(sample.payload) for sample in track.samples)
     first = len(ftyp) + len(_moov(track, 0)) + _LARGE_HEADER_BYTES  # co64: moov's size does not depend on it
     yield ftyp + _moov(track, first)
@@ -94,9 +98,9 @@ def _sample_table(track: VideoTrack, shown: list[int], first_offset: int) -> byt
     samples = track.samples
     durations = [after - before for before, after in pairwise(shown)] + [track.last_duration]
     entry = _box(
-        b"avc1",
+        track.form.sample_entry,
         struct.pack(">6xH16xHHII4xH32xHh", 1, track.width, track.height, 0x480000, 0x480000, 1, 24, -1),
-        _box(b"avcC", track.configuration),
+        _box(track.form.configuration_box, track.configuration),
     )
     boxes = [
         _full_box(b"stsd", 0, 0, struct.pack(">I", 1), entry),

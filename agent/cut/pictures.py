@@ -2,32 +2,28 @@
 
 Rules of this file:
 - A picture is delivered only if its time lies in the half-open window.
-- Copying starts at an IDR picture inside the window and never reaches behind a picture outside, so that no copied
-  picture refers to one that is not in the file.
+- Copying starts at a picture inside the window that refers to no other, and never reaches behind a picture outside, so
+  that no copied picture refers to one that is not in the file. Pictures shown before the one with which copying starts
+  may refer to what is before it, so they are re-encoded.
 - A picture is re-encoded only if everything from its decoding start to itself arrived whole: a decoder hides a loss by
   repeating what it saw before, which may lie outside the window.
+- If nothing can be copied for what the pictures are, all are re-encoded as H.264 of 4:2:0 and 8 bits, which plays
+  everywhere, and the report says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.clip import Gap
+from agent.cut.codec import Codec, ParameterSets, PictureForm
 from agent.cut.depacketize import AccessUnit
-from agent.cut.h264 import (
-    NalType,
-    ParameterSets,
-    active_sps,
-    is_recovery_point,
-    nal_type,
-    parameter_sets,
-    parse_slice,
-)
-from agent.errors import BadInputError
+from agent.cut.known_codecs import H264
+from agent.cut.tracing import Tracing, form_of, trace
 
 GAP_NS_MIN: Final = SECOND_NS  # longer stretches without a picture are reported as gaps
 
@@ -35,6 +31,8 @@ WHY_LOST: Final = "packets were lost; pictures up to the next key picture cannot
 WHY_CLOCK: Final = "the clock was set back here; the newer pictures of this time were kept"
 WHY_NOTHING: Final = "the camera sent no pictures"
 WHY_UNDECODABLE: Final = "these pictures could not be decoded"
+WHY_OTHER_SHAPE: Final = "pictures of another size or format"
+WHY_OTHER_CODEC: Final = "pictures of another codec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +40,8 @@ class Segment:
     """Pictures that follow each other in the clip and are treated alike."""
 
     is_copy: bool
-    units: tuple[int, ...]  # indexes of access units in decode order; a copy begins with an IDR picture
+    units: tuple[int, ...]  # indexes of access units in decode order; a copy begins with one that refers to no other
     sets: ParameterSets  # in force for the first of them
-
-
-@dataclass(frozen=True, slots=True)
-class Tracing:
-    """What depends on what, by index of access units."""
-
-    sets_at: Sequence[ParameterSets]  # the parameter sets in force for each unit
-    sequences: Sequence[tuple[int, int]]  # [IDR picture, end) of what may be copied
-    decode_from: Mapping[int, int]  # where decoding must start for this unit; missing if it cannot be decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,87 +51,47 @@ class PicturePlan:
     segments: tuple[Segment, ...]  # in presentation order
     refused: Mapping[int, str]  # why, by index of the access unit
     tracing: Tracing
-    width: int  # of the clip's pictures, 0 if there are none
-    height: int
+    codec: Codec = H264  # of the clip; one that can stand in it
+    form: PictureForm | None = None  # of the clip's pictures; None if there are none
+    why_reencoded: str = ""  # why pictures that stand alone inside the window are not copied; empty if they are
+
+    @property
+    def width(self) -> int:
+        """Pixels of the clip's pictures, 0 if there are none."""
+        return self.form.width if self.form else 0
+
+    @property
+    def height(self) -> int:
+        """Pixels of the clip's pictures, 0 if there are none."""
+        return self.form.height if self.form else 0
 
 
 def plan_pictures(units: Sequence[AccessUnit], window: Window, *, may_copy: bool = True) -> PicturePlan:
     """Plan the pictures with `window.start <= time < window.end`. `may_copy=False` re-encodes them all."""
     tracing = trace(units)
-    sets_at, decode_from = tracing.sets_at, tracing.decode_from
+    decode_from = tracing.decode_from
     superseded = _superseded(units, decode_from)
     inside = [index for index, unit in enumerate(units) if unit.time in window]
     refused = {i: WHY_CLOCK if i in superseded else WHY_LOST for i in inside if i in superseded or i not in decode_from}
     wanted = [index for index in inside if index not in refused]
     if not wanted:
-        return PicturePlan((), refused, tracing, 0, 0)
+        return PicturePlan((), refused, tracing)
     first = min(wanted, key=lambda index: units[index].time)
-    shape = active_sps(sets_at[first], units[first].slices[0])
-    label: dict[int, int] = {}
-    for number, (begin, end) in enumerate(tracing.sequences if may_copy else []):
-        sps = active_sps(sets_at[begin], units[begin].slices[0])
-        if sps.is_progressive and sps.shape == shape.shape:
-            label |= dict.fromkeys(_copied(units, begin, end, set(wanted)), number)
-    segments = _group(units, wanted, label, sets_at)
-    return PicturePlan(segments, refused, tracing, shape.width, shape.height)
+    form = form_of(units[first], tracing.sets_at[first])
+    runs, whys = _runs(units, tracing, set(wanted), first) if may_copy else ([], [])
+    segments = _group(units, wanted, runs, tracing.sets_at)
+    why = "; ".join(dict.fromkeys(whys))
+    codec = units[first].codec
+    if form is not None and (codec.clip is None or not may_copy or (whys and not any(one.is_copy for one in segments))):
+        codec, form = H264, _playable(form, is_same=codec is H264)
+    return PicturePlan(segments, refused, tracing, codec, form, why)
 
 
-def _sets_in_force(units: Sequence[AccessUnit]) -> list[ParameterSets]:
-    """Return for each unit the parameter sets known when it is decoded; equal ones are the same object."""
-    sets: ParameterSets = {}
-    at: list[ParameterSets] = []
-    for unit in units:
-        try:
-            new = parameter_sets(unit.nals)
-        except BadInputError:
-            new = {}  # whatever needs the broken set is refused where it is used
-        if any(sets.get(key) != nal for key, nal in new.items()):
-            sets = {**sets, **new}
-        at.append(sets)
-    return at
-
-
-def trace(units: Sequence[AccessUnit]) -> Tracing:
-    """Find the coded sequences that may be copied, and where each decodable picture's decoding starts."""
-    sets_at = _sets_in_force(units)
-    sequences: list[tuple[int, int]] = []
-    decode_from: dict[int, int] = {}
-    starts: list[int] = []  # where decoding could begin, in the present stretch without a loss
-    begin: int | None = None
-    for index, unit in enumerate(units):
-        is_whole = not unit.is_torn and _is_understood(unit, sets_at[index])
-        is_new = is_whole and unit.is_key
-        is_changed = begin is not None and sets_at[index] is not sets_at[begin]
-        if begin is not None and (is_new or unit.is_gap or not is_whole or is_changed):
-            sequences.append((begin, index))
-            begin = None
-        if is_new or unit.is_gap or not is_whole:
-            starts = []
-        if is_new:
-            begin = index
-        if is_new or (is_whole and _is_recovery_start(unit)):
-            starts.append(index)
-        start = next((start for start in reversed(starts) if units[start].time <= unit.time), None)
-        if start is not None:
-            decode_from[index] = start
-    if begin is not None:
-        sequences.append((begin, len(units)))
-    return Tracing(sets_at, sequences, decode_from)
-
-
-def _is_understood(unit: AccessUnit, sets: ParameterSets) -> bool:
-    try:
-        for nal in unit.slices:
-            active_sps(sets, nal)
-    except BadInputError:
-        return False
-    return all(nal_type(nal) in (NalType.SLICE, NalType.SLICE_IDR) for nal in unit.slices)
-
-
-def _is_recovery_start(unit: AccessUnit) -> bool:
-    """Say whether decoding may begin here without an IDR picture: open GOPs, to be re-encoded only."""
-    promised = any(nal_type(nal) == NalType.SEI and is_recovery_point(nal) for nal in unit.nals)
-    return promised and all(parse_slice(nal).is_intra for nal in unit.slices)
+def _playable(form: PictureForm, *, is_same: bool) -> PictureForm:
+    """Choose what every player shows: even sides, 4:2:0, 8 bits; the source's level says nothing of another codec."""
+    width, height = max(form.width & ~1, 2), max(form.height & ~1, 2)
+    profile, level = (form.profile, form.level) if is_same and not form.why_not_copied else (0, "")
+    return replace(form, width=width, height=height, chroma_format=1, bit_depth=8, profile=profile, level=level)
 
 
 def _superseded(units: Sequence[AccessUnit], decode_from: Mapping[int, int]) -> set[int]:
@@ -157,30 +106,84 @@ def _superseded(units: Sequence[AccessUnit], decode_from: Mapping[int, int]) -> 
     return superseded
 
 
-def _copied(units: Sequence[AccessUnit], begin: int, end: int, wanted: set[int]) -> list[int]:
-    """Choose the pictures of the sequence `[begin, end)` to copy: a run in decode order from its IDR picture."""
-    if begin not in wanted:
-        return []
-    stop = next((index for index in range(begin, end) if index not in wanted), end)
-    taken = list(range(begin, stop))
-    while taken:  # what stays behind is re-encoded and must be shown after every copied picture
-        rest = min((units[i].time for i in range(taken[-1] + 1, end) if i in wanted), default=None)
-        late = next((k for k, i in enumerate(taken) if rest is not None and units[i].time > rest), None)
+def _runs(
+    units: Sequence[AccessUnit], tracing: Tracing, wanted: set[int], first: int
+) -> tuple[list[list[int]], list[str]]:
+    """Choose the runs to copy, in decode order, and say why others are not."""
+    runs: list[list[int]] = []
+    whys: list[str] = []
+    is_open = False  # the last run reaches to the end of its sequence, so that the next one may go on with it
+    for sequence in tracing.sequences:
+        why = _why_not(units, tracing.sets_at, sequence.begin, first)
+        whys += [why] if why and sequence.begin in wanted else []
+        goes_on = is_open and sequence.is_joined
+        is_open = False
+        if why or sequence.begin not in wanted:
+            continue
+        members = [i for i in range(sequence.begin, sequence.end) if goes_on or i not in sequence.leading]
+        taken = _before(members, wanted)
+        if goes_on:
+            runs[-1] += taken
+        else:
+            runs.append(taken)
+        is_open = taken == members
+    return [_shown_first(units, run, wanted) for run in runs], whys
+
+
+def _why_not(units: Sequence[AccessUnit], sets_at: Sequence[ParameterSets], begin: int, first: int) -> str:
+    """Say why pictures may not be copied beside the clip's first one; empty if they may."""
+    form, clip = form_of(units[begin], sets_at[begin]), form_of(units[first], sets_at[first])
+    if form is None or clip is None or form.why_not_copied:
+        return form.why_not_copied if form else WHY_UNDECODABLE
+    if clip.why_not_copied or units[begin].codec is not units[first].codec:
+        return clip.why_not_copied or WHY_OTHER_CODEC
+    return WHY_OTHER_SHAPE if form.shape != clip.shape else ""
+
+
+def _before(members: Sequence[int], wanted: set[int]) -> list[int]:
+    """Take what is inside up to the first picture outside: those behind it may refer to it."""
+    stop = next((place for place, index in enumerate(members) if index not in wanted), len(members))
+    return list(members[:stop])
+
+
+def _shown_first(units: Sequence[AccessUnit], run: list[int], wanted: set[int]) -> list[int]:
+    """Shorten a run until all that stays behind, to be re-encoded, is shown after every picture of it."""
+    times = sorted((units[index].time, index) for index in wanted)
+    while run:
+        members = set(run)
+        rest = min((time for time, index in times if index > run[-1] and index not in members), default=None)
+        late = next((place for place, i in enumerate(run) if rest is not None and units[i].time > rest), None)
         if late is None:
             break
-        taken = taken[:late]
-    return taken
+        run = run[:late]
+    return run
 
 
 def _group(
-    units: Sequence[AccessUnit], wanted: list[int], label: Mapping[int, int], sets_at: Sequence[ParameterSets]
+    units: Sequence[AccessUnit], wanted: list[int], runs: Sequence[list[int]], sets_at: Sequence[ParameterSets]
 ) -> tuple[Segment, ...]:
-    groups: list[tuple[int | None, list[int]]] = []
-    for index in sorted(wanted, key=lambda index: (units[index].time, index)):
-        if not groups or groups[-1][0] != label.get(index):
-            groups.append((label.get(index), []))
-        groups[-1][1].append(index)
+    """Put pictures that are treated alike together, in the order in which they are shown."""
+    label = {index: number for number, run in enumerate(runs) for index in run}
+    shown = sorted(wanted, key=lambda index: (units[index].time, index))
+    while True:
+        groups = list(_alike(shown, label))
+        numbers = [number for number, _ in groups if number is not None]
+        torn = {number for number in numbers if numbers.count(number) > 1}
+        if not torn:
+            break  # else others are shown between pictures of one run, whatever their kinds say: not copied
+        label = {index: number for index, number in label.items() if number not in torn}
     return tuple(Segment(kind is not None, tuple(sorted(members)), sets_at[min(members)]) for kind, members in groups)
+
+
+def _alike(shown: Sequence[int], label: Mapping[int, int]) -> Iterator[tuple[int | None, list[int]]]:
+    members: list[int] = []
+    for index in shown:
+        if members and label.get(members[-1]) != label.get(index):
+            yield label.get(members[-1]), members
+            members = []
+        members.append(index)
+    if members:
+        yield label.get(members[-1]), members
 
 
 def find_gaps(

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from agent.acquire.stream import StreamHeader
 from agent.clock import WallTime
 from agent.cut.clip import WireChunk
-from agent.cut.depacketize import AccessUnit, depacketize, sprop_parameter_sets
+from agent.cut.depacketize import AccessUnit, depacketize
 from agent.cut.rtp import interleaved_frames
+from agent.cut.rtp_h264 import announced_sets
 from agent.errors import BadInputError
 from tests.simulators.h264_source import (
     EPOCH,
@@ -58,7 +59,7 @@ def test_parameter_sets_come_from_the_sdp() -> None:
     """A camera that never sends them in band is readable."""
     units = units_of(film(Recipe(pictures=5), in_band=False))
     assert [nal[0] & 31 for nal in units[0].nals[:2]] == [7, 8]
-    assert sprop_parameter_sets("a=1; sprop-parameter-sets=!!!!,Z0,aM4=") == [b"g", b"h\xce"]
+    assert announced_sets("a=1; sprop-parameter-sets=!!!!,Z0,aM4=") == [b"g", b"h\xce"]
 
 
 def test_every_single_loss_is_noticed() -> None:
@@ -123,10 +124,10 @@ def test_a_picture_that_just_stops_is_torn() -> None:
 
 
 def test_other_codecs_are_refused_by_name() -> None:
-    """H.265 is not supported yet, and the error says so."""
+    """What no camera of ONVIF sends is not supported, and the error says so."""
     source = film(Recipe(pictures=1))
-    track = msgspec.structs.replace(source.header.video, encoding="H265")
-    with pytest.raises(BadInputError, match="codec not supported yet: H265"):
+    track = msgspec.structs.replace(source.header.video, encoding="VP8")
+    with pytest.raises(BadInputError, match="codec not supported: VP8"):
         depacketize([msgspec.structs.replace(source.header, tracks=(track,))], source.chunks)
 
 

@@ -13,18 +13,15 @@ from agent.cut.bits import BitReader, escape, ue_code, unescape
 from agent.cut.h264 import (
     NalType,
     active_sps,
-    avc_configuration,
-    fresh_ids,
     is_harmless_sei,
     is_recovery_point,
     parameter_sets,
     parse_slice,
     parse_sps,
     pps_sps_id,
-    renumber_set,
-    renumber_slice,
     set_key,
 )
+from agent.cut.h264_ids import avc_configuration, fresh_ids, renumber_set, renumber_slice
 from agent.errors import BadInputError
 from tests.simulators.h264_source import Recipe, film, luma, read_number
 

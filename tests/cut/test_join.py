@@ -7,6 +7,7 @@ import pytest
 from agent.clock import WallTime, Window
 from agent.cut.h264 import parameter_sets, parse_slice
 from agent.cut.join import CodedPicture, CodedSegment, join_segments, kept_nals, samples_of
+from agent.cut.known_codecs import H264
 from agent.errors import BadInputError
 from tests.simulators.h264_source import Recipe, film
 
@@ -14,7 +15,7 @@ from tests.simulators.h264_source import Recipe, film
 def segment(recipe: Recipe, *, is_copy: bool) -> CodedSegment:
     """Take a recipe's pictures as one segment."""
     source = film(recipe)
-    pictures = tuple(CodedPicture(n, n == 0, kept_nals(nals)) for n, nals in enumerate(source.units))
+    pictures = tuple(CodedPicture(n, n == 0, kept_nals(H264, nals)) for n, nals in enumerate(source.units))
     return CodedSegment(is_copy, pictures, parameter_sets(source.units[0]))
 
 
@@ -22,7 +23,7 @@ def test_the_first_copied_segment_passes_untouched() -> None:
     """The re-encoded head gets other ids; what the camera sent stays as it is."""
     head = segment(Recipe(pictures=2, profile="main"), is_copy=False)
     inside = segment(Recipe(pictures=3), is_copy=True)
-    pictures, sets = join_segments([head, inside])
+    pictures, sets = join_segments([head, inside], H264)
     assert pictures[2:] == list(inside.pictures)
     assert len(sets) == 4
     assert parse_slice(pictures[0].nals[-1]).pps_id in range(15, 31)
@@ -32,7 +33,7 @@ def test_the_first_copied_segment_passes_untouched() -> None:
 def test_equal_sets_share_their_ids() -> None:
     """Two re-encoded edges by the same encoder need one pair of sets."""
     edge = segment(Recipe(pictures=2, profile="main"), is_copy=False)
-    _, sets = join_segments([edge, segment(Recipe(pictures=3), is_copy=True), edge])
+    _, sets = join_segments([edge, segment(Recipe(pictures=3), is_copy=True), edge], H264)
     assert len(sets) == 4
 
 
@@ -40,7 +41,7 @@ def test_too_many_different_sets_are_an_error() -> None:
     """There are sixteen PPS ids of the right length for id 0."""
     segments = [segment(Recipe(pictures=1, x264=f"chroma-qp-offset={n - 9}"), is_copy=True) for n in range(18)]
     with pytest.raises(BadInputError):
-        join_segments(segments)
+        join_segments(segments, H264)
 
 
 def test_only_pictures_and_harmless_sei_are_kept() -> None:
@@ -55,7 +56,7 @@ def test_only_pictures_and_harmless_sei_are_kept() -> None:
         b"\x0c\xff",
         b"\x74\x01",
     ]
-    assert kept_nals(nals) == (b"\x06\x01\x01", b"\x65\x88")
+    assert kept_nals(H264, nals) == (b"\x06\x01\x01", b"\x65\x88")
 
 
 def test_times_start_at_zero_and_equal_ones_are_moved_apart() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cut.h264 import avc_configuration, parameter_sets
+from agent.cut.h264 import parameter_sets
+from agent.cut.h264_ids import avc_configuration
 from agent.cut.mp4 import Sample, VideoTrack, write_movie
 from tests.simulators.h264_source import Recipe, film, luma, read_number
 from tests.simulators.mp4_reader import read_movie

@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from agent.acquire.stream import CameraId, StreamHeader, Track
 from agent.acquire.timeline import Anchor, ClockSource, hub_time
 from agent.clock import WallTime
+from agent.cut.bits import split_annex_b
 from agent.cut.clip import WireChunk
-from agent.cut.splice import split_annex_b
 
 Gray = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 EPOCH = WallTime(1_795_000_000_000_000_000)  # 2026-11-18T11:06:40Z, hub time of picture 0

@@ -1,0 +1,98 @@
+"""A codec and the form of a clip's pictures become an encoder whose pictures sit beside the camera's.
+
+Rules of this file: one key picture, then only pictures that refer to the one before; nothing of the encoder's own, such
+as its name and settings, is written into the stream.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final, cast
+
+import av
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+
+from agent.cut.codec import ClipForm, PictureForm
+from agent.cut.decode import THREADS
+from agent.cut.h264_ids import AVC
+from agent.cut.mp4 import TIMESCALE_HZ
+
+_QUALITY_CRF: Final = 20
+_PEAK_FACTOR: Final = 3  # an edge may need this much of the source's bit rate
+_PEAK_KBIT_MIN: Final = 2000
+_LARGE_PIXELS: Final = 2560 * 1440  # pictures over this size are encoded with less effort
+_PROFILES: Final = {66: "baseline", 77: "main"}
+_FORMATS: Final = {
+    (1, 8): ("yuv420p", "yuvj420p"),
+    (2, 8): ("yuv422p", "yuvj422p"),
+    (3, 8): ("yuv444p", "yuvj444p"),
+    (1, 10): ("yuv420p10le",),
+    (2, 10): ("yuv422p10le",),
+    (3, 10): ("yuv444p10le",),
+}
+"""libav's names by chroma format and bit depth; the second is of full range."""
+
+
+def fitted(frame: VideoFrame, form: PictureForm) -> VideoFrame:
+    """Return the frame in the clip's size and pixel format, untouched if it has them."""
+    names = _FORMATS.get((form.chroma_format, form.bit_depth), _FORMATS[1, 8])
+    name = frame.format.name
+    if name not in names:
+        name = names[-1] if name.startswith("yuvj") else names[0]
+    if (frame.width, frame.height, frame.format.name) == (form.width, form.height, name):
+        return frame
+    return frame.reformat(form.width, form.height, name)
+
+
+def open_encoder(
+    clip: ClipForm, form: PictureForm, like: VideoFrame, step_ns: int, source_kbit: int
+) -> VideoCodecContext:
+    """Make an encoder for frames like this one, `step_ns` apart: profile, level, colours and buffer are the source's.
+
+    Raises FFmpegError if there is none.
+    """
+    try:
+        return _open(clip, form, like, step_ns, max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN), form.level)
+    except FFmpegError:  # cameras state levels that their pictures do not keep to
+        return _open(clip, form, like, step_ns, max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN), "")
+
+
+def _open(
+    clip: ClipForm, form: PictureForm, like: VideoFrame, step_ns: int, peak_kbit: int, level: str
+) -> VideoCodecContext:
+    encoder = cast(VideoCodecContext, av.CodecContext.create(clip.encoder, "w"))
+    encoder.width, encoder.height, encoder.pix_fmt = like.width, like.height, like.format.name
+    encoder.time_base = Fraction(1, TIMESCALE_HZ)
+    encoder.framerate = Fraction(10**9, max(step_ns, 1)).limit_denominator(1001)
+    encoder.thread_count = THREADS
+    encoder.color_range, encoder.colorspace = like.color_range, like.colorspace
+    encoder.color_primaries, encoder.color_trc = like.color_primaries, like.color_trc
+    parameters = {"scenecut": "0", "bframes": "0", "repeat-headers": "1"}
+    parameters |= {"vbv-maxrate": str(peak_kbit), "vbv-bufsize": str(2 * peak_kbit)}
+    options = {"preset": "superfast", "crf": str(_QUALITY_CRF)}
+    if clip is AVC:
+        parameters |= {"keyint": "infinite", "rc-lookahead": "8", "sync-lookahead": "0", "sliced-threads": "0"}
+        if level:
+            parameters["level"] = level
+        if form.references_max:  # an equal picture buffer: no decoder may drop pictures where the SPS changes (C.4.4)
+            parameters["dpb-size"] = str(form.references_max)
+        if like.width * like.height <= _LARGE_PIXELS:
+            options["preset"] = "veryfast"
+        if like.format.name in _FORMATS[1, 8]:
+            options["profile"] = _PROFILES.get(form.profile, "high")
+        options["x264-params"] = _joined(parameters)
+    else:  # without lookahead and with one reference a picture of 4K costs the least memory
+        parameters |= {"keyint": "-1", "rc-lookahead": "0", "cutree": "0", "ref": "1", "open-gop": "0", "info": "0"}
+        parameters |= {"frame-threads": "1", "pools": str(THREADS), "log-level": "none"}
+        if level:
+            parameters["level-idc"] = level
+        options["x265-params"] = _joined(parameters)
+    encoder.options = options
+    encoder.open()
+    return encoder
+
+
+def _joined(parameters: dict[str, str]) -> str:
+    return ":".join(f"{name}={value}" for name, value in parameters.items())
