@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import Protocol
 
 import av
 import numpy as np
@@ -82,12 +83,18 @@ def read_number(gray: Gray) -> int:
 
 
 def luma(frame: VideoFrame) -> Gray:
-    """Return a frame's luma plane."""
+    """Return a frame's luma plane, in 8 bits."""
+    if frame.format.components[0].bits > 8:
+        frame = frame.reformat(format="gray")
     plane = frame.planes[0]
     return np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : frame.width]
 
 
-Coded = tuple[tuple[tuple[int, bool, tuple[bytes, ...]], ...], tuple[bytes, ...]]
+Pictures = tuple[tuple[int, bool, tuple[bytes, ...]], ...]
+"""(presentation index, may be entered here, NAL units) in decode order."""
+
+Coded = tuple[Pictures, tuple[bytes, ...]]
+"""Pictures, and the parameter sets."""
 
 
 @lru_cache(maxsize=64)
@@ -168,37 +175,58 @@ def film_pictures(pictures: Sequence[Gray], gop: int) -> Source:
 
 def _send(recipe: Recipe, encoded: Coded, run: int, start: WallTime, chunk_pictures: int, *, in_band: bool) -> Source:
     coded, sets = encoded
+    sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
+    fmtp = f"packetization-mode=1; sprop-parameter-sets={sprop}"
+    if not in_band:
+        coded = tuple((shown, is_key, tuple(n for n in nals if n[0] & 31 not in (7, 8))) for shown, is_key, nals in coded)
+    track = Track(0, "video", "H264", 96, 90_000, fmtp)
+    return send(track, coded, packetize, recipe, run=run, start=start, chunk_pictures=chunk_pictures)
+
+
+class Filming(Protocol):
+    """What any recipe says, whatever the codec."""
+
+    @property
+    def pictures(self) -> int:
+        """How many."""
+
+    @property
+    def fps(self) -> int:
+        """How fast."""
+
+    @property
+    def first_number(self) -> int:
+        """The number of the first picture."""
+
+
+def send(  # noqa: PLR0913 - what a camera has set
+    track: Track, coded: Pictures, packets: Callable[[Sequence[bytes]], list[bytes]], recipe: Filming, *,
+    run: int = 1, start: WallTime = EPOCH, chunk_pictures: int = 13,
+) -> Source:  # fmt: skip
+    """Send coded pictures as the camera would; `packets` makes RTP payloads of one picture's NAL units."""
     tick = 90_000 // recipe.fps
     anchor = Anchor(_RTP_START, start, 2_000_000, ClockSource.SR_ONVIF)
-    sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
-    track = Track(0, "video", "H264", 96, 90_000, f"packetization-mode=1; sprop-parameter-sets={sprop}")
     sequence, wire = _SEQUENCE_START, b""
     chunks: list[WireChunk] = []
-    units: list[tuple[bytes, ...]] = []
-
-    def close() -> None:
-        chunks.append(WireChunk(run, len(chunks), anchor, wire))
-
     for place, (shown, is_key, nals) in enumerate(coded):
         if wire and (is_key or place % chunk_pictures == 0):
-            close()
+            chunks.append(WireChunk(run, len(chunks), anchor, wire))
             wire = b""
-        sent = nals if in_band else tuple(nal for nal in nals if nal[0] & 31 not in (7, 8))
-        units.append(sent)
-        payloads = packetize(sent)
+        payloads = packets(nals)
         timestamp = _RTP_START + shown * tick
         for number, payload in enumerate(payloads):
-            wire += rtp_frame(sequence, timestamp, payload, marker=number == len(payloads) - 1)
+            marker = number == len(payloads) - 1
+            wire += rtp_frame(sequence, timestamp, payload, marker=marker, kind=track.payload_type)
             sequence += 1
         wire += rtp_frame(0, 0, b"report", marker=False, channel=1, kind=72)  # RTCP travels along
-    close()
+    chunks.append(WireChunk(run, len(chunks), anchor, wire))
     times = tuple(hub_time(anchor, (_RTP_START + index * tick) % 2**32) for index in range(recipe.pictures))
     return Source(
         header=StreamHeader(CAMERA, run, (track,), "virtual"),
         chunks=tuple(chunks),
         times=times,
         numbers=tuple(range(recipe.first_number, recipe.first_number + recipe.pictures)),
-        units=tuple(units),
+        units=tuple(nals for _, _, nals in coded),
         order=tuple(shown for shown, _, _ in coded),
         key_units=frozenset(place for place, (_, is_key, _) in enumerate(coded) if is_key),
     )
