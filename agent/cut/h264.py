@@ -247,7 +247,7 @@ def picture_form(sets: ParameterSets, slice_nal: bytes) -> PictureForm:
     if not sps.is_progressive:
         why = "interlaced pictures"
     elif sps.profile not in _COPIED_PROFILES or not sps.chroma_format or sps.bit_depth_luma != sps.bit_depth_chroma:
-        why = f"H.264 of profile {sps.profile}"
+        why = f"H.264 of profile {sps.profile} with chroma format {sps.chroma_format} and {sps.bit_depth_luma} bits"
     return PictureForm(
         sps.width, sps.height, sps.chroma_format, sps.bit_depth_luma, sps.is_progressive, sps.profile,
         f"{sps.level / 10:.1f}", sps.references_max, why,

@@ -263,7 +263,7 @@ def picture_form(sets: ParameterSets, slice_nal: bytes) -> PictureForm:
     if sps.is_interlaced:
         why = "interlaced pictures"
     elif sps.profile not in _COPIED_PROFILES or not sps.chroma_format or sps.bit_depth_luma != sps.bit_depth_chroma:
-        why = f"H.265 of profile {sps.profile}"
+        why = f"H.265 of profile {sps.profile} with chroma format {sps.chroma_format} and {sps.bit_depth_luma} bits"
     return PictureForm(
         sps.width, sps.height, sps.chroma_format, sps.bit_depth_luma, not sps.is_interlaced, sps.profile,
         f"{sps.level / 30:.1f}", sps.references_max, why,

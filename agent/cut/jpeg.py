@@ -47,7 +47,7 @@ def picture_form(_sets: ParameterSets, picture: bytes) -> PictureForm:
             height, width = (int.from_bytes(picture[position + n : position + n + 2], "big") for n in (5, 7))
             chroma_format = _CHROMA_FORMATS.get(picture[position + 11], 0)
             if width and height:
-                return PictureForm(width, height, chroma_format, 8, True, 0, "", 0, "JPEG")  # noqa: FBT003 - progressive scan
+                return PictureForm(width, height, chroma_format, 8, True, 0, "", 0, "JPEG pictures")  # noqa: FBT003 - progressive scan
         if marker == _START_OF_SCAN:
             break
         position += 2 + size

@@ -36,6 +36,7 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Line = Annotated[str, msgspec.Meta(max_length=2048)]
 TEXT_CHARS_MAX: Final = 200  # a camera's name, the why of a gap
+_WHYS_CHARS_MAX: Final = 1000  # of all reasons together
 _SUFFIX: Final = ".mp4.age"
 _SOURCES_BEST_FIRST: Final = [str(source) for source in ClockSource]
 
@@ -219,7 +220,6 @@ def _read(payload: bytes) -> Manifest:
 
 def _manifest(clip: ClipFacts) -> Manifest:
     command, reports = clip.grant.command, [report for _, report in clip.parts]
-    copied, reencoded = sum(report.copied for report in reports), sum(report.reencoded for report in reports)
     incident = command.incident
     return Manifest(
         hub=clip.hub,
@@ -232,12 +232,19 @@ def _manifest(clip: ClipFacts) -> Manifest:
         parts=tuple(_part(sealed, report) for sealed, report in clip.parts),
         gaps=_gaps([gap for report in [*reports, *clip.empty] for gap in report.gaps]),
         clock=_clock(reports),
-        processing=f"copied {copied}, re-encoded {reencoded} pictures",
+        processing=_processing(reports),
         recipients=tuple(recipient.id for recipient in command.recipients),
         policy=PolicyFacts(clip.grant.policy_version, clip.grant.policy_sha256, clip.grant.mode),
         audit=AuditFacts(*clip.audit),
         software=clip.software,
     )
+
+
+def _processing(reports: Sequence[ClipReport]) -> str:
+    """Say how many pictures are the camera's own bytes, and why others are not, beyond the window's edges."""
+    copied, reencoded = sum(report.copied for report in reports), sum(report.reencoded for report in reports)
+    whys = "; ".join(dict.fromkeys(_cut(report.why_reencoded) for report in reports if report.why_reencoded))
+    return f"copied {copied}, re-encoded {reencoded} pictures" + (f" ({whys[:_WHYS_CHARS_MAX]})" if whys else "")
 
 
 def _window(asked: Window, granted: Window, reports: Sequence[ClipReport]) -> WindowFacts:

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
@@ -62,6 +63,15 @@ def test_says_all_there_is_to_say() -> None:
     assert manifest.processing == "copied 291, re-encoded 9 pictures"
     assert manifest.recipients == ("vault-2026q4",)
     assert (manifest.policy.version, manifest.policy.mode, manifest.audit.size) == (7, "opt_in", 812)
+
+
+def test_says_why_pictures_are_not_the_cameras_own() -> None:
+    """Each reason once, in the order of the parts; the text stays within the format, whatever it is."""
+    reports = [structs.replace(report(n), why_reencoded=why) for n, why in enumerate(("", "JPEG", "JPEG", "x"))]
+    manifest = open_manifest(build_manifest(facts(reports), KEY), VERIFIER)
+    assert manifest.processing == "copied 388, re-encoded 12 pictures (JPEG; x)"
+    many = [structs.replace(report(n), why_reencoded=f"{n}" * 500) for n in range(9)]
+    assert len(open_manifest(build_manifest(facts(many), KEY), VERIFIER).processing) < 1100
 
 
 def test_is_an_in_toto_statement_about_the_ciphertext() -> None:

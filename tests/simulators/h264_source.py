@@ -178,7 +178,9 @@ def _send(recipe: Recipe, encoded: Coded, run: int, start: WallTime, chunk_pictu
     sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
     fmtp = f"packetization-mode=1; sprop-parameter-sets={sprop}"
     if not in_band:
-        coded = tuple((shown, is_key, tuple(n for n in nals if n[0] & 31 not in (7, 8))) for shown, is_key, nals in coded)
+        coded = tuple(
+            (shown, is_key, tuple(n for n in nals if n[0] & 31 not in (7, 8))) for shown, is_key, nals in coded
+        )
     track = Track(0, "video", "H264", 96, 90_000, fmtp)
     return send(track, coded, packetize, recipe, run=run, start=start, chunk_pictures=chunk_pictures)
 
@@ -199,7 +201,7 @@ class Filming(Protocol):
         """The number of the first picture."""
 
 
-def send(  # noqa: PLR0913 - what a camera has set
+def send(
     track: Track, coded: Pictures, packets: Callable[[Sequence[bytes]], list[bytes]], recipe: Filming, *,
     run: int = 1, start: WallTime = EPOCH, chunk_pictures: int = 13,
 ) -> Source:  # fmt: skip

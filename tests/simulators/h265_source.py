@@ -1,4 +1,4 @@
-"""The synthetic camera with H.265: numbered pictures by x265, open groups of pictures and pyramids, sent as RFC 7798 has it."""
+"""The synthetic camera with H.265: pictures by x265, open groups and pyramids, sent as RFC 7798 has it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,31 @@
+"""What H.264 and H.265 share in RTP."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.cut.rtp_nal import NAL_BYTES_MAX, Fragments, aggregated, decoded_sets, format_parameter
+from agent.errors import BadInputError
+
+
+def test_a_nal_unit_without_an_end_is_too_long_at_some_point() -> None:
+    """A camera that never ends a fragmented unit cannot fill the memory."""
+    subject, piece = Fragments(), bytes(1024 * 1024)
+    list(subject.take(b"h", piece, is_start=True, is_end=False))
+    assert subject.is_pending
+    for _ in range(NAL_BYTES_MAX // len(piece) - 2):
+        assert list(subject.take(b"h", piece, is_start=False, is_end=False)) == []
+    with pytest.raises(BadInputError, match="more than"):
+        list(subject.take(b"h", 2 * piece, is_start=False, is_end=False))
+
+
+def test_order_numbers_between_aggregated_units_are_skipped() -> None:
+    """The first is of two bytes, the others of one (RFC 7798 4.4.2)."""
+    assert list(aggregated(b"hh\0\1\0\1a\7\0\1b", 2, (2, 1))) == [b"a", b"b"]
+
+
+def test_parameters_of_the_sdp_are_found_by_name() -> None:
+    """Case and blanks do not matter, values keep their equals signs."""
+    assert format_parameter("A=1; Sprop-SPS =Zw==;b", "sprop-sps") == "Zw=="
+    assert format_parameter("b", "b") == ""
+    assert decoded_sets("Zw, ,Zw==,!") == [b"g", b"g"]
