@@ -20,6 +20,7 @@ from agent.cut.depacketize import AccessUnit
 from agent.cut.tracing import Tracing, undecodable
 
 THREADS: Final = 2
+_HELD_MAX: Final = 8  # frames that wait for one before them
 
 
 def decode_units(
@@ -28,7 +29,24 @@ def decode_units(
     """Yield (access unit, frame) of the wanted units in presentation order; what cannot be decoded is left out."""
     shown = sorted(wanted, key=lambda index: (units[index].time, index))
     for start, members in groupby(shown, key=tracing.decode_from.__getitem__):
-        yield from _decode_run(units, tracing.sets_at[start], start, set(members))
+        order = list(members)
+        yield from _in_order(_decode_run(units, tracing.sets_at[start], start, set(order)), order)
+
+
+def _in_order(frames: Iterable[tuple[int, VideoFrame]], order: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+    """Sort frames that come too early: a decoder believes what the stream says about its own reordering."""
+    place = {index: number for number, index in enumerate(order)}
+    held: dict[int, tuple[int, VideoFrame]] = {}
+    following = 0
+    for index, frame in frames:
+        held[place[index]] = index, frame
+        if len(held) > _HELD_MAX:
+            following = min(held)  # the one waited for will not come
+        while following in held:
+            yield held.pop(following)
+            following += 1
+    for number in sorted(held):
+        yield held[number]
 
 
 def _decode_run(

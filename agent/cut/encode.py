@@ -1,7 +1,7 @@
 """A codec and the form of a clip's pictures become an encoder whose pictures sit beside the camera's.
 
-Rules of this file: one key picture, then only pictures that refer to the one before; nothing of the encoder's own, such
-as its name and settings, is written into the stream.
+Rules of this file: one key picture, then only pictures that refer to the one before;
+nothing of the encoder's own, such as its name and settings, is written into the stream.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from agent.clock import SECOND_NS
 from agent.cut.codec import ClipForm, PictureForm
 from agent.cut.decode import THREADS
 from agent.cut.h264_ids import AVC
 from agent.cut.mp4 import TIMESCALE_HZ
 
 _QUALITY_CRF: Final = 20
-_PEAK_FACTOR: Final = 3  # an edge may need this much of the source's bit rate
-_PEAK_KBIT_MIN: Final = 2000
 _LARGE_PIXELS: Final = 2560 * 1440  # pictures over this size are encoded with less effort
 _PROFILES: Final = {66: "baseline", 77: "main"}
 _FORMATS: Final = {
@@ -47,16 +46,16 @@ def fitted(frame: VideoFrame, form: PictureForm) -> VideoFrame:
 
 
 def open_encoder(
-    clip: ClipForm, form: PictureForm, like: VideoFrame, step_ns: int, source_kbit: int
+    clip: ClipForm, form: PictureForm, like: VideoFrame, step_ns: int, peak_kbit: int
 ) -> VideoCodecContext:
     """Make an encoder for frames like this one, `step_ns` apart: profile, level, colours and buffer are the source's.
 
     Raises FFmpegError if there is none.
     """
     try:
-        return _open(clip, form, like, step_ns, max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN), form.level)
+        return _open(clip, form, like, step_ns, peak_kbit, form.level)
     except FFmpegError:  # cameras state levels that their pictures do not keep to
-        return _open(clip, form, like, step_ns, max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN), "")
+        return _open(clip, form, like, step_ns, peak_kbit, "")
 
 
 def _open(
@@ -65,7 +64,7 @@ def _open(
     encoder = cast(VideoCodecContext, av.CodecContext.create(clip.encoder, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = like.width, like.height, like.format.name
     encoder.time_base = Fraction(1, TIMESCALE_HZ)
-    encoder.framerate = Fraction(10**9, max(step_ns, 1)).limit_denominator(1001)
+    encoder.framerate = Fraction(SECOND_NS, max(step_ns, 1)).limit_denominator(1001)
     encoder.thread_count = THREADS
     encoder.color_range, encoder.colorspace = like.color_range, like.colorspace
     encoder.color_primaries, encoder.color_trc = like.color_primaries, like.color_trc
@@ -84,7 +83,14 @@ def _open(
             options["profile"] = _PROFILES.get(form.profile, "high")
         options["x264-params"] = _joined(parameters)
     else:  # without lookahead and with one reference a picture of 4K costs the least memory
-        parameters |= {"keyint": "-1", "rc-lookahead": "0", "cutree": "0", "ref": "1", "open-gop": "0", "info": "0"}
+        parameters |= {
+            "keyint": "-1",
+            "rc-lookahead": "0",
+            "cutree": "0",
+            "ref": "1",
+            "open-gop": "0",
+            "info": "0",
+        }
         parameters |= {"frame-threads": "1", "pools": str(THREADS), "log-level": "none"}
         if level:
             parameters["level-idc"] = level

@@ -23,6 +23,7 @@ HEADER_BYTES: Final = 2  # of a NAL unit
 _SLICE_HEADER_BYTES: Final = 32  # enough for a slice's first fields
 _SUB_LAYERS_MAX: Final = 7
 _REFERENCES_MAX: Final = 16
+_DEPTH_MAX: Final = 16  # bits (H.265 7.4.3.2.1)
 _CHROMA_444: Final = 3
 _COPIED_PROFILES: Final = frozenset({1, 2, 4})  # Main, Main 10, range extensions
 _HARMLESS_SEI: Final = frozenset({0, 1, 6, 45, 47, 137, 144})  # as in H.264, mastering display, light level
@@ -170,7 +171,12 @@ def parse_sps(nal: bytes) -> Sps:
     height -= (2 if chroma_format == 1 and not separate else 1) * (top + bottom)
     if not (0 < width <= SIDE_PIXELS_MAX and 0 < height <= SIDE_PIXELS_MAX):
         raise BadInputError(f"pictures of {width}x{height} pixels (limit {SIDE_PIXELS_MAX})")
-    if number > SPS_ID_MAX or chroma_format > _CHROMA_444 or max(luma, chroma) > 16 or references > _REFERENCES_MAX:  # noqa: PLR2004 - H.265 7.4.3.2.1: at most 16 bits
+    if (
+        number > SPS_ID_MAX
+        or chroma_format > _CHROMA_444
+        or max(luma, chroma) > _DEPTH_MAX
+        or references > _REFERENCES_MAX
+    ):
         raise BadInputError("a sequence parameter set outside the standard's limits")
     return Sps(
         number,

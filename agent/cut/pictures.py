@@ -20,7 +20,7 @@ from typing import Final
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.clip import Gap
-from agent.cut.codec import Codec, ParameterSets, PictureForm
+from agent.cut.codec import Codec, ParameterSets, PictureForm, PictureKind
 from agent.cut.depacketize import AccessUnit
 from agent.cut.known_codecs import H264
 from agent.cut.tracing import Tracing, form_of, trace
@@ -79,7 +79,7 @@ def plan_pictures(units: Sequence[AccessUnit], window: Window, *, may_copy: bool
     first = min(wanted, key=lambda index: units[index].time)
     form = form_of(units[first], tracing.sets_at[first])
     runs, whys = _runs(units, tracing, set(wanted), first) if may_copy else ([], [])
-    segments = _group(units, wanted, runs, tracing.sets_at)
+    segments = _group(units, wanted, _joinable(runs, units), tracing.sets_at)
     why = "; ".join(dict.fromkeys(whys))
     codec = units[first].codec
     if form is not None and (codec.clip is None or not may_copy or (whys and not any(one.is_copy for one in segments))):
@@ -157,6 +157,11 @@ def _shown_first(units: Sequence[AccessUnit], run: list[int], wanted: set[int]) 
             break
         run = run[:late]
     return run
+
+
+def _joinable(runs: Sequence[list[int]], units: Sequence[AccessUnit]) -> list[list[int]]:
+    """Leave out runs of one CRA picture: libav 8 takes an IDR picture right behind it for one that it missed."""
+    return [run for run in runs if len(run) > 1 or (run and units[run[0]].kind is PictureKind.CLOSED)]
 
 
 def _group(

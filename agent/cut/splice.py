@@ -34,6 +34,8 @@ from agent.errors import BadInputError
 _TICK: Final = Fraction(1, TIMESCALE_HZ)
 _ONE_FRAME_NS: Final = SECOND_NS // 25  # when one picture alone gives no rate
 _WORST_FIRST: Final = (ClockSource.ARRIVAL, ClockSource.SR, ClockSource.SR_ONVIF)
+_PEAK_FACTOR: Final = 3  # an edge may need this much of the source's bit rate
+_PEAK_KBIT_MIN: Final = 2000
 _SYNC: Final = frozenset({PictureKind.CLOSED, PictureKind.OPEN})
 
 
@@ -109,6 +111,7 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) ->
     codec, form = plan.codec, plan.form
     if form is None:
         raise BadInputError("pictures whose form is not known")
+    pace = _step(units, segment), max(_PEAK_FACTOR * _source_kbit(units), _PEAK_KBIT_MIN)
     ticks: dict[int, int] = {}  # presentation time to access unit
     sets: dict[tuple[int, int], bytes] = {}
     pictures: list[CodedPicture] = []
@@ -125,7 +128,7 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) ->
     try:
         for index, frame in decode_units(units, plan.tracing, segment.units):
             shown = fitted(frame, form)
-            encoder = encoder or open_encoder(_form(codec), form, shown, _step(units, segment), _source_kbit(units))
+            encoder = encoder or open_encoder(_form(codec), form, shown, *pace)
             if shown.format.name != encoder.pix_fmt:
                 shown = shown.reformat(format=encoder.pix_fmt)
             tick = (units[index].time - origin) * TIMESCALE_HZ // SECOND_NS

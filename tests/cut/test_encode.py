@@ -51,7 +51,7 @@ def test_other_frames_take_the_clips_form(like: VideoFrame, form: PictureForm, n
 def test_an_edge_is_one_key_picture_and_names_no_encoder(clip: ClipForm, level: str) -> None:
     """Only sets and slices come out, and user data never; levels that the pictures break are no obstacle."""
     codec = H264 if clip is AVC else H265
-    encoder = open_encoder(clip, replace(FORM, level=level, width=1280, height=720), frame(1280, 720), 40_000_000, 500)
+    encoder = open_encoder(clip, replace(FORM, level=level, width=1280, height=720), frame(1280, 720), 40_000_000, 2000)
     packets = []
     for number in range(5):
         one = frame(1280, 720)

@@ -285,3 +285,33 @@ def test_poisoned_bitstreams_raise_bad_input_only(drawn: random.Random) -> None:
         return
     movie = read_movie(clip).samples if clip else []
     assert len(movie) == report.pictures <= len(inside(source, window)) + 1
+
+
+@pytest.mark.parametrize(("gop", "entry", "counts"), [(12, 72, (7, 8, 9, 10, 11)), (16, 64, (1, 2, 3, 4))])
+def test_a_copied_picture_is_not_taken_for_one_of_the_head(gop: int, entry: int, counts: tuple[int, ...]) -> None:
+    """The camera's numbers come round after 64 pictures: whatever the head's length, every picture is shown."""
+    source = film_h265(H265Recipe(pictures=90, gop=gop, b_frames=3, is_open=True, x265="log2-max-poc-lsb=4"))
+    for count in counts:
+        window = window_of((entry - count) / 25 - 0.001, 3.6)
+        clip, report = cut([source], window)
+        assert check_h265(source, window, clip) == report.copied
+        assert report.copied >= 10
+        assert shown_by_ffmpeg(clip, 192, 112) == (inside(source, window), "")
+
+
+def test_a_cra_picture_alone_is_encoded_again() -> None:
+    """Libav 8 would take the IDR picture behind it for one that it missed."""
+    source = film_h265(H265Recipe(pictures=40, gop=5, b_frames=2, is_open=True))
+    window = window_of(0.2, 0.28)
+    clip, report = cut([source], window)
+    assert [number for _, number in shown_by_pyav(clip)] == [5, 6]
+    assert report.copied == 0
+
+
+def test_a_stream_that_hides_its_reordering_is_encoded_in_order() -> None:
+    """x265 with temporal layers says that it reorders less than it does; the edge is in order all the same."""
+    source = film_h265(H265Recipe(gop=20, b_frames=7, is_open=True, x265="temporal-layers=2:b-pyramid=1"))
+    window = window_of(1.85, 2.4)
+    clip, report = cut([source], window)
+    assert [number for _, number in shown_by_pyav(clip)] == inside(source, window)
+    assert report.copied == 0
