@@ -6,15 +6,19 @@ import random
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from agent.buffer.ring import Footage
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.h265 import parameter_sets
+from agent.cut.plan import CutPlan, PartSettings, plan_next
 from agent.errors import BadInputError
-from tests.simulators.clips import cut, shown_by_ffmpeg, shown_by_pyav, window_of
-from tests.simulators.h264_source import EPOCH, Recipe, Source, film, without_packets
+from tests.simulators.clips import cut, pictures_of, shown_by_ffmpeg, shown_by_pyav, stored, window_of
+from tests.simulators.grants import grant_for
+from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, draw, film, without_packets
 from tests.simulators.h265_source import SETS, H265Recipe, film_h265, kind
 from tests.simulators.jpeg_source import JpegRecipe, film_jpeg
 from tests.simulators.mp4_reader import read_movie
@@ -126,6 +130,38 @@ def test_copying_starts_at_a_cra_picture_and_goes_on_over_the_next() -> None:
     assert {8, 9} & set(kinds[first:])
     assert not {8, 9} & set(kinds[:first])
     assert report.copied > 25
+
+
+def test_parts_join_without_loss_or_doubling() -> None:
+    """Planned as the hub would and cut one by one, parts that meet on CRA pictures show every picture once."""
+    source = film_h265(H265Recipe(pictures=200, gop=20, b_frames=3, is_open=True))
+    window = window_of(0.71, 7.33)
+    chunks = {stored(c, is_key=not _has_no_key(source, c.sequence)): c for c in source.chunks}
+    footage = Footage((), tuple(chunks), source.times[-1])
+    until, parts, shown, reencoded = window.start, 0, [], []
+    while isinstance(
+        plan := plan_next(
+            grant=grant_for(CAMERA, window), camera=CAMERA, next_part=parts, delivered_until=until, footage=footage,
+            now=WallTime(window.end + 10**10), settings=PartSettings(past_ns=2 * SECOND_NS),
+        ), CutPlan,
+    ):  # fmt: skip
+        clip, report = cut([replace(source, chunks=tuple(chunks[chunk] for chunk in plan.chunks))], plan.window)
+        shown += [number for _, number in shown_by_pyav(clip)]
+        reencoded.append(report.reencoded)
+        until, parts = plan.window.end, parts + 1
+    assert parts == 4
+    assert shown == inside(source, window)
+    assert max(reencoded[1:-1]) <= 3  # the pictures that lead the CRA picture behind the part
+
+
+def test_reencoded_edges_look_like_the_source() -> None:
+    """Decoded from the same references, the edge differs from what the camera encoded by little."""
+    for source in (film_h265(H265Recipe(gop=50, b_frames=2)), film_jpeg(JpegRecipe(pictures=60))):
+        edge, report = cut([source], window_of(0.5, 1.3))
+        assert report.copied == 0
+        after = pictures_of(edge)
+        worst = max(float(np.abs(draw(n, 192, 112).astype(int) - picture).mean()) for n, picture in after.items())
+        assert worst < 8  # of which the camera's own coding is the larger part
 
 
 def test_a_cra_picture_behind_a_loss_starts_a_run_of_its_own() -> None:

@@ -14,8 +14,10 @@ from agent.cut.clip import CutOrder, WireChunk
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.ports import Cutter
-from tests.simulators.clips import shown_by_pyav, window_of
-from tests.simulators.h264_source import Recipe, film, film_pictures
+from tests.simulators.clips import cut, shown_by_pyav, window_of
+from tests.simulators.h264_source import Recipe, Source, film, film_pictures
+from tests.simulators.h265_source import H265Recipe, film_h265
+from tests.simulators.jpeg_source import JpegRecipe, film_jpeg
 
 SOURCE = film(Recipe())
 ORDER = CutOrder(window_of(0.5, 1.9), (SOURCE.header,))
@@ -57,6 +59,17 @@ def test_more_input_and_output_than_pipes_hold_does_not_block() -> None:
     pieces: list[bytes] = []
     ChildCutter().cut(CutOrder(window_of(0, 0.4), (big.header,)), big.chunks, pieces.append)
     assert sum(map(len, pieces)) > 500_000
+
+
+@pytest.mark.parametrize("source", [film_h265(H265Recipe()), film_jpeg(JpegRecipe(pictures=60))], ids=["h265", "jpeg"])
+def test_other_codecs_are_cut_in_the_child_too(source: Source) -> None:
+    """Their decoders and encoders work without the system calls that the child has given up."""
+    pieces: list[bytes] = []
+    report = ChildCutter().cut(CutOrder(ORDER.window, (source.header,)), source.chunks, pieces.append)
+    expected, same = cut([source], ORDER.window)
+    assert report == same
+    assert report.reencoded
+    assert shown_by_pyav(b"".join(pieces)) == shown_by_pyav(expected)
 
 
 def test_poisoned_wire_bytes_are_bad_input() -> None:
