@@ -6,6 +6,7 @@ nothing of the encoder's own, such as its name and settings, is written into the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final, cast
 
@@ -17,7 +18,6 @@ from av.video.frame import VideoFrame
 from agent.clock import SECOND_NS
 from agent.cut.codec import ClipForm, PictureForm
 from agent.cut.decode import THREADS
-from agent.cut.h264_ids import AVC
 from agent.cut.mp4 import TIMESCALE_HZ
 
 _QUALITY_CRF: Final = 20
@@ -68,37 +68,39 @@ def _open(
     encoder.thread_count = THREADS
     encoder.color_range, encoder.colorspace = like.color_range, like.colorspace
     encoder.color_primaries, encoder.color_trc = like.color_primaries, like.color_trc
-    parameters = {"scenecut": "0", "bframes": "0", "repeat-headers": "1"}
-    parameters |= {"vbv-maxrate": str(peak_kbit), "vbv-bufsize": str(2 * peak_kbit)}
-    options = {"preset": "superfast", "crf": str(_QUALITY_CRF)}
-    if clip is AVC:
-        parameters |= {"keyint": "infinite", "rc-lookahead": "8", "sync-lookahead": "0", "sliced-threads": "0"}
-        if level:
-            parameters["level"] = level
-        if form.references_max:  # an equal picture buffer: no decoder may drop pictures where the SPS changes (C.4.4)
-            parameters["dpb-size"] = str(form.references_max)
-        if like.width * like.height <= _LARGE_PIXELS:
-            options["preset"] = "veryfast"
-        if like.format.name in _FORMATS[1, 8]:
-            options["profile"] = _PROFILES.get(form.profile, "high")
-        options["x264-params"] = _joined(parameters)
-    else:  # without lookahead and with one reference a picture of 4K costs the least memory
-        parameters |= {
-            "keyint": "-1",
-            "rc-lookahead": "0",
-            "cutree": "0",
-            "ref": "1",
-            "open-gop": "0",
-            "info": "0",
-        }
-        parameters |= {"frame-threads": "1", "pools": str(THREADS), "log-level": "none"}
-        if level:
-            parameters["level-idc"] = level
-        options["x265-params"] = _joined(parameters)
-    encoder.options = options
+    peak = {"vbv-maxrate": str(peak_kbit), "vbv-bufsize": str(2 * peak_kbit)}
+    encoder.options = _OPTIONS[clip.encoder](form, like, level, peak)
     encoder.open()
     return encoder
 
 
-def _joined(parameters: dict[str, str]) -> str:
+def _x264_options(form: PictureForm, like: VideoFrame, level: str, peak: Mapping[str, str]) -> dict[str, str]:
+    parameters = {**_EVERY, **peak, "keyint": "infinite", "rc-lookahead": "8", "sync-lookahead": "0"}
+    parameters["sliced-threads"] = "0"
+    if level:
+        parameters["level"] = level
+    if form.references_max:  # an equal picture buffer: no decoder may drop pictures where the SPS changes (C.4.4)
+        parameters["dpb-size"] = str(form.references_max)
+    preset = "veryfast" if like.width * like.height <= _LARGE_PIXELS else "superfast"
+    options = {"preset": preset, "crf": str(_QUALITY_CRF), "x264-params": _joined(parameters)}
+    if like.format.name in _FORMATS[1, 8]:
+        options["profile"] = _PROFILES.get(form.profile, "high")
+    return options
+
+
+def _x265_options(_form: PictureForm, _like: VideoFrame, level: str, peak: Mapping[str, str]) -> dict[str, str]:
+    """Choose what costs the least memory, for pictures of 4K: no lookahead, one reference, one picture at a time."""
+    parameters = {**_EVERY, **peak, "keyint": "-1", "open-gop": "0", "rc-lookahead": "0", "cutree": "0", "ref": "1"}
+    parameters |= {"frame-threads": "1", "pools": str(THREADS), "info": "0", "log-level": "none"}
+    if level:
+        parameters["level-idc"] = level
+    return {"preset": "superfast", "crf": str(_QUALITY_CRF), "x265-params": _joined(parameters)}
+
+
+_EVERY: Final = {"scenecut": "0", "bframes": "0", "repeat-headers": "1"}
+_OPTIONS: Final = {"libx264": _x264_options, "libx265": _x265_options}
+"""By the encoder's name in libav."""
+
+
+def _joined(parameters: Mapping[str, str]) -> str:
     return ":".join(f"{name}={value}" for name, value in parameters.items())

@@ -88,10 +88,11 @@ def plan_pictures(units: Sequence[AccessUnit], window: Window, *, may_copy: bool
 
 
 def _playable(form: PictureForm, *, is_same: bool) -> PictureForm:
-    """Choose what every player shows: even sides, 4:2:0, 8 bits; the source's level says nothing of another codec."""
-    width, height = max(form.width & ~1, 2), max(form.height & ~1, 2)
-    profile, level = (form.profile, form.level) if is_same and not form.why_not_copied else (0, "")
-    return replace(form, width=width, height=height, chroma_format=1, bit_depth=8, profile=profile, level=level)
+    """Choose what every player shows: even sides, 4:2:0, 8 bits; what the source says binds no other codec."""
+    form = replace(form, width=max(form.width & ~1, 2), height=max(form.height & ~1, 2), chroma_format=1, bit_depth=8)
+    if is_same and not form.why_not_copied:
+        return form
+    return replace(form, profile=0, level="", references_max=0)
 
 
 def _superseded(units: Sequence[AccessUnit], decode_from: Mapping[int, int]) -> set[int]:
