@@ -1,7 +1,7 @@
 """In the child process the clip is made: the inside copied bit for bit, the edges decoded and encoded again.
 
-Rules of this file: libav is touched here only. A frame counts only if the decoder had no complaint about it or anything
-before it; error concealment would show what lay outside the window.
+Rules of this file: pictures meet libav here only. A frame counts only if the decoder had no complaint about it or
+anything before it; error concealment would show what lay outside the window.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import av
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
+from msgspec.structs import replace
 
 from agent.acquire.timeline import ClockSource
 from agent.clock import SECOND_NS
@@ -25,6 +26,7 @@ from agent.cut.h264 import ParameterSets, Sps, active_sps, avc_configuration, is
 from agent.cut.join import CodedPicture, CodedSegment, join_segments, kept_nals, samples_of
 from agent.cut.mp4 import TIMESCALE_HZ, VideoTrack, write_movie
 from agent.cut.pictures import WHY_UNDECODABLE, PicturePlan, Segment, Tracing, find_gaps, plan_pictures
+from agent.cut.sound import SoundCutter
 from agent.errors import BadInputError
 
 CODEC: Final = "h264"
@@ -44,12 +46,14 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
 
     Raises BadInputError if the chunks cannot be read, or hold nothing that can be cut.
     """
-    units = depacketize(order.headers, chunks)
+    sounds = SoundCutter(order)
+    units = depacketize(order.headers, sounds.passing(chunks))
+    sound = sounds.cut()
     for may_copy in (True, False):
         plan = plan_pictures(units, order.window, may_copy=may_copy)
         segments = [coded for segment in plan.segments if (coded := _code(units, plan, segment)).pictures]
         if not segments:
-            return iter(()), _report(order, units, plan, segments)
+            return iter(()), replace(_report(order, units, plan, segments), sound=sound.withheld(order.window))
         try:
             pictures, sets = join_segments(segments)
             configuration = avc_configuration(sets)
@@ -57,9 +61,11 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
             if not may_copy:
                 raise
             continue  # parameter set ids ran out: everything is re-encoded under the encoder's own
-        samples, last_duration = samples_of(pictures, [units[p.unit].time for p in pictures], order.window)
+        times = [units[p.unit].time for p in pictures]
+        samples, last_duration = samples_of(pictures, times, order.window)
         track = VideoTrack(plan.width, plan.height, configuration, samples, last_duration)
-        return write_movie(track), _report(order, units, plan, segments)
+        report = replace(_report(order, units, plan, segments), sound=sound.report)
+        return write_movie(track, sound.beside(min(times))), report
     raise AssertionError
 
 
