@@ -6,7 +6,7 @@ in the report, and the pictures go without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from agent.cut.sound_clock import BY_ARRIVAL, BY_REPORTS, SoundClock, sound_cloc
 from agent.cut.sound_gaps import (
     STEADY_NS_MAX,
     WHY_NO_SOUND,
+    WHY_SOUND_EDGE,
     WHY_SOUND_UNDECODABLE,
     sound_gaps,
 )
@@ -118,9 +119,8 @@ def _cut(runs: Sequence[SoundRun], window: Window, granted: Window) -> SoundCut:
         sound: EncodedSound | None = EncodedSound(configuration, line.blocks, line.durations)
     else:
         rate_hz, channels = _shape(first)
-        inside = _sure_window(window, granted, OPUS_LOOKAHEAD_NS if first.encoding == _OPUS else 0)
-        line = PcmLine(inside, rate_hz, channels)
-        _lay_samples(line, alike, rate_hz, channels)
+        line = PcmLine(window, rate_hz, channels)
+        _lay_samples(line, alike, granted)
         sound = encode_aac(bytes(line.pcm), rate_hz, channels) if line.pcm else None
     gaps = sound_gaps(window, line.covered, line.marks)
     if line.start is None or sound is None or not sound.blocks:
@@ -155,14 +155,6 @@ def _error_ns(run: SoundRun, clock: SoundClock) -> int:
     return max(packet.anchor.error_ns for packet in run.packets) + clock.error_ns + STEADY_NS_MAX
 
 
-def _sure_window(window: Window, granted: Window, lookahead_ns: int) -> Window:
-    """Narrow a part's window so that whatever a time stamp means, the sound lies in the granted one."""
-    end = WallTime(min(window.end, granted.end - lookahead_ns))
-    if end <= window.start:
-        raise BadInputError("the window is shorter than what a packet of this sound reaches over")
-    return Window(window.start, end)
-
-
 def _lay_blocks(line: BlockLine, runs: Sequence[tuple[SoundRun, SoundClock]], rate_hz: int) -> None:
     for run, clock in runs:
         is_new = True
@@ -175,23 +167,30 @@ def _lay_blocks(line: BlockLine, runs: Sequence[tuple[SoundRun, SoundClock]], ra
             line.put(unit)
 
 
-def _lay_samples(line: PcmLine, runs: Sequence[tuple[SoundRun, SoundClock]], rate_hz: int, channels: int) -> None:
+def _lay_samples(line: PcmLine, runs: Sequence[tuple[SoundRun, SoundClock]], granted: Window) -> None:
     for run, clock in runs:
         encoding, is_new = run.track.encoding, True
-        lookahead_ns = OPUS_LOOKAHEAD_NS if encoding == _OPUS else 0
-        decoder = None if encoding in _G711 else SoundDecoder(encoding, rate_hz, channels)
+        decode = _decoder(run.track)
         for unit in _bounded(packet_units(run.packets, clock)):
-            pcm = decoder.decode(unit.payload) if decoder else decode_g711(unit.payload, encoding)
+            pcm = decode(unit.payload)
             if unit.time is None:
                 continue
-            time = WallTime(unit.time - lookahead_ns)
+            time = WallTime(unit.time - (OPUS_LOOKAHEAD_NS if encoding == _OPUS else 0))
             if is_new:
                 line.set_back(time)
             is_new = False
             if pcm is None:
                 line.marks.append((time, WHY_SOUND_UNDECODABLE))
+            elif encoding == _OPUS and not (granted.start <= time and unit.time + line.lasts_ns(pcm) <= granted.end):
+                line.marks.append((time, WHY_SOUND_EDGE))  # its samples are coded together: some would tell of others
             else:
                 line.put(time, pcm, is_after_loss=unit.is_after_loss)
+
+
+def _decoder(track: Track) -> Callable[[bytes], bytes | None]:
+    if track.encoding in _G711:
+        return lambda payload: decode_g711(payload, track.encoding)
+    return SoundDecoder(track.encoding, *_shape(track)).decode
 
 
 def _bounded(units: Iterator[SoundUnit]) -> Iterator[SoundUnit]:

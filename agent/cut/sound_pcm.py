@@ -36,6 +36,10 @@ class PcmLine:
         """The stretches with sound, in ns of hub time."""
         return [(self._time_at(begin), self._time_at(end)) for begin, end in self._covered]
 
+    def lasts_ns(self, pcm: bytes) -> int:
+        """How long a piece is, rounded up."""
+        return -(-(len(pcm) // self._frame) * SECOND_NS // self._rate_hz)
+
     def put(self, time: WallTime, pcm: bytes, *, is_after_loss: bool) -> None:
         """Lay down a piece whose first sample was taken at `time`; what the line has of its time already is kept."""
         first = max(0, self._samples_until(self._window.start - time))

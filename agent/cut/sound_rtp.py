@@ -64,7 +64,7 @@ class SoundTap:
         self._run: int | None = None
         self._sequence: int | None = None
         self._next_packet: int | None = None
-        self._is_lost = True  # a run begins behind a hole
+        self._is_lost = False
         self._count = 0
 
     def passing(self, chunks: Iterable[WireChunk]) -> Iterator[WireChunk]:
@@ -79,7 +79,7 @@ class SoundTap:
             return
         if self._run != chunk.run:
             self.runs.append(SoundRun(header.video, header.tracks[1]))
-            self._run, self._next_packet, self._is_lost = chunk.run, None, True
+            self._run, self._next_packet, self._is_lost = chunk.run, None, False
         elif chunk.sequence != (self._sequence or 0) + 1:
             self._is_lost = True
         self._sequence = chunk.sequence
