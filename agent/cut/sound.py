@@ -20,6 +20,7 @@ from agent.cut.sound_gaps import (
     STEADY_NS_MAX,
     WHY_NO_SOUND,
     WHY_SOUND_EDGE,
+    WHY_SOUND_SHORT,
     WHY_SOUND_UNDECODABLE,
     sound_gaps,
 )
@@ -122,16 +123,16 @@ def _cut(runs: Sequence[SoundRun], window: Window, granted: Window) -> SoundCut:
         line = PcmLine(window, rate_hz, channels)
         _lay_samples(line, alike, granted)
         sound = encode_aac(bytes(line.pcm), rate_hz, channels) if line.pcm else None
-    gaps = sound_gaps(window, line.covered, line.marks)
     if line.start is None or sound is None or not sound.blocks:
-        return SoundCut(SoundReport(first.encoding, gaps=gaps))
+        marks = [*line.marks, *([(window.start, WHY_SOUND_SHORT)] if line.start is not None else [])]
+        return SoundCut(SoundReport(first.encoding, gaps=sound_gaps(window, [], marks)))
     report = SoundReport(
         source=first.encoding,
         codec=CODEC,
         is_reencoded=first.encoding != _AAC,
         start=line.start,
         end=line.end,
-        gaps=gaps,
+        gaps=sound_gaps(window, line.covered, line.marks),
         error_ns=max(_error_ns(run, clock) for run, clock in alike),
         clock=BY_ARRIVAL if any(clock.source == BY_ARRIVAL for _, clock in alike) else BY_REPORTS,
     )

@@ -64,7 +64,7 @@ def encode_aac(pcm: bytes, rate_hz: int, channels: int) -> EncodedSound:
 
     An encoder of AAC begins with a block for the 1024 samples *before* the first one, which overlaps it. That block is
     left out, so that the sound starts in its place without an edit list; the price is that the first 1024 samples
-    (21 ms) fade in. Raises BadInputError if libav refuses.
+    (21 ms) fade in. Less than 4 ms of sound may give no block at all. Raises BadInputError if libav refuses.
     """
     encoder = av.CodecContext.create("aac", "w")
     encoder.sample_rate, encoder.layout, encoder.format = RATE_HZ, _LAYOUTS[channels], "fltp"
