@@ -183,7 +183,8 @@ def _lay_samples(line: PcmLine, runs: Sequence[tuple[SoundRun, SoundClock]], gra
             if pcm is None:
                 line.marks.append((time, WHY_SOUND_UNDECODABLE))
             elif encoding == _OPUS and not (granted.start <= time and unit.time + line.lasts_ns(pcm) <= granted.end):
-                line.marks.append((time, WHY_SOUND_EDGE))  # its samples are coded together: some would tell of others
+                # Its samples are coded together: some would tell of others.
+                line.marks.append((WallTime(max(time, granted.start)), WHY_SOUND_EDGE))
             else:
                 line.put(time, pcm, is_after_loss=unit.is_after_loss)
 
