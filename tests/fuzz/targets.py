@@ -13,7 +13,7 @@ from typing import Final
 
 from agent.crypto import sha256_hex
 from agent.errors import BadInputError
-from tests.fuzz import seeds_camera, seeds_ring, targets_camera, targets_media, targets_ring
+from tests.fuzz import seeds_camera, seeds_ring, targets_camera, targets_media, targets_ring, targets_sound
 
 CRASHES: Final = Path(__file__).with_name("crashes")
 """One file per input that once broke a target: `NAME-8HEX.bin`, `_` for the blanks of the name."""
@@ -72,6 +72,7 @@ TARGETS: Final = {
         Target("key picture", targets_media.key_picture, seeds_camera.KEY_PACKETS),
         Target("timeline", targets_media.timeline, seeds_camera.TIMELINES),
         Target("stream header", targets_media.stream_header, seeds_camera.STREAM_HEADERS),
+        Target("sound", targets_sound.sound, targets_sound.SOUNDS),
         Target("chunk header", targets_ring.chunk_header, seeds_ring.CHUNK_HEADERS),
         Target("slab header", targets_ring.slab_header, seeds_ring.SLAB_HEADERS),
         Target("slab index", targets_ring.slab_index, seeds_ring.INDEXES),
