@@ -26,6 +26,7 @@ SAMPLING_RATES_HZ: Final = (
 SILENT_BLOCKS: Final = {1: bytes.fromhex("00c800802380"), 2: bytes.fromhex("21004990021900238000")}
 BLOCKS_MAX: Final = 100_000  # of one part
 _AAC_LC: Final = 2
+_CONFIG_BYTES_MIN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,12 @@ class AacConfiguration:
 def read_configuration(fmtp: str) -> AacConfiguration:
     """Read `config=` of an SDP's format parameters. Raises BadInputError for all but plain AAC-LC, mono or stereo."""
     try:
-        reader = BitReader(bytes.fromhex(format_parameters(fmtp).get("config", "")))
+        config = bytes.fromhex(format_parameters(fmtp).get("config", ""))
     except ValueError as error:
         raise BadInputError("the camera's AAC configuration is no hexadecimal number") from error
+    if len(config) < _CONFIG_BYTES_MIN:
+        raise BadInputError("the camera does not say how its AAC is coded", cure="set its sound to G.711")
+    reader = BitReader(config)
     kind, index = reader.bits(5), reader.bits(4)
     channels = reader.bits(4)
     if kind != _AAC_LC or index >= len(SAMPLING_RATES_HZ) or channels not in SILENT_BLOCKS or reader.bits(1):
