@@ -150,6 +150,23 @@ def test_copied_blocks_reach_nowhere_outside(start_s: float, length_s: float) ->
         assert window.start <= time - 64_000_000 < time + 128_000_000 <= window.end
 
 
+@settings(max_examples=15, deadline=None)
+@given(start_s=st.floats(0, 2), length_s=st.floats(0.1, 0.6))
+def test_packets_of_opus_that_reach_outside_are_left_out(start_s: float, length_s: float) -> None:
+    """A packet's samples are coded together: only whole ones are heard, and their edges are told."""
+    mic, window = MICROPHONES[-4], window_of(start_s, start_s + length_s)
+    clip, report = cut([recorded(mic)], window, window)
+    if not report.pictures:
+        return
+    said = heard_as(report)
+    assert said.start is not None
+    assert sum(read_movie(clip).sounds[0].durations) % mic.packet == 0
+    packet_ns, lookahead_ns = mic.packet * SECOND_NS // mic.rate_hz, 6_500_000
+    since = (said.start + lookahead_ns - mic.start) % packet_ns
+    assert min(since, packet_ns - since) < 1000
+    assert {gap.why for gap in said.gaps} <= {WHY_SOUND_EDGE}
+
+
 @pytest.mark.parametrize("mic", [PCMU, SIXTEEN_KHZ], ids=name_of)
 def test_without_a_grant_the_file_is_as_if_nobody_had_spoken(mic: Microphone) -> None:
     """Byte for byte it is the file of a camera without a microphone."""
