@@ -93,6 +93,7 @@ class Job:
     answered: WallTime | None = None  # when it came
     cameras: tuple[CameraId, ...] = ()  # what the question is about, later what the grant covers
     window: Window | None = None  # likewise
+    sound: tuple[CameraId, ...] = ()  # likewise: those of the cameras whose sound goes with their pictures
 
 
 @dataclass(frozen=True, slots=True)

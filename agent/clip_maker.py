@@ -20,7 +20,7 @@ from agent.consent.grant import Granted
 from agent.courier import Courier, StoreRefusedError, outbox_name
 from agent.crypto import sha256_hex
 from agent.cut.clip import ClipReport, Gap
-from agent.cut.plan import CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
+from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
 from agent.ports import Audit, ChunkSource, Journal, Outbox, OutboxFullError
@@ -130,12 +130,14 @@ class ClipMaker:
         until = sealed[-1].end if sealed else window.start
         if until >= window.end:
             return Finished()
+        has_sound = camera.id in camera.errand.grant.sound
+        start = WallTime(until - SOUND_LEAD_NS) if has_sound else until
         return plan_next(
             grant=camera.errand.grant,
             camera=camera.id,
             next_part=len(sealed),
             delivered_until=until,
-            footage=self._ring.footage(camera.id, Window(until, WallTime(window.end + REORDERED_NS))),
+            footage=self._ring.footage(camera.id, Window(start, WallTime(window.end + REORDERED_NS))),
             now=self._clock.now(),
             settings=self._settings,
         )

@@ -223,15 +223,15 @@ class Exporter:
             return job, None
         if job.state is not JobState.IN_PROGRESS:
             yes = JobEvent.GRANTED if job.state is JobState.RECEIVED else JobEvent.OWNER_SAID_YES
-            job = replace(job, cameras=verdict.cameras, window=verdict.window)
+            job = replace(job, cameras=verdict.cameras, window=verdict.window, sound=verdict.sound)
             job = self._teller.move(job, yes, granted=self._clock.now())
         return job, verdict
 
     def _again(self, job: Job, command: VerifiedCommand, window: Window) -> Granted | Refusal | Ask:
         """Take up the question or the grant that the journal holds."""
         if job.state is not JobState.IN_PROGRESS:
-            return Ask(command, job.cameras, window, job.deadline or job.received)
-        standing, covered = self._standing(), (job.cameras, window)
+            return Ask(command, job.cameras, window, job.deadline or job.received, job.sound)
+        standing, covered = self._standing(), (job.cameras, window, job.sound)
         return renewed(
             command,
             covered,
@@ -244,7 +244,7 @@ class Exporter:
     async def _ask(self, job: Job, ask: Ask) -> tuple[Job, Granted | Refusal]:
         """Wait for the owner's answer until the deadline that was set first; silence is a no."""
         if job.state is JobState.RECEIVED:
-            job = replace(job, deadline=ask.deadline, cameras=ask.cameras, window=ask.window)
+            job = replace(job, deadline=ask.deadline, cameras=ask.cameras, window=ask.window, sound=ask.sound)
             job = self._teller.move(job, JobEvent.ASKED)
         if self._said(job.id) is None:
             await self._wait_for_answer(ask)

@@ -259,11 +259,25 @@ def describe(opened: Opened) -> str:
         ("Time", f"source {manifest.clock.source or 'unknown'}, within {manifest.clock.error_ns / 1e6:.3f} ms"),
         *(("Gap", f"{gap.start} to {gap.end}: {gap.why}") for gap in manifest.gaps),
         *([("Withheld", f"{withheld} pictures that may show what lay outside the window")] if withheld else []),
+        *([("Sound", sound)] if (sound := _sound_told(manifest)) else []),
+        *(("No sound", f"{gap.start} to {gap.end}: {gap.why}") for gap in manifest.sound_gaps),
         ("Parts", f"{len(opened.parts)} of {len(manifest.parts)} opened, signature and hashes hold"),
         *(("Video", file) for file in opened.files),
         ("Made by", f"transom {manifest.software}, policy version {manifest.policy.version}"),
     ]
     return "\n".join(f"{label + ':':<11} {printable(text)}" for label, text in lines)
+
+
+def _sound_told(manifest: Manifest) -> str:
+    """Say what sound is in the parts; empty if the owner does not share this camera's."""
+    sounds = [part.sound for part in manifest.parts if part.sound is not None]
+    heard = [sound for sound in sounds if sound.codec]
+    if not heard:
+        return "none" if sounds else ""
+    how = "re-encoded" if any(sound.reencoded for sound in heard) else "copied"
+    sources = ", ".join(sorted({sound.source for sound in heard}))
+    error_ms = max(sound.error_ns for sound in heard) / 1e6
+    return f"{heard[0].start} to {heard[-1].end}, {how} from {sources}, within {error_ms:.0f} ms"
 
 
 def printable(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from agent.acquire.stream import decode_stream_header
+from agent.acquire.stream import StreamHeader, decode_stream_header
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.plan import CutPlan
+from agent.cut.rtp import only_channels
 from agent.deliver.seal import AgeWriter, Sealed
 from agent.errors import UnavailableError
 from agent.ports import ChunkSource, Cutter, Outbox
@@ -29,7 +30,8 @@ class PartSealer:
 
         def fill(append: Callable[[bytes], object]) -> tuple[ClipReport, Sealed]:
             writer = AgeWriter(recipients, append)
-            report = self._cutter.cut(CutOrder(plan.window, headers), self._wire(plan), writer.write)
+            order = CutOrder(plan.window, headers, plan.sound)
+            report = self._cutter.cut(order, self._wire(plan, headers), writer.write)
             return report, writer.finish()
 
         report, sealed = self._outbox.write(name, fill)
@@ -37,11 +39,21 @@ class PartSealer:
             self._outbox.discard(name)
         return report, sealed
 
-    def _wire(self, plan: CutPlan) -> Iterator[WireChunk]:
-        """Read and decrypt chunk by chunk; one that is gone is left out, and the missing number tells the cutter so."""
-        for chunk in plan.chunks:
+    def _wire(self, plan: CutPlan, headers: Sequence[StreamHeader]) -> Iterator[WireChunk]:
+        """Read and decrypt chunk by chunk; one that is gone is left out, and the missing number tells the cutter so.
+
+        Sound that was not granted is not told to the child. What leads the sound goes without its pictures, but for
+        the last chunk, whose pictures say when its sound came.
+        """
+        tracks = {header.run: header.tracks for header in headers}
+        for number, chunk in enumerate((*plan.sound_lead, *plan.chunks), 1 - len(plan.sound_lead)):
             try:
                 wire = self._ring.read(chunk)
             except UnavailableError:
                 continue
+            video, *sounds = tracks.get(chunk.meta.run, ()) or (None,)
+            if video and sounds and plan.sound is None:
+                wire = only_channels(wire, (video.channel, video.channel + 1))
+            elif video and number < 0:
+                wire = only_channels(wire, {video.channel + 1} | {s.channel + n for s in sounds for n in (0, 1)})
             yield WireChunk(chunk.meta.run, chunk.meta.sequence, chunk.meta.anchor, wire)

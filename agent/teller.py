@@ -40,6 +40,8 @@ class Teller:
         job = replace(job, state=after(job.state, event), reason=reason)
         entry: dict[str, str | int] = {"state": job.state.value, "event": event.value}
         entry |= {"reason": reason.value} if reason else {}
+        is_yes = event in (JobEvent.GRANTED, JobEvent.OWNER_SAID_YES)
+        entry |= {"sound": ",".join(job.sound)} if is_yes and job.sound else {}
         self._audit.append("job", job.id, entry | ({"detail": detail} if detail else {}))
         self._journal.move(job, self._status(job, detail), granted=granted)
         return job

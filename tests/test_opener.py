@@ -1,5 +1,6 @@
 """An officer opens a clip: what is true opens, everything else is named and leaves no file."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.cut.clip import ClipReport, Gap
+from agent.cut.clip import ClipReport, Gap, SoundReport
 from agent.deliver.age import generate_identity
 from agent.errors import BadInputError, ConfigurationError
 from agent.evidence.note import verifier_of
@@ -204,6 +205,20 @@ def test_says_what_the_clip_is(clip: ClipFolder) -> None:
         assert stated in text
     assert "\x1b" not in text
     assert msgspec.json.decode(msgspec.json.encode(opened), type=Opened) == opened
+
+
+def test_says_what_is_to_be_heard(clip: ClipFolder) -> None:
+    """Where the owner shares the sound: from when to when, how it was made, and where there is none."""
+    gap = Gap(moment(4), moment(5), "packets of sound were lost")
+    heard = SoundReport("PCMU", "aac", True, moment(0), moment(10), (gap,), 24_000_000, "sr")  # noqa: FBT003 - in order
+    parts = [(sealed, msgspec.structs.replace(told, sound=heard)) for sealed, told in clip.facts.parts]
+    clip.sign(replace(clip.facts, parts=parts))
+    text = describe(open_clip(clip.folder, clip.identity, out(clip)))
+    assert re.search(r"Sound: +\S+ to \S+, re-encoded from PCMU, within 24 ms", text)
+    assert re.search(r"No sound: +\S+ to \S+: packets of sound were lost", text)
+    nothing = [(sealed, msgspec.structs.replace(told, sound=SoundReport())) for sealed, told in clip.facts.parts]
+    clip.sign(replace(clip.facts, parts=nothing))
+    assert re.search(r"Sound: +none", describe(open_clip(clip.folder, clip.identity, out(clip).with_name("other.mp4"))))
 
 
 def test_a_plain_computer_is_enough() -> None:

@@ -3,6 +3,7 @@
 Rules of this file:
 - `Granted` is built here and nowhere else.
 - The strictest word counts: the policy's mode, then each camera's own. Nothing widens what the command asked for.
+- Sound goes with a camera's pictures where the policy names that camera's sound, and nowhere else.
 - Times are arguments; a limit that looks back (age) is measured from when the command was issued, once it is under way,
   so that a slow answer or a slow uplink does not turn a yes into a no.
 """
@@ -51,8 +52,9 @@ def decide(
         return _no(command, RefusalReason.CAMERA_NOT_SHARED, "")
     if _must_ask(shared, policy):
         deadline = WallTime(min(now + policy.answer_s_max * SECOND_NS, command.expires))
-        return Ask(command, shared, command.window, deadline)
-    return Granted(command, shared, command.window, policy.version, policy_sha256, OPT_IN)
+        return Ask(command, shared, command.window, deadline, _sounding(shared, policy))
+    sound = _sounding(shared, policy)
+    return Granted(command, shared, command.window, policy.version, policy_sha256, OPT_IN, sound)
 
 
 def answered(
@@ -60,7 +62,7 @@ def answered(
 ) -> Granted | Refusal:
     """Turn the owner's answer into a yes or a no; None is silence, and silence is a no.
 
-    The answer may narrow cameras and window, never widen them; the policy as it stands now still counts.
+    The answer may narrow cameras, their sound and the window, never widen them; the policy as it stands now counts too.
     """
     command = ask.command
     said = None if answer is None or now >= ask.deadline else _what_yes_covers(ask, answer)
@@ -68,33 +70,35 @@ def answered(
         return _no(command, RefusalReason.OWNER_DECLINED, "")
     if policy is None:
         return _no(command, RefusalReason.NOT_PAIRED, "the policy is gone")
-    cameras, window = said
+    cameras, window, sound = said
     refusal = _refuse(command, policy, window, now, _under_way(command, now))
     if refusal is not None:
         return refusal
     shared = _shared(cameras, policy)
     if not shared:
         return _no(command, RefusalReason.CAMERA_NOT_SHARED, "")
-    return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES)
+    sound = tuple(name for name in _sounding(shared, policy) if name in sound)
+    return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES, sound)
 
 
 def renewed(
     command: VerifiedCommand,
-    covered: tuple[tuple[CameraId, ...], Window],
+    covered: tuple[tuple[CameraId, ...], Window, tuple[CameraId, ...]],
     policy: Policy | None,
     now: WallTime,
     policy_sha256: str,
     *,
     has_owner_said_yes: bool,
 ) -> Granted | Refusal:
-    """Give a grant again after a restart: for exactly the cameras and the window it covered, or not at all.
+    """Give a grant again after a restart: for exactly the cameras, window and sound it covered, or not at all.
 
     Asking `decide` again could cover more than was granted, if the owner narrowed it or the policy has changed since.
     """
     if policy is None:
         return _no(command, RefusalReason.NOT_PAIRED, "the policy is gone")
     mode = OWNER_SAID_YES if has_owner_said_yes else OPT_IN
-    grant = Granted(command, *covered, policy.version, policy_sha256, mode)
+    cameras, window, sound = covered
+    grant = Granted(command, cameras, window, policy.version, policy_sha256, mode, sound)
     if not still_allowed(grant, policy, now):
         return _no(command, RefusalReason.PAUSED, "the policy of now does not give this grant")
     return grant
@@ -104,7 +108,7 @@ def still_allowed(grant: Granted, policy: Policy | None, now: WallTime) -> bool:
     """Say whether a running grant may send its next part: no, once today's policy would not give it."""
     if policy is None or _refuse(grant.command, policy, grant.window, now, _under_way(grant.command, now)) is not None:
         return False
-    if _shared(grant.cameras, policy) != grant.cameras:
+    if _shared(grant.cameras, policy) != grant.cameras or _sounding(grant.sound, policy) != grant.sound:
         return False
     return grant.mode == OWNER_SAID_YES or not _must_ask(grant.cameras, policy)
 
@@ -141,16 +145,21 @@ def _shared(cameras: tuple[CameraId, ...], policy: Policy) -> tuple[CameraId, ..
     return tuple(name for name in cameras if policy.cameras.get(name, "never") != "never")
 
 
+def _sounding(cameras: tuple[CameraId, ...], policy: Policy) -> tuple[CameraId, ...]:
+    return tuple(name for name in cameras if name in policy.sound)
+
+
 def _must_ask(cameras: tuple[CameraId, ...], policy: Policy) -> bool:
     return policy.mode != OPT_IN or any(policy.cameras.get(name) != "share" for name in cameras)
 
 
-def _what_yes_covers(ask: Ask, answer: Answer) -> tuple[tuple[CameraId, ...], Window] | None:
+def _what_yes_covers(ask: Ask, answer: Answer) -> tuple[tuple[CameraId, ...], Window, tuple[CameraId, ...]] | None:
     if answer.decision != "yes" or answer.command_sha256 != ask.command.sha256:
         return None
     cameras = tuple(name for name in ask.cameras if answer.cameras is None or name in answer.cameras)
     window = ask.window if answer.window is None else _common(ask.window, answer.window)
-    return None if window is None or not cameras else (cameras, window)
+    sound = tuple(name for name in ask.sound if answer.sound is None or name in answer.sound)
+    return None if window is None or not cameras else (cameras, window, sound)
 
 
 def _common(window: Window, narrower: WindowClaim) -> Window | None:

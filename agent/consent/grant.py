@@ -22,6 +22,7 @@ class Granted:
     policy_version: int
     policy_sha256: str
     mode: str  # "opt_in", or "owner_said_yes"
+    sound: tuple[CameraId, ...] = ()  # those of the cameras whose sound is granted with their pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,4 @@ class Ask:
     cameras: tuple[CameraId, ...]
     window: Window
     deadline: WallTime
+    sound: tuple[CameraId, ...] = ()  # those of the cameras whose sound a yes would cover

@@ -55,6 +55,7 @@ class Policy(Claims, frozen=True):
     cameras: Annotated[dict[CameraName, Share], Meta(max_length=CAMERAS_MAX)] = field(
         default_factory=dict
     )  # else: never
+    sound: Annotated[tuple[CameraName, ...], Meta(max_length=CAMERAS_MAX)] = ()  # shared with the pictures; else: none
     agencies: Annotated[tuple[AgencyConsent, ...], Meta(max_length=16)] = ()  # empty: no agency
     incident_types: Annotated[tuple[IncidentType, ...], Meta(max_length=64)] | None = ()  # empty: none; null: all
     window_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800
@@ -79,6 +80,7 @@ class Answer(Claims, frozen=True):
     exp: NumericDate
     cameras: Annotated[tuple[CameraName, ...], Meta(max_length=CAMERAS_MAX)] | None = None  # null: as asked
     window: WindowClaim | None = None  # null: as asked
+    sound: Annotated[tuple[CameraName, ...], Meta(max_length=CAMERAS_MAX)] | None = None  # null: as asked
 
 
 def open_policy(token: str, owner_key: SigningKey, hub: str, newer_than: int) -> Policy:

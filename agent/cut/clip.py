@@ -23,6 +23,7 @@ class CutOrder(msgspec.Struct, frozen=True):
 
     window: Window
     headers: tuple[StreamHeader, ...]
+    sound: Window | None = None  # the granted window, if the camera's sound was granted too; None: no sound in the file
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -31,6 +32,19 @@ class Gap(msgspec.Struct, frozen=True):
     start: WallTime
     end: WallTime
     why: str
+
+
+class SoundReport(msgspec.Struct, frozen=True):
+    """What the child process says of the sound it was allowed to put into the file."""
+
+    source: str = ""  # how the camera sent it, as in the SDP: "PCMU"; empty if it sent none
+    codec: str = ""  # in the file: "aac"; empty if no sound is in it
+    is_reencoded: bool = False  # False: the camera's own blocks
+    start: WallTime | None = None  # of the first sample in the file
+    end: WallTime | None = None  # behind the last one
+    gaps: tuple[Gap, ...] = ()  # of the window, without sound
+    error_ns: int = 0  # worst bound of the sound's times
+    clock: str = ""  # "sr": beside the picture by the camera's sender reports; "arrival": as both arrived
 
 
 class ClipReport(msgspec.Struct, frozen=True):
@@ -49,3 +63,4 @@ class ClipReport(msgspec.Struct, frozen=True):
     error_ns: int = 0  # worst bound of the mappings used
     source: str = ""  # the worst clock source used
     why_reencoded: str = ""  # why pictures that stand alone were not copied; empty if only edges are re-encoded
+    sound: SoundReport | None = None  # None: no sound was ordered

@@ -20,6 +20,7 @@ from agent.consent.grant import Granted
 from agent.cut.clip import ClipReport, Gap
 
 WHY_NO_FOOTAGE: Final = "nothing was recorded"
+SOUND_LEAD_NS: Final = 30 * SECOND_NS  # cameras send reports every 1 to 20 s, each track by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class CutPlan:
     is_last: bool
     headers: tuple[StoredChunk, ...]
     chunks: tuple[StoredChunk, ...]
+    sound_lead: tuple[StoredChunk, ...] = ()  # just before `chunks`: sound sent early, and reports that time it
+
+    @property
+    def sound(self) -> Window | None:
+        """The window whose sound may be delivered with the pictures; None if the camera's sound was not granted."""
+        return self.grant.window if self.camera in self.grant.sound else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,8 @@ def plan_next(
 ) -> CutPlan | Wait | Finished:
     """Plan the part that begins at `delivered_until` (the window's start for the first one).
 
-    `footage` is the ring's answer for `grant.window`, or for what is left of it. A plan without chunks means that
+    `footage` is the ring's answer for `grant.window`, or for what is left of it, and with sound from `SOUND_LEAD_NS`
+    before that. A plan without chunks means that
     nothing was recorded: there is nothing to cut, `empty_report` says so, and no part number is used up.
     """
     start = max(delivered_until, grant.window.start)
@@ -95,6 +103,7 @@ def plan_next(
         is_last=end == grant.window.end,
         headers=tuple(header for header in footage.headers if header.meta.run in runs),
         chunks=chunks,
+        sound_lead=_lead(chunks, footage) if camera in grant.sound else (),
     )
 
 
@@ -102,6 +111,15 @@ def empty_report(plan: CutPlan) -> ClipReport:
     """Report a part for which nothing was recorded: no pictures, one gap."""
     gap = Gap(plan.window.start, plan.window.end, WHY_NO_FOOTAGE)
     return ClipReport(pictures=0, copied=0, reencoded=0, first_picture=None, last_picture=None, gaps=(gap,))
+
+
+def _lead(chunks: tuple[StoredChunk, ...], footage: Footage) -> tuple[StoredChunk, ...]:
+    if not chunks:
+        return ()
+    first = footage.chunks.index(chunks[0])
+    limit = chunks[0].meta.first_picture - SOUND_LEAD_NS
+    earlier = footage.chunks[:first]
+    return tuple(c for c in earlier if c.meta.run == chunks[0].meta.run and c.meta.last_picture >= limit)
 
 
 def _past_end(start: WallTime, last: WallTime, footage: Footage, settings: PartSettings) -> WallTime:

@@ -6,7 +6,7 @@ Rules of this file: whatever the bytes are, only BadInputError is raised (RFC 23
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from agent.errors import BadInputError
@@ -24,6 +24,16 @@ def interleaved_frames(wire: bytes) -> Iterator[tuple[int, memoryview]]:
             raise BadInputError("a chunk ends within a frame")
         yield channel, packet
         position += 4 + length
+
+
+def only_channels(wire: bytes, channels: Collection[int]) -> bytes:
+    """Leave out the frames of all other channels. Raises BadInputError if the wire is not whole frames."""
+    kept = [
+        b"$" + channel.to_bytes(1) + len(packet).to_bytes(2, "big") + packet
+        for channel, packet in interleaved_frames(wire)
+        if channel in channels
+    ]
+    return b"".join(kept)
 
 
 @dataclass(frozen=True, slots=True)

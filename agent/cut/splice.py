@@ -16,6 +16,7 @@ import av
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
+from msgspec.structs import replace
 
 from agent.acquire.timeline import ClockSource
 from agent.clock import SECOND_NS
@@ -29,6 +30,7 @@ from agent.cut.h264_ids import AVC
 from agent.cut.join import CodedPicture, CodedSegment, join_segments, kept_nals, samples_of
 from agent.cut.mp4 import TIMESCALE_HZ, VideoTrack, write_movie
 from agent.cut.pictures import WHY_UNDECODABLE, PicturePlan, Segment, find_gaps, plan_pictures
+from agent.cut.sound import SoundCutter
 from agent.errors import BadInputError
 
 _TICK: Final = Fraction(1, TIMESCALE_HZ)
@@ -44,14 +46,16 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
 
     Raises BadInputError if the chunks cannot be read, or hold nothing that can be cut.
     """
-    units = depacketize(order.headers, chunks)
-    why = ""
+    sounds, why = SoundCutter(order), ""
+    units = depacketize(order.headers, sounds.passing(chunks))
+    sound = sounds.cut()
     for may_copy in (True, False):
         plan = plan_pictures(units, order.window, may_copy=may_copy)
         segments = [coded for segment in plan.segments if (coded := _code(units, plan, segment)).pictures]
         why = why or plan.why_reencoded
         if not segments:
-            return iter(()), _report(order, units, plan, segments, why)
+            report = _report(order, units, plan, segments, why)
+            return iter(()), replace(report, sound=sound.withheld(order.window))
         try:
             pictures, sets = join_segments(segments, plan.codec)
             configuration = _form(plan.codec).configuration(sets)
@@ -60,9 +64,11 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
                 raise
             why = str(error)
             continue  # parameter set ids ran out: everything is re-encoded under the encoder's own
-        samples, last_duration = samples_of(pictures, [units[p.unit].time for p in pictures], order.window)
+        times = [units[p.unit].time for p in pictures]
+        samples, last_duration = samples_of(pictures, times, order.window)
         track = VideoTrack(plan.width, plan.height, configuration, samples, last_duration, _form(plan.codec))
-        return write_movie(track), _report(order, units, plan, segments, why)
+        report = replace(_report(order, units, plan, segments, why), sound=sound.report)
+        return write_movie(track, sound.beside(min(times))), report
     raise AssertionError
 
 

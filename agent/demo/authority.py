@@ -187,7 +187,7 @@ class Owner:
         return sign_claims({"hub": self.hub, "version": version, "iat": seconds(now), **claims}, self.key, POLICY_TYP)
 
     def answer(self, now: WallTime, command_sha256: str, decision: str, **claims: object) -> str:
-        """Sign a `yes` or `no` to one command; `cameras` and `window` narrow it."""
+        """Sign a `yes` or `no` to one command; `cameras`, `window` and `sound` narrow it."""
         issued = seconds(now)
         written = {
             "hub": self.hub,

@@ -19,7 +19,7 @@ from agent.acquire.timeline import ClockSource
 from agent.clock import Window, parse_rfc3339, rfc3339
 from agent.consent.grant import Granted
 from agent.crypto import canonical_json
-from agent.cut.clip import ClipReport, Gap
+from agent.cut.clip import ClipReport, Gap, SoundReport
 from agent.deliver.part import SealedPart
 from agent.errors import BadInputError
 from agent.evidence.dsse import open_envelope, seal_envelope
@@ -89,7 +89,19 @@ class WindowFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_picture: Line
 
 
-class PartFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SoundFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What sound one part was allowed to have, and has."""
+
+    source: Line  # how the camera sent it, as in its SDP; empty if it sent none
+    codec: Line  # in the file; empty if no sound is in it
+    reencoded: bool
+    start: Line  # of the first sample, or empty
+    end: Line  # behind the last one, or empty
+    clock: Line  # "sr": timed beside the pictures by the camera's sender reports; "arrival"
+    error_ns: Count  # how far off the times may be
+
+
+class PartFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One sealed part: its file and what is in it."""
 
     name: PartName
@@ -104,6 +116,7 @@ class PartFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     width: Count
     height: Count
     codec: Line
+    sound: SoundFacts | None = None  # None, and not written: the owner does not share this camera's sound
 
 
 class ClockFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +141,7 @@ class AuditFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: Digest
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """All that a hub states about one camera's clip for one command."""
 
     hub: Line
@@ -144,6 +157,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: PolicyFacts
     audit: AuditFacts
     software: Line
+    sound_gaps: Annotated[tuple[StatedGap, ...], msgspec.Meta(max_length=GAPS_MAX)] = ()  # without sound, in order
 
 
 class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,6 +251,7 @@ def _manifest(clip: ClipFacts) -> Manifest:
         policy=PolicyFacts(clip.grant.policy_version, clip.grant.policy_sha256, clip.grant.mode),
         audit=AuditFacts(*clip.audit),
         software=clip.software,
+        sound_gaps=_gaps([gap for report in reports if report.sound for gap in report.sound.gaps]),
     )
 
 
@@ -272,6 +287,19 @@ def _part(sealed: SealedPart, report: ClipReport) -> PartFacts:
         width=report.width,
         height=report.height,
         codec=report.codec,
+        sound=None if report.sound is None else _sound(report.sound),
+    )
+
+
+def _sound(sound: SoundReport) -> SoundFacts:
+    return SoundFacts(
+        source=_cut(sound.source),
+        codec=sound.codec,
+        reencoded=sound.is_reencoded,
+        start=rfc3339(sound.start) if sound.start is not None else "",
+        end=rfc3339(sound.end) if sound.end is not None else "",
+        clock=sound.clock,
+        error_ns=sound.error_ns,
     )
 
 
@@ -279,7 +307,7 @@ def _gaps(gaps: Sequence[Gap]) -> tuple[StatedGap, ...]:
     ordered = sorted(gaps, key=lambda gap: (gap.start, gap.end))
     if len(ordered) > GAPS_MAX:
         rest = ordered[GAPS_MAX - 1 :]
-        joined = Gap(rest[0].start, max(gap.end for gap in rest), f"{len(rest)} gaps with pictures between them")
+        joined = Gap(rest[0].start, max(gap.end for gap in rest), f"{len(rest)} gaps, not all of this time")
         ordered = [*ordered[: GAPS_MAX - 1], joined]
     return tuple(StatedGap(rfc3339(gap.start), rfc3339(gap.end), _cut(gap.why)) for gap in ordered)
 

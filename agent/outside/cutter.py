@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import agent
-from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.clip import ClipReport, CutOrder, SoundReport, WireChunk
 from agent.cut.messages import (
     HEAD,
     Job,
@@ -118,8 +118,18 @@ def _decoded(decode: Callable[[bytes], _Answer], body: bytes) -> _Answer:
 def _check_report(report: ClipReport, order: CutOrder, written: int) -> None:
     times = (report.first_picture, report.last_picture)
     inside = all(moment is not None and moment in order.window for moment in times)
+    if report.sound is not None and not _is_ordered(report.sound, order):
+        raise UnavailableError("the cutter's child reports sound that was not ordered")
     if (report.pictures > 0) != (written > 0) or (report.pictures > 0 and not inside):
         raise UnavailableError("the cutter's child reports a clip that was not ordered")
+
+
+def _is_ordered(sound: SoundReport, order: CutOrder) -> bool:
+    if order.sound is None or (sound.start is None) != (not sound.codec):
+        return False
+    if sound.start is None or sound.end is None:
+        return sound.start is sound.end
+    return order.window.start <= sound.start <= sound.end <= order.sound.end
 
 
 class _Children:

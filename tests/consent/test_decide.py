@@ -15,7 +15,7 @@ from agent.command.envelope import verify
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.trust import TrustBundle
 from agent.command.words import WindowClaim
-from agent.consent.decide import answered, decide, still_allowed
+from agent.consent.decide import answered, decide, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
 from agent.consent.policy import Answer, Policy
 from agent.demo.authority import sharing_claims
@@ -228,11 +228,56 @@ def test_owners_yes_holds_under_ask_first() -> None:
     assert still_allowed(grant, policy(mode="ask_first"), later(60))
 
 
+def test_sound_is_granted_for_the_cameras_whose_sound_is_shared() -> None:
+    """A grant says for each camera whether its sound goes along; sound of a camera that is not shared does not."""
+    grant = choose(policy(sound=["front", "office"]))
+    assert isinstance(grant, Granted)
+    assert set(grant.cameras) == {"front", "back"}
+    assert grant.sound == ("front",)
+    silent = choose(policy())
+    assert isinstance(silent, Granted)
+    assert silent.sound == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"), [(None, ("front",)), (["front"], ("front",)), (["back"], ()), ([], ())], ids=str
+)
+def test_the_owner_can_leave_sound_out_of_a_yes(said: list[str] | None, heard: tuple[str, ...]) -> None:
+    """An answer narrows the sound that was asked for, and never adds any."""
+    ask = asked(sound=["front"])
+    assert ask.sound == ("front",)
+    grant = answered(ask, yes(sound=said), policy(mode="ask_first", sound=["front", "back"]), later(30), SHA256)
+    assert isinstance(grant, Granted)
+    assert grant.sound == heard
+
+
+def test_sound_that_is_shared_no_more_ends_its_grant() -> None:
+    """Today's policy must give all of a grant; one without sound goes on."""
+    grant, silent = choose(policy(sound=["front"])), choose(policy())
+    assert isinstance(grant, Granted)
+    assert isinstance(silent, Granted)
+    assert still_allowed(grant, policy(sound=["front", "back"]), later(60))
+    assert not still_allowed(grant, policy(sound=["back"]), later(60))
+    assert still_allowed(silent, policy(), later(60))
+
+
+def test_a_grant_is_renewed_with_its_sound_or_not_at_all() -> None:
+    """After a restart a grant covers exactly what it did, though the policy shares more by then."""
+    grant = choose(policy(sound=["front"]))
+    assert isinstance(grant, Granted)
+    covered = (grant.cameras, grant.window, grant.sound)
+    again = renewed(COMMAND, covered, policy(sound=["front", "back"]), later(60), SHA256, has_owner_said_yes=False)
+    assert again == grant
+    gone = renewed(COMMAND, covered, policy(), later(60), SHA256, has_owner_said_yes=False)
+    assert isinstance(gone, Refusal)
+
+
 NAMES = st.sampled_from(["front", "back", "office", "gone"])
 POLICIES = st.builds(
     policy,
     mode=st.sampled_from(["opt_in", "ask_first", "paused"]),
     cameras=st.dictionaries(NAMES, st.sampled_from(["share", "ask", "never"])),
+    sound=st.lists(NAMES),
     incident_types=st.sampled_from([None, [], ["fire"], ["alarm.burglary"]]),
     window_s_max=st.integers(0, 2000),
     age_s_max=st.integers(0, 2000),
@@ -247,14 +292,16 @@ COMMANDS = st.builds(
     st.lists(NAMES, unique=True),
 )
 ANSWERS = st.builds(
-    lambda decision, cameras, window: yes(
+    lambda decision, cameras, window, sound: yes(
         decision=decision,
         cameras=cameras,
+        sound=sound,
         window=window and {"start": rfc3339(window.start), "end": rfc3339(window.end)},
     ),
     st.sampled_from(["yes", "yes", "yes", "no"]),
     st.none() | st.lists(NAMES, unique=True),
     st.none() | WINDOWS,
+    st.none() | st.lists(NAMES),
 )
 
 
@@ -265,6 +312,7 @@ def assert_within(grant: Granted, rules: Policy, command: VerifiedCommand, now: 
     assert all(rules.cameras[name] != "never" and name in CAMERAS for name in grant.cameras)
     assert not command.cameras or set(grant.cameras) <= set(command.cameras)
     assert command.window.start <= grant.window.start < grant.window.end <= command.window.end
+    assert set(grant.sound) <= set(grant.cameras) & set(rules.sound)
     assert grant.window.seconds <= rules.window_s_max
     assert grant.window.end <= now + rules.ahead_s_max * SECOND_NS
 
@@ -287,7 +335,7 @@ def test_no_grant_exceeds_policy_or_command(rules: Policy, command: VerifiedComm
 def test_no_answer_widens(command: VerifiedCommand, rules: Policy, answer: Answer, late_s: int) -> None:
     """Whatever the owner answers to whatever question, a grant lies within question, answer and policy."""
     wide = policy(mode="ask_first", cameras=dict.fromkeys(CAMERAS, "ask"), age_s_max=9000, ahead_s_max=9000,
-                  window_s_max=9000)  # fmt: skip
+                  window_s_max=9000, sound=["front", "office"])  # fmt: skip
     ask = choose(wide, command)
     if not isinstance(ask, Ask):
         assert command.cameras == ("gone",)
@@ -297,6 +345,7 @@ def test_no_answer_widens(command: VerifiedCommand, rules: Policy, answer: Answe
         assert_within(grant, rules, command, later(late_s))
         assert answer.decision == "yes"
         assert set(grant.cameras) <= set(ask.cameras) & set(answer.cameras or ask.cameras)
+        assert set(grant.sound) <= set(ask.sound) & set(ask.sound if answer.sound is None else answer.sound)
         assert answer.window is None or _within(grant.window, answer.window)
         assert later(late_s) < ask.deadline
 

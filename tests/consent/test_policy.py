@@ -22,6 +22,7 @@ def test_empty_policy_shares_nothing() -> None:
     """Every default is the safe one."""
     policy = open_policy(OWNER.policy(NOW, 1), OWNER.key, HUB, 0)
     assert policy == Policy(hub=HUB, version=1, iat=NOW // SECOND_NS)
+    assert policy.sound == ()
     assert (policy.mode, policy.cameras, policy.agencies, policy.incident_types, policy.ahead_s_max) == (
         "paused",
         {},
@@ -41,6 +42,7 @@ def test_empty_policy_shares_nothing() -> None:
         (OWNER.policy(NOW, 1, mode="always"), OWNER.key, HUB, 0),
         (OWNER.policy(NOW, 1, cameras={"../front": "share"}), OWNER.key, HUB, 0),
         (OWNER.policy(NOW, 1, cameras={"front": "sometimes"}), OWNER.key, HUB, 0),
+        (OWNER.policy(NOW, 1, sound=["../front"]), OWNER.key, HUB, 0),
         (OWNER.policy(NOW, 1, window_s_max=-1), OWNER.key, HUB, 0),
         (OWNER.policy(NOW, 1, window_s_max=True), OWNER.key, HUB, 0),
         (OWNER.policy(NOW, 1, ahead_s_max=86_401), OWNER.key, HUB, 0),
@@ -54,6 +56,7 @@ def test_empty_policy_shares_nothing() -> None:
         "mode",
         "camera-path",
         "share-word",
+        "sound-path",
         "negative",
         "bool",
         "too-far",

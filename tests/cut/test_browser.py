@@ -11,10 +11,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from tests.simulators.clips import cut, window_of
 from tests.simulators.h264_source import Recipe, film
+from tests.simulators.sound_source import Microphone, noise, with_sound
 
 BROWSER_S = 60
+AAC = "mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config="
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -28,7 +32,8 @@ let pictures = 0
 const say = what => { if (told.textContent == "nothing") { told.textContent = what; fetch("/over", {method: "POST"}) } }
 const count = () => { pictures += 1; clip.requestVideoFrameCallback(count) }
 clip.requestVideoFrameCallback(count)
-clip.onended = () => say(`ended ${clip.videoWidth}x${clip.videoHeight} ${clip.duration.toFixed(3)} ${pictures > 0}`)
+const seen = () => `${clip.videoWidth}x${clip.videoHeight} ${clip.duration.toFixed(3)} ${pictures > 0}`
+clip.onended = () => say(`ended ${seen()} ${clip.webkitAudioDecodedByteCount}`)
 clip.onerror = () => say(`error ${clip.error.code} ${clip.error.message}`)
 clip.play().catch(error => say(`error ${error}`))
 </script>
@@ -93,15 +98,38 @@ def _stage(clip: bytes) -> Iterator[str]:
             thread.join()
 
 
-def test_chromium_plays_a_clip_to_its_end(tmp_path: Path) -> None:
-    """Head, copied inside and tail decode in one go, with the right size and duration."""
+def played(clip: bytes, folder: Path) -> str:
+    """Let Chromium play a clip, and return what the page says when it is over."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser, "Chromium is missing: apt-get install chromium"
-    clip, report = cut([film(Recipe(gop=10, b_frames=2))], window_of(0.2, 1.4))
-    assert min(report.copied, report.reencoded) > 0
     with _stage(clip) as url:
-        command = [browser, *FLAGS, f"--user-data-dir={tmp_path}", "--dump-dom", url]
+        command = [browser, *FLAGS, f"--user-data-dir={folder}", "--dump-dom", url]
         done = subprocess.run(command, capture_output=True, check=False, timeout=BROWSER_S, text=True)
     said = re.search(r'<p id="said">([^<]*)</p>', done.stdout)
     assert said, done.stderr[-500:]
-    assert said[1] == "ended 192x112 1.200 true"
+    return said[1]
+
+
+def test_chromium_plays_a_clip_to_its_end(tmp_path: Path) -> None:
+    """Head, copied inside and tail decode in one go, with the right size and duration."""
+    clip, report = cut([film(Recipe(gop=10, b_frames=2))], window_of(0.2, 1.4))
+    assert min(report.copied, report.reencoded) > 0
+    assert played(clip, tmp_path) == "ended 192x112 1.200 true 0"
+
+
+@pytest.mark.parametrize(
+    ("mic", "seconds"),
+    [
+        (Microphone(lost=frozenset(range(60, 70))), "1.190"),
+        (Microphone("MPEG4-GENERIC", 16_000, AAC + "1408", packet=1, lost=frozenset([20, 21])), "1.160"),
+    ],
+    ids=["G.711", "AAC"],
+)
+def test_chromium_plays_the_sound_with_it(tmp_path: Path, mic: Microphone, seconds: str) -> None:
+    """Encoded or copied, early or late, with a hole in it: the sound is decoded to the clip's end."""
+    window = window_of(0.21, 1.4)
+    source = with_sound(film(Recipe(gop=10)), mic, noise(round(mic.seconds * mic.rate_hz)))
+    said = played(cut([source], window, window)[0], tmp_path)
+    word, size, length, has_pictures, sound_bytes = said.split()
+    assert (word, size, length, has_pictures) == ("ended", "192x112", seconds, "true")
+    assert int(sound_bytes) > 1000

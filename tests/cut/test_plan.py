@@ -179,3 +179,38 @@ def test_parts_cover_the_window_without_overlap(
         assert step.is_last == (step.window.end == window.end)
         covered = step.window.end
     assert covered == window.end
+
+
+def test_a_part_with_sound_is_led_by_what_came_before_it() -> None:
+    """The camera's reports of the last half minute time its sound; without a grant of sound nothing leads."""
+    window, ring = Window(at(45), at(50)), footage(0, 60)
+    silent = plan(window, ring, now=100)
+    assert isinstance(silent, CutPlan)
+    assert (silent.sound_lead, silent.sound) == ((), None)
+    heard = plan_next(
+        grant=replace(grant_for(CAMERA, window), sound=(CAMERA,)),
+        camera=CAMERA,
+        next_part=0,
+        delivered_until=window.start,
+        footage=ring,
+        now=at(100),
+        settings=SETTINGS,
+    )
+    assert isinstance(heard, CutPlan)
+    assert heard.sound == window
+    assert (heard.chunks, heard.window) == (silent.chunks, silent.window)
+    assert heard.sound_lead == ring.chunks[14:44]
+    other = replace(
+        ring, chunks=(*(replace(c, meta=replace(c.meta, run=0)) for c in ring.chunks[:40]), *ring.chunks[40:])
+    )
+    led = plan_next(
+        grant=replace(grant_for(CAMERA, window), sound=(CAMERA,)),
+        camera=CAMERA,
+        next_part=0,
+        delivered_until=window.start,
+        footage=other,
+        now=at(100),
+        settings=SETTINGS,
+    )
+    assert isinstance(led, CutPlan)
+    assert led.sound_lead == ring.chunks[40:44]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cut.rtp import interleaved_frames, parse_rtp
+from agent.cut.rtp import interleaved_frames, only_channels, parse_rtp
 from agent.errors import BadInputError
 
 HEAD = bytes([0x80, 0xE0, 0, 7, 0, 0, 0, 9, 1, 2, 3, 4])  # version 2, marker, payload type 96, sequence 7, time 9
@@ -62,3 +62,11 @@ def test_what_is_no_packet_of_the_track_is_left_out(packet: bytes) -> None:
 def test_any_bytes_are_a_packet_or_none(packet: bytes) -> None:
     """Nothing else is raised."""
     parse_rtp(memoryview(packet), 96)
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=20))), st.sets(st.integers(0, 255)))
+def test_what_is_left_out_is_whole_frames_of_other_channels(drawn: list[tuple[int, bytes]], channels: set[int]) -> None:
+    """The wire of some channels is their frames as they were, in order, and nothing else."""
+    wire = [(channel, b"$" + bytes([channel]) + len(body).to_bytes(2, "big") + body) for channel, body in drawn]
+    kept = only_channels(b"".join(frame for _, frame in wire), channels)
+    assert kept == b"".join(frame for channel, frame in wire if channel in channels)

@@ -16,12 +16,13 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
+from agent.clock import rfc3339
 from agent.crypto import canonical_json
-from agent.cut.clip import ClipReport, Gap
+from agent.cut.clip import ClipReport, Gap, SoundReport
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.errors import BadInputError
 from agent.evidence.dsse import claimed_signer, open_envelope, seal_envelope
-from agent.evidence.manifest import GAPS_MAX, PAYLOAD_TYPE, ClipFacts, build_manifest, open_manifest
+from agent.evidence.manifest import GAPS_MAX, PAYLOAD_TYPE, ClipFacts, SoundFacts, build_manifest, open_manifest
 from agent.evidence.note import verifier_of
 from tests.simulators.clip_folder import CAMERA, HUB, granted, moment, report
 
@@ -170,6 +171,29 @@ def test_a_changed_or_foreign_envelope_is_refused() -> None:
     changed["payload"] = changed["payload"][:-8] + "AAAA" + changed["payload"][-4:]
     with pytest.raises(BadInputError, match="was changed"):
         open_manifest(json.dumps(changed).encode(), VERIFIER)
+
+
+def test_sound_is_stated_where_it_was_granted() -> None:
+    """What sound a part has, whence and within what bound, and where there is none; not a word of it elsewhere."""
+    gap = Gap(moment(14), moment(15), "packets of sound were lost")
+    heard = SoundReport("PCMU", "aac", True, moment(10), moment(20), (gap,), 24_000_000, "sr")  # noqa: FBT003 - in order
+    parts = [report(), structs.replace(report(1), sound=heard), structs.replace(report(2), sound=SoundReport())]
+    envelope = build_manifest(facts(parts), KEY)
+    manifest = open_manifest(envelope, VERIFIER)
+    first, second, third = manifest.parts
+    assert first.sound is None
+    assert second.sound == SoundFacts(
+        "PCMU",
+        "aac",
+        reencoded=True,
+        start=rfc3339(moment(10)),
+        end=rfc3339(moment(20)),
+        clock="sr",
+        error_ns=24_000_000,
+    )
+    assert third.sound == SoundFacts("", "", reencoded=False, start="", end="", clock="", error_ns=0)
+    assert [(one.start, one.why) for one in manifest.sound_gaps] == [(rfc3339(moment(14)), gap.why)]
+    assert b"sound" not in base64.b64decode(json.loads(build_manifest(facts([report()]), KEY))["payload"])
 
 
 def test_the_claimed_signer_is_a_hint_in_a_strict_form() -> None:

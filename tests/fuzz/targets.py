@@ -13,7 +13,15 @@ from typing import Final
 
 from agent.crypto import sha256_hex
 from agent.errors import BadInputError
-from tests.fuzz import seeds_camera, seeds_ring, targets_camera, targets_cut, targets_media, targets_ring
+from tests.fuzz import (
+    seeds_camera,
+    seeds_ring,
+    targets_camera,
+    targets_cut,
+    targets_media,
+    targets_ring,
+    targets_sound,
+)
 
 CRASHES: Final = Path(__file__).with_name("crashes")
 """One file per input that once broke a target: `NAME-8HEX.bin`, `_` for the blanks of the name."""
@@ -75,6 +83,7 @@ TARGETS: Final = {
         Target("H.264 pictures", targets_cut.h264_pictures, targets_cut.H264_SEEDS),
         Target("H.265 pictures", targets_cut.h265_pictures, targets_cut.H265_SEEDS),
         Target("JPEG pictures", targets_cut.jpeg_pictures, targets_cut.JPEG_SEEDS),
+        Target("sound", targets_sound.sound, targets_sound.SOUNDS),
         Target("chunk header", targets_ring.chunk_header, seeds_ring.CHUNK_HEADERS),
         Target("slab header", targets_ring.slab_header, seeds_ring.SLAB_HEADERS),
         Target("slab index", targets_ring.slab_index, seeds_ring.INDEXES),

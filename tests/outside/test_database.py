@@ -170,12 +170,29 @@ def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
     database.put_camera(CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", None, None))
     with database._transaction() as rows:
         rows.execute("ALTER TABLE camera DROP COLUMN pin")
+        rows.execute("ALTER TABLE job DROP COLUMN sound")
         rows.execute("PRAGMA user_version=1")
     database.close()
     for _ in range(2):
         database = opened(tmp_path)
         assert [(known.name, known.pin) for known in database.cameras()] == [("Front door", "")]
         database.close()
+
+
+def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
+    """Jobs that were granted before there was sound go on without any."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    with database._transaction() as rows:
+        rows.execute("ALTER TABLE job DROP COLUMN sound")
+        rows.execute("PRAGMA user_version=2")
+    database.close()
+    database = opened(tmp_path)
+    assert database.job("cmd-1") == JOB
+    heard = replace(JOB, cameras=(CameraId("front"), CameraId("back")), sound=(CameraId("front"),))
+    database.move(heard, status(JobState.IN_PROGRESS))
+    assert database.job("cmd-1") == heard
+    database.close()
 
 
 def test_starts_are_counted(tmp_path: Path) -> None:

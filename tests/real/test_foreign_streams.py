@@ -22,9 +22,11 @@ from agent.acquire.timeline import hub_time
 from agent.buffer.chunk import StoredChunk
 from agent.clock import WallTime, Window
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.sound_gaps import WHY_SOUND_EDGE
 from agent.outside.cutter import ChildCutter
 from tests.simulators.foreign_cameras import tool
 from tests.simulators.foreign_streams import Frame, GstStreams, depacketize, gst_streams, of_channel, split
+from tests.simulators.heard import hear, power
 from tests.simulators.recording_hub import RecordingHub
 from tests.simulators.stream_sorts import SORTS
 from tests.simulators.wire_tap import WireTap
@@ -227,7 +229,22 @@ def test_sound_between_the_pictures_does_not_touch_a_clip(day: Day, name: str, t
     assert len(pictures(mp4, "mp4")) == expected
 
 
-def cut(camera: Recorded, window: Window, channels: set[int]) -> tuple[bytes, ClipReport]:
+@pytest.mark.parametrize("name", ["h264-pcmu", "h264-slices-pcma", "h264-b-pictures-aac", "h264-aggregated-opus"])
+def test_sound_of_foreign_payloaders_is_heard_in_a_clip(day: Day, name: str) -> None:
+    """GStreamer's tone of 440 Hz, timed by GStreamer's sender reports: all of it but a copied block's edges."""
+    camera = day.cameras[name]
+    first = camera.chunks[0].meta.first_picture
+    window = Window(WallTime(first + 1_450_000_000), WallTime(first + 3_150_000_000))
+    clip, report = cut(camera, window, set(range(256)), window)
+    heard, rate_hz, _ = hear(clip)
+    assert report.sound is not None
+    assert (report.pictures, report.sound.clock) == (17, "sr")
+    assert all(gap.why == WHY_SOUND_EDGE for gap in report.sound.gaps)
+    assert len(heard) / rate_hz > 1.4
+    assert power(heard, rate_hz, 440) > 0.9 * float((heard**2).mean()) > 0.01
+
+
+def cut(camera: Recorded, window: Window, channels: set[int], sound: Window | None = None) -> tuple[bytes, ClipReport]:
     """Let the child cut a window out of the frames of these channels."""
     pieces: list[bytes] = []
     wires = (
@@ -242,7 +259,7 @@ def cut(camera: Recorded, window: Window, channels: set[int]) -> tuple[bytes, Cl
         WireChunk(chunk.meta.run, chunk.meta.sequence, chunk.meta.anchor, wire)
         for chunk, wire in zip(camera.chunks, wires, strict=True)
     )
-    report = ChildCutter().cut(CutOrder(window, (camera.header,)), chunks, pieces.append)
+    report = ChildCutter().cut(CutOrder(window, (camera.header,), sound), chunks, pieces.append)
     return b"".join(pieces), report
 
 

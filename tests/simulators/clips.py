@@ -22,9 +22,9 @@ def window_of(start_s: float, end_s: float) -> Window:
     return Window(WallTime(EPOCH + round(start_s * 1e9)), WallTime(EPOCH + round(end_s * 1e9)))
 
 
-def cut(sources: Sequence[Source], window: Window) -> tuple[bytes, ClipReport]:
-    """Cut a window out of sources that follow each other, in this process."""
-    order = CutOrder(window, tuple(source.header for source in sources))
+def cut(sources: Sequence[Source], window: Window, sound: Window | None = None) -> tuple[bytes, ClipReport]:
+    """Cut a window out of sources that follow each other, in this process; with their sound if it is granted."""
+    order = CutOrder(window, tuple(source.header for source in sources), sound)
     pieces, report = make_clip(order, [chunk for source in sources for chunk in source.chunks])
     return b"".join(pieces), report
 

@@ -46,6 +46,7 @@ from agent.outside.https import Patience, TusUploader
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
+from agent.ports import Cutter
 from agent.signing import thumbprint
 from tests.simulators.clips import shown_by_pyav, stored, window_of
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
@@ -80,6 +81,7 @@ class Site:
         self.settings = PartSettings(past_ns=round(past_s * SECOND_NS))
         self.give_up_h = 1.0
         self.cameras = frozenset({CAMERA})
+        self.cutter: Cutter = ChildCutter()
         hosts = [url.removeprefix("https://")]
         claims = AUTHORITY.trust_claims(NOW, recipients={"vault": _RECIPIENT}, upload_hosts=hosts, tls_anchors=[pem])
         self._trust_claims, self._version = claims, 1
@@ -125,11 +127,14 @@ class Site:
         """Read the entries of one kind."""
         return [line for line in self.audit_lines() if line["kind"] == kind]
 
-    def delivered(self) -> dict[str, list[int]]:
-        """Open every clip part at the store with the officer's key; return the numbers of its pictures."""
+    def clips(self) -> dict[str, bytes]:
+        """Open every clip part at the store with the officer's key."""
         parts = {name: held[-1] for name, held in contents_of(self.store).items() if not name.endswith("manifest")}
-        clear = {name: b"".join(open_age(io.BytesIO(sealed), _IDENTITY)) for name, sealed in sorted(parts.items())}
-        return {name: [number for _, number in shown_by_pyav(clip)] for name, clip in clear.items()}
+        return {name: b"".join(open_age(io.BytesIO(sealed), _IDENTITY)) for name, sealed in sorted(parts.items())}
+
+    def delivered(self) -> dict[str, list[int]]:
+        """Return the numbers of every part's pictures."""
+        return {name: [number for _, number in shown_by_pyav(clip)] for name, clip in self.clips().items()}
 
     # ------------------------------------------------------------ the process
     @asynccontextmanager
@@ -168,7 +173,7 @@ class Process:
         uploader: TusUploader,
     ) -> None:
         self.site, self.ring, self.journal, self.audit, self.outbox = site, ring, journal, audit, outbox
-        self.sealer = PartSealer(ring, ChildCutter(), outbox)
+        self.sealer = PartSealer(ring, site.cutter, outbox)
         self.courier = Courier(
             journal=journal,
             outbox=outbox,
