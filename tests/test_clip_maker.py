@@ -15,7 +15,7 @@ from agent.clip_maker import Errand, Outcome
 from agent.clock import Window
 from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
-from agent.consent.decide import decide
+from agent.consent.decide import decide, masks_now
 from agent.consent.grant import Granted
 from agent.crypto import sha256_hex
 from agent.evidence.manifest import Manifest, open_manifest
@@ -60,6 +60,7 @@ class Work:
             self.grant_keys(),
             lambda: allowed is None or next(asked) < allowed,
             lambda _: self.progress.append(sum(part.state is PartState.RECEIPTED for part in self.parts())),
+            lambda camera: masks_now(self.grant, camera, self.process.site.standing.policy),
         )
         return await self.process.clips.deliver(errand)
 

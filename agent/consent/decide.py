@@ -3,6 +3,7 @@
 Rules of this file:
 - `Granted` is built here and nowhere else.
 - The strictest word counts: the policy's mode, then each camera's own. Nothing widens what the command asked for.
+- What a grant masks stays masked; today's policy can only add to it.
 - Times are arguments; a limit that looks back (age) is measured from when the command was issued, once it is under way,
   so that a slow answer or a slow uplink does not turn a yes into a no.
 """
@@ -17,6 +18,7 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import WindowClaim
 from agent.consent.grant import Ask, Granted
+from agent.consent.mask import CameraMasks, Masks, join_masks
 from agent.consent.policy import Answer, Policy
 from agent.errors import BadInputError
 
@@ -52,7 +54,7 @@ def decide(
     if _must_ask(shared, policy):
         deadline = WallTime(min(now + policy.answer_s_max * SECOND_NS, command.expires))
         return Ask(command, shared, command.window, deadline)
-    return Granted(command, shared, command.window, policy.version, policy_sha256, OPT_IN)
+    return Granted(command, shared, command.window, policy.version, policy_sha256, OPT_IN, _masks(shared, policy))
 
 
 def answered(
@@ -75,7 +77,7 @@ def answered(
     shared = _shared(cameras, policy)
     if not shared:
         return _no(command, RefusalReason.CAMERA_NOT_SHARED, "")
-    return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES)
+    return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES, _masks(shared, policy))
 
 
 def renewed(
@@ -86,15 +88,18 @@ def renewed(
     policy_sha256: str,
     *,
     has_owner_said_yes: bool,
+    masks: CameraMasks,
 ) -> Granted | Refusal:
     """Give a grant again after a restart: for exactly the cameras and the window it covered, or not at all.
+
+    `masks` are those it had; it keeps them.
 
     Asking `decide` again could cover more than was granted, if the owner narrowed it or the policy has changed since.
     """
     if policy is None:
         return _no(command, RefusalReason.NOT_PAIRED, "the policy is gone")
     mode = OWNER_SAID_YES if has_owner_said_yes else OPT_IN
-    grant = Granted(command, *covered, policy.version, policy_sha256, mode)
+    grant = Granted(command, *covered, policy.version, policy_sha256, mode, masks)
     if not still_allowed(grant, policy, now):
         return _no(command, RefusalReason.PAUSED, "the policy of now does not give this grant")
     return grant
@@ -107,6 +112,11 @@ def still_allowed(grant: Granted, policy: Policy | None, now: WallTime) -> bool:
     if _shared(grant.cameras, policy) != grant.cameras:
         return False
     return grant.mode == OWNER_SAID_YES or not _must_ask(grant.cameras, policy)
+
+
+def masks_now(grant: Granted, camera: CameraId, policy: Policy | None) -> Masks:
+    """Return what must be painted over in pictures that leave now: the grant's masks and those of today's policy."""
+    return join_masks(grant.masks.get(camera, ()), policy.masks.get(camera, ()) if policy else ())
 
 
 def _refuse(command: VerifiedCommand, policy: Policy, window: Window, now: WallTime, as_of: WallTime) -> Refusal | None:
@@ -139,6 +149,10 @@ def _wanted(command: VerifiedCommand, cameras: Collection[CameraId]) -> tuple[Ca
 
 def _shared(cameras: tuple[CameraId, ...], policy: Policy) -> tuple[CameraId, ...]:
     return tuple(name for name in cameras if policy.cameras.get(name, "never") != "never")
+
+
+def _masks(cameras: tuple[CameraId, ...], policy: Policy) -> CameraMasks:
+    return {name: policy.masks[name] for name in cameras if policy.masks.get(name)}
 
 
 def _must_ask(cameras: tuple[CameraId, ...], policy: Policy) -> bool:

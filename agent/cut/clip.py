@@ -7,6 +7,7 @@ import msgspec
 from agent.acquire.stream import StreamHeader
 from agent.acquire.timeline import Anchor
 from agent.clock import WallTime, Window
+from agent.consent.mask import Masks
 
 
 class WireChunk(msgspec.Struct, frozen=True, array_like=True):
@@ -23,6 +24,8 @@ class CutOrder(msgspec.Struct, frozen=True):
 
     window: Window
     headers: tuple[StreamHeader, ...]
+    masks: Masks = ()  # painted over in every picture: then nothing is copied
+    may_copy: bool = True  # False after a try that failed: everything is encoded anew
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -48,3 +51,4 @@ class ClipReport(msgspec.Struct, frozen=True):
     refused: int = 0  # pictures in the window withheld: after a loss they may show what lay outside, or what never was
     error_ns: int = 0  # worst bound of the mappings used
     source: str = ""  # the worst clock source used
+    masks: Masks = ()  # painted over in every picture of the file

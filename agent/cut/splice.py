@@ -19,11 +19,13 @@ from av.video.frame import PictureType, VideoFrame
 
 from agent.acquire.timeline import ClockSource
 from agent.clock import SECOND_NS
+from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.depacketize import AccessUnit, depacketize
 from agent.cut.h264 import ParameterSets, Sps, active_sps, avc_configuration, is_slice, parameter_sets
 from agent.cut.join import CodedPicture, CodedSegment, join_segments, kept_nals, samples_of
 from agent.cut.mp4 import TIMESCALE_HZ, VideoTrack, write_movie
+from agent.cut.paint import paint
 from agent.cut.pictures import WHY_UNDECODABLE, PicturePlan, Segment, Tracing, find_gaps, plan_pictures
 from agent.errors import BadInputError
 
@@ -31,6 +33,7 @@ CODEC: Final = "h264"
 _QUALITY_CRF: Final = 20
 _PEAK_FACTOR: Final = 3  # an edge may need this much of the source's bit rate
 _PEAK_KBIT_MIN: Final = 2000
+_MASKED_PIXELS_PER_KBIT: Final = 4000  # at the peak: 13 Mbit/s for 1080p at 25 pictures a second
 _THREADS: Final = 2
 _TICK: Final = Fraction(1, TIMESCALE_HZ)
 _ONE_FRAME_NS: Final = SECOND_NS // 25  # when one picture alone gives no rate
@@ -45,9 +48,9 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
     Raises BadInputError if the chunks cannot be read, or hold nothing that can be cut.
     """
     units = depacketize(order.headers, chunks)
-    for may_copy in (True, False):
+    for may_copy in (True, False) if order.may_copy and not order.masks else (False,):
         plan = plan_pictures(units, order.window, may_copy=may_copy)
-        segments = [coded for segment in plan.segments if (coded := _code(units, plan, segment)).pictures]
+        segments = [coded for segment in plan.segments if (coded := _code(units, plan, segment, order.masks)).pictures]
         if not segments:
             return iter(()), _report(order, units, plan, segments)
         try:
@@ -86,18 +89,22 @@ def _report(
         refused=len(refused),
         error_ns=max((anchor.error_ns for anchor in anchors), default=0),
         source=next((source for source in _WORST_FIRST if any(a.source == source for a in anchors)), ""),
+        masks=order.masks,
     )
 
 
-def _code(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) -> CodedSegment:
+def _code(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, masks: Masks) -> CodedSegment:
     if not segment.is_copy:
-        return _encode(units, plan, segment)
+        return _encode(units, plan, segment, masks)
     pictures = tuple(CodedPicture(i, units[i].is_key, kept_nals(units[i].nals)) for i in segment.units)
     return CodedSegment(is_copy=True, pictures=pictures, sets=segment.sets)
 
 
-def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) -> CodedSegment:
-    """Re-encode a segment: one IDR picture, then P pictures, parameter sets as the encoder chose them."""
+def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, masks: Masks) -> CodedSegment:
+    """Re-encode a segment: one IDR picture, then P pictures, parameter sets as the encoder chose them.
+
+    The encoder never sees what lies under a mask, and no setting of it depends on how much that was.
+    """
     sps = active_sps(segment.sets, units[segment.units[0]].slices[0])
     ticks: dict[int, int] = {}  # presentation time to access unit
     sets: dict[tuple[int, int], bytes] = {}
@@ -115,9 +122,11 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) ->
     try:
         for index, frame in decode_units(units, plan.tracing, segment.units):
             shown = frame
+            paint(shown, masks)  # before scaling, which would mix it into its surroundings
             if (frame.width, frame.height) != (plan.width, plan.height):
                 shown = frame.reformat(plan.width, plan.height)
-            encoder = encoder or _open_encoder(units, segment, sps, shown)
+                paint(shown, masks)  # and after, so that its border is sharp
+            encoder = encoder or _open_encoder(units, segment, sps, shown, is_masked=bool(masks))
             if shown.format.name != encoder.pix_fmt:
                 shown = shown.reformat(format=encoder.pix_fmt)
             tick = (units[index].time - origin) * TIMESCALE_HZ // SECOND_NS
@@ -131,13 +140,18 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) ->
     return CodedSegment(is_copy=False, pictures=tuple(pictures), sets=sets)
 
 
-def _open_encoder(units: Sequence[AccessUnit], segment: Segment, sps: Sps, like: VideoFrame) -> VideoCodecContext:
+def _open_encoder(
+    units: Sequence[AccessUnit], segment: Segment, sps: Sps, like: VideoFrame, *, is_masked: bool
+) -> VideoCodecContext:
     """Make an encoder whose pictures sit beside the source's: same profile, level, colours and picture buffer."""
     times = sorted(units[index].time for index in segment.units)
     step = median(after - before for before, after in pairwise(times)) if len(times) > 1 else _ONE_FRAME_NS
-    span_ns = max(units[-1].time - units[0].time, SECOND_NS)
-    source_kbit = sum(len(nal) for unit in units for nal in unit.nals) * 8 * SECOND_NS // span_ns // 1000
-    peak = max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN)
+    if is_masked:  # the camera's bit rate tells of what moved under a mask
+        peak = max(like.width * like.height * SECOND_NS // int(max(step, 1)) // _MASKED_PIXELS_PER_KBIT, _PEAK_KBIT_MIN)
+    else:
+        span_ns = max(units[-1].time - units[0].time, SECOND_NS)
+        source_kbit = sum(len(nal) for unit in units for nal in unit.nals) * 8 * SECOND_NS // span_ns // 1000
+        peak = max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN)
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = like.width, like.height, like.format.name
     encoder.time_base, encoder.framerate = _TICK, Fraction(SECOND_NS, max(int(step), 1)).limit_denominator(1001)

@@ -23,11 +23,12 @@ from agent.acquire.timeline import ClockOffset
 from agent.clip_job import OPEN_STATES, Job, JobPart, JobState, PartState, Status
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import RefusalReason
+from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport
 from agent.errors import ConfigurationError, UnavailableError
 from agent.ports import Document, Opening, Outgoing
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 OUTGOING_MAX: Final = 10_000
 """Messages kept for a broker that is away; the oldest progress goes first, an end of a job never."""
 
@@ -39,7 +40,8 @@ CREATE TABLE job (
   id TEXT PRIMARY KEY, sha256 TEXT NOT NULL, envelope BLOB NOT NULL, received INTEGER NOT NULL,
   expires INTEGER NOT NULL, is_open INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT,
   deadline INTEGER, answer TEXT NOT NULL DEFAULT '', answered INTEGER, granted INTEGER,
-  cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER
+  cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER,
+  masks TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
 CREATE TABLE part (
   job TEXT NOT NULL REFERENCES job(id) ON DELETE CASCADE, camera TEXT NOT NULL, number INTEGER NOT NULL,
@@ -57,10 +59,15 @@ CREATE TABLE camera (
   pin TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 """
-_UPGRADES: Final = {1: "ALTER TABLE camera ADD COLUMN pin TEXT NOT NULL DEFAULT '';"}
+_UPGRADES: Final = {
+    1: "ALTER TABLE camera ADD COLUMN pin TEXT NOT NULL DEFAULT '';",
+    2: "ALTER TABLE job ADD COLUMN masks TEXT NOT NULL DEFAULT '{}';",
+}
 """What makes a file of each older version one of the next."""
 
-_JOB: Final = "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end"
+_JOB: Final = (
+    "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end, masks"
+)
 _PART: Final = "job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report"
 
 
@@ -137,11 +144,12 @@ class Database:
         """Store the job as it is now but for its answer, and the status that tells of it, in one transaction."""
         start, end = (job.window.start, job.window.end) if job.window else (None, None)
         state = job.state, job.state in OPEN_STATES, job.reason, job.deadline, ",".join(job.cameras), start, end
+        masks = msgspec.json.encode(job.masks).decode()
         with self._transaction() as db:
             db.execute(
                 "UPDATE job SET state=?, is_open=?, reason=?, deadline=?, cameras=?, window_start=?, window_end=?,"
-                " granted=coalesce(granted, ?) WHERE id=?",
-                (*state, granted, job.id),
+                " masks=?, granted=coalesce(granted, ?) WHERE id=?",
+                (*state, masks, granted, job.id),
             )
             self._queue(db, status)
         self.on_message()
@@ -276,7 +284,7 @@ def _failing() -> Iterator[None]:
 
 
 def _job(row: Sequence[Any]) -> Job:
-    job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end = row
+    job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end, masks = row
     return Job(
         id=job,
         envelope=envelope,
@@ -288,6 +296,7 @@ def _job(row: Sequence[Any]) -> Job:
         answered=answered,
         cameras=tuple(CameraId(name) for name in cameras.split(",") if name),
         window=None if start is None else Window(start, end),
+        masks=msgspec.json.decode(masks, type=dict[CameraId, Masks]),
     )
 
 

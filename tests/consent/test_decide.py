@@ -70,7 +70,7 @@ def later(seconds: float) -> WallTime:
 
 def test_opt_in_grants_exactly_what_was_asked() -> None:
     """A business that opted in is not asked; the grant names policy and digest."""
-    assert choose(policy()) == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "opt_in")
+    assert choose(policy()) == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "opt_in", {})
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_question_ends_with_the_policy_or_the_command() -> None:
 def test_yes_grants_what_was_asked() -> None:
     """A plain yes covers cameras and window as asked."""
     grant = answered(asked(), yes(), policy(mode="ask_first"), later(30), SHA256)
-    assert grant == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "owner_said_yes")
+    assert grant == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "owner_said_yes", {})
 
 
 def test_yes_may_narrow() -> None:

@@ -170,6 +170,7 @@ def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
     database.put_camera(CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", None, None))
     with database._transaction() as rows:
         rows.execute("ALTER TABLE camera DROP COLUMN pin")
+        rows.execute("ALTER TABLE job DROP COLUMN masks")
         rows.execute("PRAGMA user_version=1")
     database.close()
     for _ in range(2):
