@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
@@ -21,10 +22,11 @@ from agent.crypto import sha256_hex
 from agent.evidence.manifest import Manifest, open_manifest
 from agent.evidence.note import verifier_of
 from agent.signing import SigningKey
-from tests.simulators.clips import window_of
+from tests.simulators.clips import pictures_of, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site
 from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
+from tests.simulators.tus_server import Fault
 
 PART_S = 0.8  # the film has a key picture this often
 
@@ -203,3 +205,82 @@ def test_footage_that_is_missing_in_the_middle_is_told(site: Site) -> None:
     assert [number for numbers in site.delivered().values() for number in numbers] == list(range(100))
     assert len(manifest.gaps) >= 2
     assert msgspec.json.encode(manifest)
+
+
+LEFT = [[0, 3500], [4900, 3500], [4900, 10_000], [0, 10_000]]
+RIGHT = [[5100, 3500], [10_000, 3500], [10_000, 10_000], [5100, 10_000]]
+
+
+def sides_masked(site: Site) -> set[tuple[bool, bool]]:
+    """Look at every delivered picture: say whether its left half is painted over, and whether its right half is."""
+    found = set()
+    for clip in site.clips().values():
+        for picture in pictures_of(clip).values():
+            halves = picture[48:, :80], picture[48:, 112:]
+            found.add(tuple(bool(np.abs(half.astype(int) - 128).max() <= 16) for half in halves))
+    return found  # type: ignore[return-value]  # two of them
+
+
+@pytest.mark.parametrize(
+    ("granted", "later", "expected"),
+    [
+        ([], [], (False, False)),
+        ([LEFT], [], (True, False)),
+        ([], [RIGHT], (False, True)),
+        ([LEFT], [RIGHT], (True, True)),
+    ],
+    ids=["none", "taken away since", "new since", "another since"],
+)
+def test_masks_of_the_grant_and_of_now_are_burned_in(
+    site: Site, granted: list[object], later: list[object], expected: tuple[bool, bool]
+) -> None:
+    """The owner's policy changes between the grant and the cut: the stricter holds, in every picture."""
+    site.allow(masks={CAMERA: granted})
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        site.allow(masks={CAMERA: later})
+        assert (await work.deliver()).is_complete
+        assert all(part.report.copied == 0 for part in work.parts() if part.report and part.report.masks)
+
+    run(site, life)
+    assert sides_masked(site) == {expected}
+    assert sum(len(numbers) for numbers in site.delivered().values()) == 65
+    count = len(granted) + len(later)
+    assert manifest_at(site).processing.endswith(f"under {count} of the owner's masks" if count else "pictures")
+    assert {line["detail"].get("masks", 0) for line in site.audited("sealed")} == {count}
+
+
+def test_a_part_that_shows_what_is_masked_since_does_not_go(site: Site) -> None:
+    """Cut before the owner masked more, it waits for the store: it becomes a gap, for good."""
+    site.store.faults.extend([Fault.ERROR_500] * 3)
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        task = asyncio.create_task(work.deliver())
+        await process.until(work.parts)
+        site.allow(masks={CAMERA: [LEFT]})
+        outcome = await task
+        assert not outcome.is_complete
+        site.allow()
+        await work.deliver()
+
+    run(site, life)
+    assert all(left for left, _ in sides_masked(site))
+    assert any("masked more" in gap.why for gap in manifest_at(site).gaps)
+    assert site.audited("withheld")
+
+
+def test_a_mask_that_was_only_drawn_otherwise_holds_nothing_up(site: Site) -> None:
+    """What counts is what is covered: a sealed part goes if it hides as much as the policy of now asks."""
+    site.allow(masks={CAMERA: [LEFT]})
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        task = asyncio.create_task(work.deliver())
+        await process.until(work.parts)
+        site.allow(masks={CAMERA: [[*LEFT[1:], LEFT[0]]]})
+        assert (await task).is_complete
+
+    run(site, life)
+    assert sides_masked(site) == {(True, False)}

@@ -36,7 +36,8 @@ def are_covered(wanted: Masks, burned: Masks, width: int, height: int) -> bool:
     """Say whether pictures of this size that were painted under `burned` show nothing of what `wanted` covers."""
     if set(wanted) <= set(burned):
         return True
-    return covered_blocks((*burned, *wanted), width, height) == covered_blocks(burned, width, height)
+    is_sized = width > 0 and height > 0  # else nobody knows what was painted over
+    return is_sized and covered_blocks((*burned, *wanted), width, height) == covered_blocks(burned, width, height)
 
 
 def _touched(polygon: Polygon, row: int) -> list[tuple[int, int]]:

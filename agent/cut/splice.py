@@ -33,7 +33,6 @@ CODEC: Final = "h264"
 _QUALITY_CRF: Final = 20
 _PEAK_FACTOR: Final = 3  # an edge may need this much of the source's bit rate
 _PEAK_KBIT_MIN: Final = 2000
-_MASKED_PIXELS_PER_KBIT: Final = 4000  # at the peak: 13 Mbit/s for 1080p at 25 pictures a second
 _THREADS: Final = 2
 _TICK: Final = Fraction(1, TIMESCALE_HZ)
 _ONE_FRAME_NS: Final = SECOND_NS // 25  # when one picture alone gives no rate
@@ -146,12 +145,6 @@ def _open_encoder(
     """Make an encoder whose pictures sit beside the source's: same profile, level, colours and picture buffer."""
     times = sorted(units[index].time for index in segment.units)
     step = median(after - before for before, after in pairwise(times)) if len(times) > 1 else _ONE_FRAME_NS
-    if is_masked:  # the camera's bit rate tells of what moved under a mask
-        peak = max(like.width * like.height * SECOND_NS // int(max(step, 1)) // _MASKED_PIXELS_PER_KBIT, _PEAK_KBIT_MIN)
-    else:
-        span_ns = max(units[-1].time - units[0].time, SECOND_NS)
-        source_kbit = sum(len(nal) for unit in units for nal in unit.nals) * 8 * SECOND_NS // span_ns // 1000
-        peak = max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN)
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = like.width, like.height, like.format.name
     encoder.time_base, encoder.framerate = _TICK, Fraction(SECOND_NS, max(int(step), 1)).limit_denominator(1001)
@@ -165,11 +158,13 @@ def _open_encoder(
         "rc-lookahead": "8",
         "sync-lookahead": "0",
         "sliced-threads": "0",
+        "weightp": "0",  # with one reference picture, x264 weighs by memory that it never wrote: no two clips are alike
         "repeat-headers": "1",
         "level": f"{sps.level / 10}",
-        "vbv-maxrate": str(peak),
-        "vbv-bufsize": str(2 * peak),
     }
+    if not is_masked:  # how much a camera sends tells what moves under a mask, and a cap depends on the threads' timing
+        peak = _peak_kbit(units)
+        parameters |= {"vbv-maxrate": str(peak), "vbv-bufsize": str(2 * peak)}
     if sps.references_max:  # an equal picture buffer: no decoder may drop pictures where the SPS changes (C.4.4)
         parameters["dpb-size"] = str(sps.references_max)
     encoder.options = {"preset": "veryfast", "crf": str(_QUALITY_CRF)}
@@ -177,6 +172,12 @@ def _open_encoder(
     if like.format.name in _EIGHT_BIT_420:
         encoder.options |= {"profile": _PROFILES.get(sps.profile, "high")}
     return encoder
+
+
+def _peak_kbit(units: Sequence[AccessUnit]) -> int:
+    span_ns = max(units[-1].time - units[0].time, SECOND_NS)
+    source_kbit = sum(len(nal) for unit in units for nal in unit.nals) * 8 * SECOND_NS // span_ns // 1000
+    return max(_PEAK_FACTOR * source_kbit, _PEAK_KBIT_MIN)
 
 
 def decode_units(

@@ -202,6 +202,20 @@ def test_an_answer_stays_through_every_move(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_grants_masks_stay_with_the_job(tmp_path: Path) -> None:
+    """They come back after a restart as they were; a job without any has none."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    granted = replace(JOB, state=JobState.IN_PROGRESS, masks={CameraId("front"): (((0, 0), (9999, 0), (0, 9999)),)})
+    assert (job := database.job("cmd-1")) is not None
+    assert job.masks == {}
+    database.move(granted, status(JobState.IN_PROGRESS))
+    database.close()
+    database = opened(tmp_path)
+    assert database.job("cmd-1") == granted
+    database.close()
+
+
 def test_a_full_disk_is_told_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     """The change that did not fit is not there, and the journal works as soon as there is room."""
     database = opened(tmp_path)

@@ -125,11 +125,14 @@ class Site:
         """Read the entries of one kind."""
         return [line for line in self.audit_lines() if line["kind"] == kind]
 
-    def delivered(self) -> dict[str, list[int]]:
-        """Open every clip part at the store with the officer's key; return the numbers of its pictures."""
+    def clips(self) -> dict[str, bytes]:
+        """Open every clip part at the store with the officer's key."""
         parts = {name: held[-1] for name, held in contents_of(self.store).items() if not name.endswith("manifest")}
-        clear = {name: b"".join(open_age(io.BytesIO(sealed), _IDENTITY)) for name, sealed in sorted(parts.items())}
-        return {name: [number for _, number in shown_by_pyav(clip)] for name, clip in clear.items()}
+        return {name: b"".join(open_age(io.BytesIO(sealed), _IDENTITY)) for name, sealed in sorted(parts.items())}
+
+    def delivered(self) -> dict[str, list[int]]:
+        """Return the numbers of the pictures in every clip part at the store."""
+        return {name: [number for _, number in shown_by_pyav(clip)] for name, clip in self.clips().items()}
 
     # ------------------------------------------------------------ the process
     @asynccontextmanager
