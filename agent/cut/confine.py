@@ -52,10 +52,9 @@ def confine(limits: Confinement) -> None:
     ):
         _, ceiling = resource.getrlimit(what)
         limit_now = limit if ceiling == resource.RLIM_INFINITY else min(limit, ceiling)
-        grace = (
-            1 if what == resource.RLIMIT_CPU and limit_now < ceiling % 2**64 else 0
-        )  # SIGXCPU says more than SIGKILL
-        resource.setrlimit(what, (limit_now, limit_now + grace))
+        # A second between the soft and the hard limit on time: SIGXCPU tells the daemon more than SIGKILL.
+        second = 1 if what == resource.RLIMIT_CPU and ceiling == resource.RLIM_INFINITY else 0
+        resource.setrlimit(what, (limit_now, limit_now + second))
     # Not dumpable: no core file, whatever program the system pipes them to, and no other process may look inside.
     wishes = ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_DUMPABLE, 0), (_PR_SET_PDEATHSIG, signal.SIGKILL))
     for option, value in wishes:

@@ -135,7 +135,8 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, ma
             take(encoder.encode(shown))
         take(encoder.encode(None) if encoder else ())
     except FFmpegError as error:
-        raise BadInputError(f"the edge of this window cannot be encoded again: {error.strerror}") from error
+        shape = f"{plan.width}x{plan.height}"
+        raise BadInputError(f"pictures of {shape} pixels cannot be encoded again: {error.strerror}") from error
     return CodedSegment(is_copy=False, pictures=tuple(pictures), sets=sets)
 
 

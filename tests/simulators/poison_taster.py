@@ -63,7 +63,7 @@ def taste(number: int, poison: Poison) -> Tasted:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that any child so far has had at once (wait4(2): what the kernel counted when it ended)."""
+    """Return the most memory that any child has had at once, as the kernel counted until its end (wait4(2))."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 

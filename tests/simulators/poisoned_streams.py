@@ -120,7 +120,7 @@ def pps(number: int = 0, of: int = 0) -> bytes:
 
 
 def idr_slice(first_macroblock: int = 0, macroblocks: int = 4) -> bytes:
-    """Write an IDR slice of flat grey macroblocks, a byte for each: Intra_16x16, predicted from the mean, no residual."""
+    """Write an IDR slice of grey macroblocks in a byte each: Intra_16x16, predicted from the mean, no residual."""
     bits = ue_code(first_macroblock) + ue_code(7) + ue_code(0) + "0000" + ue_code(0) + "00" + ue_code(0)
     return b"\x65" + escape(_closed(bits + "00100111" * macroblocks))
 
