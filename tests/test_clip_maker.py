@@ -21,6 +21,7 @@ from agent.consent.grant import Granted
 from agent.crypto import sha256_hex
 from agent.evidence.manifest import Manifest, open_manifest
 from agent.evidence.note import verifier_of
+from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.signing import SigningKey
 from tests.simulators.clips import pictures_of, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site
@@ -284,3 +285,41 @@ def test_a_mask_that_was_only_drawn_otherwise_holds_nothing_up(site: Site) -> No
 
     run(site, life)
     assert sides_masked(site) == {(True, False)}
+
+
+def broken(tmp_path: Path, behaviour: str, deadline_s: float = 60) -> tuple[ChildCutter, Path]:
+    """Return a cutter whose child behaves so, and the log of what it was ordered."""
+    log = tmp_path / "orders"
+    return ChildCutter(ChildLimits(deadline_s=deadline_s), ("tests.simulators.broken_worker", behaviour, str(log))), log
+
+
+def test_after_a_crash_everything_is_encoded_anew(site: Site, tmp_path: Path) -> None:
+    """The second try copies no bit of what broke the first; the clip is whole."""
+    site.cutter, log = broken(tmp_path, "crash at copies")
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        assert (await work.deliver()).is_complete
+        assert all(part.report.copied == 0 for part in work.parts() if part.report)
+
+    run(site, life)
+    assert log.read_text().split() == ["copy", "encode"]
+    assert [number for numbers in site.delivered().values() for number in numbers] == list(range(13, 33))
+
+
+@pytest.mark.parametrize(("behaviour", "why"), [("crash", "it crashed"), ("hang", "took longer than 1 s")])
+def test_a_camera_that_breaks_every_child_is_one_clear_failure(
+    site: Site, tmp_path: Path, behaviour: str, why: str
+) -> None:
+    """Two tries, then the part is a gap that says why, and nothing waits for it any more."""
+    site.cutter, log = broken(tmp_path, behaviour, deadline_s=1 if behaviour == "hang" else 60)
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        outcome = await work.deliver()
+        assert not outcome.is_complete
+        assert [gap.why for part in work.parts() if part.report for gap in part.report.gaps if why in gap.why]
+        assert not process.outbox.names()
+
+    run(site, life)
+    assert log.read_text().split() == ["copy", "encode"]

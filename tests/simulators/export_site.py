@@ -79,6 +79,7 @@ class Site:
         store.receipts = self.receipts
         self.settings = PartSettings(past_ns=round(past_s * SECOND_NS))
         self.give_up_h = 1.0
+        self.cutter = ChildCutter()
         self.cameras = frozenset({CAMERA})
         hosts = [url.removeprefix("https://")]
         claims = AUTHORITY.trust_claims(NOW, recipients={"vault": _RECIPIENT}, upload_hosts=hosts, tls_anchors=[pem])
@@ -171,7 +172,7 @@ class Process:
         uploader: TusUploader,
     ) -> None:
         self.site, self.ring, self.journal, self.audit, self.outbox = site, ring, journal, audit, outbox
-        self.sealer = PartSealer(ring, ChildCutter(), outbox)
+        self.sealer = PartSealer(ring, site.cutter, outbox)
         self.courier = Courier(
             journal=journal,
             outbox=outbox,

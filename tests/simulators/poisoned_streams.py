@@ -132,11 +132,19 @@ def still_slice(number: int, macroblocks: int) -> bytes:
 
 
 def _huge(_: Source, chance: random.Random) -> tuple[StreamHeader, tuple[WireChunk, ...]]:
-    """Announce pictures so large that a few of them fill any memory, and send them in a few bytes."""
     side = chance.choice((LARGE_SIDE, LARGEST_SIDE, LARGEST_SIDE, 4096, 65_536))
-    sets = [sps(side, side, references=chance.choice((1, 4, 16)), level=chance.choice((10, 52, 62))), pps()]
+    return huge_pictures(
+        side, chance.choice((1, 4, 16)), level=chance.choice((10, 52, 62)), share=chance.choice((1, 1, 2))
+    )
+
+
+def huge_pictures(
+    side: int, references: int, *, level: int = 62, share: int = 1
+) -> tuple[StreamHeader, tuple[WireChunk, ...]]:
+    """Announce pictures of which a few fill any memory, and send 30 of them, or one of `share` parts, in a few bytes."""
+    sets = [sps(side, side, references=references, level=level), pps()]
     count = (side // 16) ** 2 if side <= LARGEST_SIDE else 9
-    units = [[*sets, idr_slice(macroblocks=chance.choice((count, count, count // 2)))]]
+    units = [[*sets, idr_slice(macroblocks=count // share)]]
     units += [[still_slice(number, count)] for number in range(1, 30)]
     return _header(sets), _sent_units(units)
 
@@ -154,13 +162,15 @@ def _nonsense_sets(source: Source, chance: random.Random) -> tuple[StreamHeader,
 
 # ------------------------------------------------------------------ too much of something
 def _many_slices(source: Source, chance: random.Random) -> tuple[StreamHeader, tuple[WireChunk, ...]]:
-    """Cut one picture into ten thousand slices, alike or each for another macroblock."""
+    return many_slices(source, chance.choice((900, 1023, SLICES)), are_good=chance.random() < 0.5)
+
+
+def many_slices(source: Source, count: int, *, are_good: bool) -> tuple[StreamHeader, tuple[WireChunk, ...]]:
+    """Cut the first picture into so many slices: a whole one again and again, or all for the same few macroblocks."""
     first = source.units[0]
     sets = [nal for nal in first if nal[0] & 31 in (7, 8)]
-    count = chance.choice((900, 1023, SLICES))
-    slices = [idr_slice(n % chance.choice((1, 84))) for n in range(count)]
-    if chance.random() < 0.5:
-        slices = [nal for nal in first if nal[0] & 31 == 5] * count
+    good = [nal for nal in first if nal[0] & 31 == 5]
+    slices = good * count if are_good else [idr_slice(number % 84) for number in range(count)]
     return source.header, _sent_units([[*sets, *slices], *source.units[1:]])
 
 
