@@ -9,7 +9,8 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -35,6 +36,9 @@ CUT_TRIES_MAX: Final = 2
 
 CUT_RETRY_S: Final = 2.0
 OUTBOX_FULL_S: Final = 10.0
+MASKED_PART_NS: Final = 10 * SECOND_NS
+"""Where everything is encoded anew, parts of the past are shorter: a slow hub needs half a minute for 10 s of 1080p."""
+
 WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
 WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
 REORDERED_NS: Final = SECOND_NS
@@ -93,6 +97,8 @@ class ClipMaker:
         self._courier, self._audit, self._clock = courier, audit, clock
         self._write_manifest, self._settings = write_manifest, settings
         self._cuts = asyncio.Semaphore(CUTS_AT_ONCE_MAX)
+        self._cuts_of_troubled = asyncio.Semaphore(CUTS_AT_ONCE_MAX - 1)
+        self._troubled: set[CameraId] = set()  # cameras whose newest cut has failed
 
     async def deliver(self, errand: Errand) -> Outcome:
         """Cut, seal and send everything the grant covers, from wherever the journal says the job is.
@@ -137,6 +143,9 @@ class ClipMaker:
         until = sealed[-1].end if sealed else window.start
         if until >= window.end:
             return Finished()
+        settings = self._settings
+        if camera.errand.masks(camera.id):
+            settings = replace(settings, past_ns=min(settings.past_ns, MASKED_PART_NS))
         return plan_next(
             grant=camera.errand.grant,
             camera=camera.id,
@@ -144,7 +153,7 @@ class ClipMaker:
             delivered_until=until,
             footage=self._ring.footage(camera.id, Window(until, WallTime(window.end + REORDERED_NS))),
             now=self._clock.now(),
-            settings=self._settings,
+            settings=settings,
         )
 
     async def _seal_part(self, camera: _Camera, plan: CutPlan) -> JobPart:
@@ -167,20 +176,23 @@ class ClipMaker:
         while tries:
             tries -= 1
             try:
-                async with self._cuts:
+                async with self._cut_slot(camera.id):
                     masks, may_copy = camera.errand.masks(camera.id), tries == CUT_TRIES_MAX - 1
                     report, sealed = await asyncio.to_thread(
                         self._sealer.seal, plan, outbox_name(part), masks, may_copy=may_copy
                     )
             except BadInputError as error:
+                self._troubled.add(camera.id)
                 part = replace(part, report=_nothing(plan.window, str(error)))
             except OutboxFullError:
                 tries += 1
                 await asyncio.sleep(OUTBOX_FULL_S)
             except UnavailableError as error:
+                self._troubled.add(camera.id)
                 part = replace(part, report=_nothing(plan.window, str(error)))
                 await asyncio.sleep(CUT_RETRY_S)
             else:
+                self._troubled.discard(camera.id)
                 part = replace(part, report=report, size=sealed.size, sha256=sealed.sha256)
                 break
         if part.report is None or not part.report.pictures:
@@ -191,6 +203,12 @@ class ClipMaker:
         self._audit.append("sealed", part.job, entry)
         self._journal.put_part(part)
         return part
+
+    @asynccontextmanager
+    async def _cut_slot(self, camera: CameraId) -> AsyncIterator[None]:
+        """Wait for leave to cut. Cameras that hang or crash what cuts them never hold it all: the others go on."""
+        async with self._cuts_of_troubled if camera in self._troubled else nullcontext(), self._cuts:
+            yield
 
     # ------------------------------------------------------------- send
     async def _send_parts(self, camera: _Camera) -> None:

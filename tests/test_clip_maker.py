@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
 from agent.clip_maker import Errand, Outcome
 from agent.clock import Window
@@ -323,3 +324,26 @@ def test_a_camera_that_breaks_every_child_is_one_clear_failure(
 
     run(site, life)
     assert log.read_text().split() == ["copy", "encode"]
+
+
+def test_cameras_that_break_what_cuts_them_leave_room_for_the_others(site: Site) -> None:
+    """Two of them, which may hang for minutes, share one of the two cuts at once; a good camera takes the other."""
+
+    async def life(process: Process) -> None:
+        clips, entered = process.clips, []
+        clips._troubled |= {CameraId("bad-1"), CameraId("bad-2")}
+
+        async def cut(camera: str, *, is_long: bool) -> None:
+            async with clips._cut_slot(CameraId(camera)):
+                entered.append(camera)
+                await asyncio.sleep(3600 if is_long else 0)
+
+        hanging = [asyncio.create_task(cut(camera, is_long=True)) for camera in ("bad-1", "bad-2")]
+        await asyncio.wait_for(cut("good-1", is_long=False), 5)
+        await asyncio.wait_for(cut("good-2", is_long=False), 5)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        assert entered == ["bad-1", "good-1", "good-2"]
+
+    run(site, life)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 
 import pytest
@@ -10,54 +11,19 @@ from hypothesis import strategies as st
 
 from agent.consent.mask import SIDE_UNITS, Masks, Polygon
 from agent.cut.masks import BLOCK_PIXELS, are_covered, covered_blocks
+from tests.cut.exact_cover import is_touched
+from tests.vectors.consent import make_masks
 
 ALL: Polygon = ((0, 0), (SIDE_UNITS, 0), (SIDE_UNITS, SIDE_UNITS), (0, SIDE_UNITS))
 POLYGONS = st.lists(
     st.tuples(st.integers(0, SIDE_UNITS), st.integers(0, SIDE_UNITS)), min_size=3, max_size=7
 ).map(tuple)  # fmt: skip
-Corner = tuple[Fraction, Fraction]
 
 
 def taken(masks: Masks, width: int, height: int) -> set[tuple[int, int]]:
     """Return the covered blocks as (column, row)."""
     rows = covered_blocks(masks, width, height)
     return {(column, row) for row, runs in enumerate(rows) for begin, end in runs for column in range(begin, end)}
-
-
-def is_touched(polygon: Polygon, width: int, height: int, block: tuple[int, int], margin: Fraction) -> bool:
-    """Say whether a polygon touches a block that is larger by `margin` pixels on each side, by exact arithmetic."""
-    left, top = (Fraction(place * BLOCK_PIXELS) - margin for place in block)
-    right, bottom = left + BLOCK_PIXELS + 2 * margin, top + BLOCK_PIXELS + 2 * margin
-    corners = [(Fraction(x * width, SIDE_UNITS), Fraction(y * height, SIDE_UNITS)) for x, y in polygon]
-    edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
-    if any(is_crossed(start, end, (left, top, right, bottom)) for start, end in edges):
-        return True
-    return winding(((left + right) / 2, (top + bottom) / 2), edges) != 0
-
-
-def is_crossed(start: Corner, end: Corner, box: tuple[Fraction, Fraction, Fraction, Fraction]) -> bool:
-    """Clip a segment to a closed box (Liang and Barsky)."""
-    first, last = Fraction(0), Fraction(1)
-    for here, there, low, high in ((start[0], end[0], box[0], box[2]), (start[1], end[1], box[1], box[3])):
-        if here == there:
-            if not low <= here <= high:
-                return False
-            continue
-        enters, leaves = sorted(((low - here) / (there - here), (high - here) / (there - here)))
-        first, last = max(first, enters), min(last, leaves)
-    return first <= last
-
-
-def winding(point: Corner, edges: list[tuple[Corner, Corner]]) -> int:
-    """Count how often the border goes around a point that is not on it."""
-    turns = 0
-    for (x0, y0), (x1, y1) in edges:
-        side = (x1 - x0) * (point[1] - y0) - (point[0] - x0) * (y1 - y0)
-        if y0 <= point[1] < y1 and side > 0:
-            turns += 1
-        elif y1 <= point[1] < y0 and side < 0:
-            turns -= 1
-    return turns
 
 
 @settings(max_examples=150, deadline=None)
@@ -119,3 +85,13 @@ def test_whether_pictures_hide_enough() -> None:
     assert not are_covered((half,), (), 64, 64)
     assert not are_covered((ALL,), (half,), 64, 64)
     assert not are_covered((half,), (), 0, 0)
+
+
+def test_the_vectors_are_as_they_are_made_and_covered_as_they_say() -> None:
+    """A program that shows the owner what a mask will cover can be held against them."""
+    written = json.loads(make_masks.WRITTEN.read_text())
+    assert written == json.loads(json.dumps(make_masks.vectors()))
+    for vector in written:
+        masks = tuple(tuple((x, y) for x, y in polygon) for polygon in vector["masks"])
+        rows = covered_blocks(masks, vector["width"], vector["height"])
+        assert [[list(run) for run in runs] for runs in rows] == vector["rows"], vector["name"]

@@ -141,7 +141,7 @@ def _huge(_: Source, chance: random.Random) -> tuple[StreamHeader, tuple[WireChu
 def huge_pictures(
     side: int, references: int, *, level: int = 62, share: int = 1
 ) -> tuple[StreamHeader, tuple[WireChunk, ...]]:
-    """Announce pictures of which a few fill any memory, and send 30 of them, or one of `share` parts, in a few bytes."""
+    """Announce pictures of which a few fill any memory; send 30, of the first one part in `share`, in a few bytes."""
     sets = [sps(side, side, references=references, level=level), pps()]
     count = (side // 16) ** 2 if side <= LARGEST_SIDE else 9
     units = [[*sets, idr_slice(macroblocks=count // share)]]
