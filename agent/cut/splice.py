@@ -121,7 +121,7 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, ma
     try:
         for index, frame in decode_units(units, plan.tracing, segment.units):
             shown = frame
-            paint(shown, masks)  # before scaling, which would mix it into its surroundings
+            paint(frame, masks)  # before scaling, which would mix it into its surroundings
             if (frame.width, frame.height) != (plan.width, plan.height):
                 shown = frame.reformat(plan.width, plan.height)
                 paint(shown, masks)  # and after, so that its border is sharp
@@ -159,7 +159,6 @@ def _open_encoder(
         "rc-lookahead": "8",
         "sync-lookahead": "0",
         "sliced-threads": "0",
-        "weightp": "0",  # with one reference picture, x264 weighs by memory that it never wrote: no two clips are alike
         "repeat-headers": "1",
         "level": f"{sps.level / 10}",
     }

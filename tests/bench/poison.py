@@ -19,7 +19,7 @@ from tests.simulators.poisoned_streams import KINDS, poison
 
 SUMMARY: Final = "what poisoned streams do to the cutter's child and its parent"
 CASES: Final = 2000
-ENDS: Final = ("clip", "empty", "bad input", "failed", "crash")
+ENDS: Final = ("clip", "empty", "texts", "bad input", "failed", "crash")
 _TOLD_EVERY: Final = 100
 _WARM_CASES: Final = 50  # until every film is made and the parent has all it needs
 

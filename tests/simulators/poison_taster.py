@@ -28,7 +28,7 @@ class Tasted(msgspec.Struct, frozen=True):
 
     number: int
     kind: str
-    end: str  # "clip", "empty", "bad input", "failed" or "crash"
+    end: str  # "clip", "empty", "texts", "bad input", "failed" or "crash"
     said: str
     seconds: float
     wrong: tuple[str, ...]  # what must not have happened
@@ -41,6 +41,7 @@ def taste(number: int, poison: Poison) -> Tasted:
     try:
         if poison.is_code_search:
             cutter.read_codes(poison.order, poison.chunks)
+            end = "texts"
         else:
             report = cutter.cut(poison.order, poison.chunks, pieces.append)
             end = "clip" if report.pictures else "empty"
