@@ -86,6 +86,19 @@ def test_threads_started_before_are_shut_in_too() -> None:
     assert done.stdout.strip() == "PermissionError"
 
 
+def test_threads_are_few() -> None:
+    """A child cannot use up what the service may have of them. Root has no such limit: then it is nobody's child."""
+    code = "from agent.cut.confine import *; from agent.cut.syscalls import *; import threading, time\n"
+    code += "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    code += "confine(Confinement()); give_up_system_calls(); threading.stack_size(65536); count = 0\n"
+    code += "try:\n while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); count += 1\n"
+    code += "except RuntimeError: print(count, flush=True); os._exit(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=True
+    )
+    assert 8 < int(done.stdout) <= 32
+
+
 def test_threads_memory_and_randomness_remain() -> None:
     """What a decoder needs still works."""
     code = "t = threading.Thread(target=lambda: print(len(os.urandom(8) * 10_000_000))); t.start(); t.join()"
