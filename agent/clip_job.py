@@ -9,7 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +19,7 @@ import msgspec
 from agent.acquire.stream import CameraId
 from agent.clock import WallTime, Window, rfc3339
 from agent.command.request import RefusalReason
+from agent.consent.mask import CameraMasks
 from agent.cut.clip import ClipReport
 
 
@@ -94,6 +95,7 @@ class Job:
     cameras: tuple[CameraId, ...] = ()  # what the question is about, later what the grant covers
     window: Window | None = None  # likewise
     sound: tuple[CameraId, ...] = ()  # likewise: those of the cameras whose sound goes with their pictures
+    masks: CameraMasks = field(default_factory=dict)  # of the grant, as they stood when it was given
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,21 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, PartState
 from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.consent.grant import Granted
+from agent.consent.mask import Masks
 from agent.courier import Courier, StoreRefusedError, outbox_name
 from agent.crypto import sha256_hex
 from agent.cut.clip import ClipReport, Gap
+from agent.cut.masks import are_covered
 from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
@@ -28,9 +32,15 @@ from agent.signing import SigningKey
 
 CUTS_AT_ONCE_MAX: Final = 2
 CUT_TRIES_MAX: Final = 2
+"""The second encodes everything anew: whatever broke the first, no bit of it is copied."""
+
 CUT_RETRY_S: Final = 2.0
 OUTBOX_FULL_S: Final = 10.0
+MASKED_PART_NS: Final = 10 * SECOND_NS
+"""Where everything is encoded anew, parts of the past are shorter: a slow hub needs half a minute for 10 s of 1080p."""
+
 WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
+WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
 REORDERED_NS: Final = SECOND_NS
 """With B-frames a picture of the window may be sent this much later than one behind it."""
 
@@ -55,6 +65,7 @@ class Errand:
     store_keys: Sequence[SigningKey]
     is_allowed: Callable[[], bool]
     progress: Callable[[Job], None]
+    masks: Callable[[CameraId], Masks]  # what must be painted over now
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,8 @@ class ClipMaker:
         self._courier, self._audit, self._clock = courier, audit, clock
         self._write_manifest, self._settings = write_manifest, settings
         self._cuts = asyncio.Semaphore(CUTS_AT_ONCE_MAX)
+        self._cuts_of_troubled = asyncio.Semaphore(CUTS_AT_ONCE_MAX - 1)
+        self._troubled: set[CameraId] = set()  # cameras whose newest cut has failed
 
     async def deliver(self, errand: Errand) -> Outcome:
         """Cut, seal and send everything the grant covers, from wherever the journal says the job is.
@@ -132,6 +145,9 @@ class ClipMaker:
             return Finished()
         has_sound = camera.id in camera.errand.grant.sound
         start = WallTime(until - SOUND_LEAD_NS) if has_sound else until
+        settings = self._settings
+        if camera.errand.masks(camera.id):
+            settings = replace(settings, past_ns=min(settings.past_ns, MASKED_PART_NS))
         return plan_next(
             grant=camera.errand.grant,
             camera=camera.id,
@@ -139,7 +155,7 @@ class ClipMaker:
             delivered_until=until,
             footage=self._ring.footage(camera.id, Window(start, WallTime(window.end + REORDERED_NS))),
             now=self._clock.now(),
-            settings=self._settings,
+            settings=settings,
         )
 
     async def _seal_part(self, camera: _Camera, plan: CutPlan) -> JobPart:
@@ -162,37 +178,57 @@ class ClipMaker:
         while tries:
             tries -= 1
             try:
-                async with self._cuts:
-                    report, sealed = await asyncio.to_thread(self._sealer.seal, plan, outbox_name(part))
+                async with self._cut_slot(camera.id):
+                    masks, may_copy = camera.errand.masks(camera.id), tries == CUT_TRIES_MAX - 1
+                    report, sealed = await asyncio.to_thread(
+                        self._sealer.seal, plan, outbox_name(part), masks, may_copy=may_copy
+                    )
             except BadInputError as error:
+                self._troubled.add(camera.id)
                 part = replace(part, report=_nothing(plan.window, str(error)))
             except OutboxFullError:
                 tries += 1
                 await asyncio.sleep(OUTBOX_FULL_S)
             except UnavailableError as error:
+                self._troubled.add(camera.id)
                 part = replace(part, report=_nothing(plan.window, str(error)))
                 await asyncio.sleep(CUT_RETRY_S)
             else:
+                self._troubled.discard(camera.id)
                 part = replace(part, report=report, size=sealed.size, sha256=sealed.sha256)
                 break
         if part.report is None or not part.report.pictures:
             part = replace(part, state=PartState.RECEIPTED, size=0, sha256="")  # there is nothing to bring
         entry: dict[str, str | int] = {"part": part.id, "sha256": part.sha256, "size": part.size}
+        if part.report and part.report.masks:
+            entry["masks"] = len(part.report.masks)
         self._audit.append("sealed", part.job, entry)
         self._journal.put_part(part)
         return part
+
+    @asynccontextmanager
+    async def _cut_slot(self, camera: CameraId) -> AsyncIterator[None]:
+        """Wait for leave to cut. Cameras that hang or crash what cuts them never hold it all: the others go on."""
+        async with self._cuts_of_troubled if camera in self._troubled else nullcontext(), self._cuts:
+            yield
 
     # ------------------------------------------------------------- send
     async def _send_parts(self, camera: _Camera) -> None:
         """Bring the parts to the store in order, then the manifest of those that went, even if consent has ended."""
         errand = camera.errand
         while (part := await camera.queue.get()) is not None:
-            part = await self._bring(errand, part, errand.is_allowed)
+            part = await self._bring(errand, part, partial(_may_go, errand, part))
             if part.state is PartState.RECEIPTED:
                 errand.progress(errand.job)
-            else:  # what the store may have of it is in the log, not in the manifest
-                self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
-                self._outbox.discard(outbox_name(part))
+                continue
+            # what the store may have of it is in the log, not in the manifest
+            self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
+            if not _is_masked(
+                errand, part
+            ):  # for good, whatever the owner says next: then there may be no file any more
+                why = _nothing(Window(part.start, part.end), WHY_MASKED_SINCE)
+                self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=why))
+            self._outbox.discard(outbox_name(part))
         known = self._known(errand, camera.id)
         if any(part.state is PartState.RECEIPTED for part in known):
             manifest = known[-1] if known[-1].is_manifest else await self._seal_manifest(errand, camera.id)
@@ -254,6 +290,16 @@ class ClipMaker:
         for name in self._outbox.names():
             if name.partition(".")[0] not in open_jobs:
                 self._outbox.discard(name)
+
+
+def _may_go(errand: Errand, part: JobPart) -> bool:
+    return errand.is_allowed() and _is_masked(errand, part)
+
+
+def _is_masked(errand: Errand, part: JobPart) -> bool:
+    """Say whether a sealed part shows nothing of what must be masked now."""
+    report, masks = part.report, errand.masks(part.camera)
+    return report is None or not report.pictures or are_covered(masks, report.masks, report.width, report.height)
 
 
 def _undelivered(part: JobPart, start: WallTime, end: WallTime) -> JobPart:

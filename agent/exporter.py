@@ -5,6 +5,7 @@ Rules of this file:
 - A job that was open when the power went is found by `resume` and goes on where it was: sealed parts are sent as they
   are, the rest is cut from the ring. What it covers was stored when it was asked or granted, and never grows.
 - Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good.
+  So are the owner's masks: a grant's own stay, today's are added.
 - A disk that fails stops a job for a while, nothing else.
 """
 
@@ -25,8 +26,9 @@ from agent.command.envelope import verify, verify_again
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import SKEW_NS
-from agent.consent.decide import answered, decide, renewed, still_allowed
+from agent.consent.decide import answered, decide, masks_now, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
+from agent.consent.mask import Masks
 from agent.consent.policy import Answer, open_answer
 from agent.consent.standing import Standing
 from agent.courier import StoreRefusedError
@@ -190,8 +192,12 @@ class Exporter:
         if grant is None:
             return
         keys, consent = standing.trust.store_signers(), _Consent(lambda: self._is_allowed(job, grant))
+
+        def masks(camera: CameraId) -> Masks:
+            return masks_now(grant, camera, self._standing().policy)
+
         try:
-            outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._teller.tell))
+            outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._teller.tell, masks))
         except StoreRefusedError as error:
             self._teller.move(job, JobEvent.GAVE_UP, detail=str(error))
             return
@@ -223,7 +229,7 @@ class Exporter:
             return job, None
         if job.state is not JobState.IN_PROGRESS:
             yes = JobEvent.GRANTED if job.state is JobState.RECEIVED else JobEvent.OWNER_SAID_YES
-            job = replace(job, cameras=verdict.cameras, window=verdict.window, sound=verdict.sound)
+            job = replace(job, cameras=verdict.cameras, window=verdict.window, sound=verdict.sound, masks=verdict.masks)
             job = self._teller.move(job, yes, granted=self._clock.now())
         return job, verdict
 
@@ -239,6 +245,7 @@ class Exporter:
             self._clock.now(),
             standing.policy_sha256,
             has_owner_said_yes=bool(job.answer),
+            masks=job.masks,
         )
 
     async def _ask(self, job: Job, ask: Ask) -> tuple[Job, Granted | Refusal]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from agent.acquire.stream import StreamHeader, decode_stream_header
+from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.plan import CutPlan
 from agent.cut.rtp import only_channels
@@ -19,18 +20,20 @@ class PartSealer:
     def __init__(self, ring: ChunkSource, cutter: Cutter, outbox: Outbox) -> None:
         self._ring, self._cutter, self._outbox = ring, cutter, outbox
 
-    def seal(self, plan: CutPlan, name: str) -> tuple[ClipReport, Sealed]:
+    def seal(self, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool = True) -> tuple[ClipReport, Sealed]:
         """Make the sealed file `name` of a plan; blocking, for a worker thread. A report without pictures has no file.
+
+        `masks` are painted over in every picture, and then nothing is copied; nor is it with `may_copy=False`.
 
         Raises BadInputError if this footage cannot be cut, OutboxFullError if there is no room for it, and
         UnavailableError if the child or the ring failed.
         """
         headers = tuple(decode_stream_header(self._ring.read(chunk)) for chunk in plan.headers)
+        order = CutOrder(plan.window, headers, plan.sound, masks, may_copy)
         recipients = [recipient.age for recipient in plan.grant.command.recipients]
 
         def fill(append: Callable[[bytes], object]) -> tuple[ClipReport, Sealed]:
             writer = AgeWriter(recipients, append)
-            order = CutOrder(plan.window, headers, plan.sound)
             report = self._cutter.cut(order, self._wire(plan, headers), writer.write)
             return report, writer.finish()
 

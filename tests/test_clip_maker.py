@@ -8,23 +8,27 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
 from agent.clip_maker import Errand, Outcome
 from agent.clock import Window
 from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
-from agent.consent.decide import decide
+from agent.consent.decide import decide, masks_now
 from agent.consent.grant import Granted
 from agent.crypto import sha256_hex
 from agent.evidence.manifest import Manifest, open_manifest
 from agent.evidence.note import verifier_of
+from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.signing import SigningKey
-from tests.simulators.clips import window_of
+from tests.simulators.clips import pictures_of, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site
 from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
+from tests.simulators.tus_server import Fault
 
 PART_S = 0.8  # the film has a key picture this often
 
@@ -60,6 +64,7 @@ class Work:
             self.grant_keys(),
             lambda: allowed is None or next(asked) < allowed,
             lambda _: self.progress.append(sum(part.state is PartState.RECEIPTED for part in self.parts())),
+            lambda camera: masks_now(self.grant, camera, self.process.site.standing.policy),
         )
         return await self.process.clips.deliver(errand)
 
@@ -202,3 +207,143 @@ def test_footage_that_is_missing_in_the_middle_is_told(site: Site) -> None:
     assert [number for numbers in site.delivered().values() for number in numbers] == list(range(100))
     assert len(manifest.gaps) >= 2
     assert msgspec.json.encode(manifest)
+
+
+LEFT = [[0, 3500], [4900, 3500], [4900, 10_000], [0, 10_000]]
+RIGHT = [[5100, 3500], [10_000, 3500], [10_000, 10_000], [5100, 10_000]]
+
+
+def sides_masked(site: Site) -> set[tuple[bool, bool]]:
+    """Look at every delivered picture: say whether its left half is painted over, and whether its right half is."""
+    found = set()
+    for clip in site.clips().values():
+        for picture in pictures_of(clip).values():
+            halves = picture[48:, :80], picture[48:, 112:]
+            found.add(tuple(bool(np.abs(half.astype(int) - 128).max() <= 16) for half in halves))
+    return found  # type: ignore[return-value]  # two of them
+
+
+@pytest.mark.parametrize(
+    ("granted", "later", "expected"),
+    [
+        ([], [], (False, False)),
+        ([LEFT], [], (True, False)),
+        ([], [RIGHT], (False, True)),
+        ([LEFT], [RIGHT], (True, True)),
+    ],
+    ids=["none", "taken away since", "new since", "another since"],
+)
+def test_masks_of_the_grant_and_of_now_are_burned_in(
+    site: Site, granted: list[object], later: list[object], expected: tuple[bool, bool]
+) -> None:
+    """The owner's policy changes between the grant and the cut: the stricter holds, in every picture."""
+    site.allow(masks={CAMERA: granted})
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        site.allow(masks={CAMERA: later})
+        assert (await work.deliver()).is_complete
+        assert all(part.report.copied == 0 for part in work.parts() if part.report and part.report.masks)
+
+    run(site, life)
+    assert sides_masked(site) == {expected}
+    assert sum(len(numbers) for numbers in site.delivered().values()) == 65
+    count = len(granted) + len(later)
+    assert manifest_at(site).processing.endswith(f"under {count} of the owner's masks" if count else "pictures")
+    assert {line["detail"].get("masks", 0) for line in site.audited("sealed")} == {count}
+
+
+def test_a_part_that_shows_what_is_masked_since_does_not_go(site: Site) -> None:
+    """Cut before the owner masked more, it waits for the store: it becomes a gap, for good."""
+    site.store.faults.extend([Fault.ERROR_500] * 3)
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        task = asyncio.create_task(work.deliver())
+        await process.until(work.parts)
+        site.allow(masks={CAMERA: [LEFT]})
+        outcome = await task
+        assert not outcome.is_complete
+        site.allow()
+        await work.deliver()
+
+    run(site, life)
+    assert all(left for left, _ in sides_masked(site))
+    assert any("masked more" in gap.why for gap in manifest_at(site).gaps)
+    assert site.audited("withheld")
+
+
+def test_a_mask_that_was_only_drawn_otherwise_holds_nothing_up(site: Site) -> None:
+    """What counts is what is covered: a sealed part goes if it hides as much as the policy of now asks."""
+    site.allow(masks={CAMERA: [LEFT]})
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        task = asyncio.create_task(work.deliver())
+        await process.until(work.parts)
+        site.allow(masks={CAMERA: [[*LEFT[1:], LEFT[0]]]})
+        assert (await task).is_complete
+
+    run(site, life)
+    assert sides_masked(site) == {(True, False)}
+
+
+def broken(tmp_path: Path, behaviour: str, deadline_s: float = 60) -> tuple[ChildCutter, Path]:
+    """Return a cutter whose child behaves so, and the log of what it was ordered."""
+    log = tmp_path / "orders"
+    return ChildCutter(ChildLimits(deadline_s=deadline_s), ("tests.simulators.broken_worker", behaviour, str(log))), log
+
+
+def test_after_a_crash_everything_is_encoded_anew(site: Site, tmp_path: Path) -> None:
+    """The second try copies no bit of what broke the first; the clip is whole."""
+    site.cutter, log = broken(tmp_path, "crash at copies")
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        assert (await work.deliver()).is_complete
+        assert all(part.report.copied == 0 for part in work.parts() if part.report)
+
+    run(site, life)
+    assert log.read_text().split() == ["copy", "encode"]
+    assert [number for numbers in site.delivered().values() for number in numbers] == list(range(13, 33))
+
+
+@pytest.mark.parametrize(("behaviour", "why"), [("crash", "it crashed"), ("hang", "took longer than 1 s")])
+def test_a_camera_that_breaks_every_child_is_one_clear_failure(
+    site: Site, tmp_path: Path, behaviour: str, why: str
+) -> None:
+    """Two tries, then the part is a gap that says why, and nothing waits for it any more."""
+    site.cutter, log = broken(tmp_path, behaviour, deadline_s=1 if behaviour == "hang" else 60)
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        outcome = await work.deliver()
+        assert not outcome.is_complete
+        assert [gap.why for part in work.parts() if part.report for gap in part.report.gaps if why in gap.why]
+        assert not process.outbox.names()
+
+    run(site, life)
+    assert log.read_text().split() == ["copy", "encode"]
+
+
+def test_cameras_that_break_what_cuts_them_leave_room_for_the_others(site: Site) -> None:
+    """Two of them, which may hang for minutes, share one of the two cuts at once; a good camera takes the other."""
+
+    async def life(process: Process) -> None:
+        clips, entered = process.clips, []
+        clips._troubled |= {CameraId("bad-1"), CameraId("bad-2")}
+
+        async def cut(camera: str, *, is_long: bool) -> None:
+            async with clips._cut_slot(CameraId(camera)):
+                entered.append(camera)
+                await asyncio.sleep(3600 if is_long else 0)
+
+        hanging = [asyncio.create_task(cut(camera, is_long=True)) for camera in ("bad-1", "bad-2")]
+        await asyncio.wait_for(cut("good-1", is_long=False), 5)
+        await asyncio.wait_for(cut("good-2", is_long=False), 5)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        assert entered == ["bad-1", "good-1", "good-2"]
+
+    run(site, life)

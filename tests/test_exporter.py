@@ -19,7 +19,7 @@ from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
 from agent.errors import UnavailableError
 from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX
-from tests.simulators.clips import window_of
+from tests.simulators.clips import pictures_of, window_of
 from tests.simulators.export_site import NOW, Process, Site, export_site
 from tests.simulators.signing_store import contents_of
 from tests.simulators.tus_server import Fault
@@ -129,6 +129,29 @@ def test_footage_that_is_not_there_is_told_as_a_gap(site: Site) -> None:
 
     run(site, life)
     assert site.delivered() == {"c1.cam-1.0000": list(range(25))}
+
+
+def test_the_owners_masks_reach_the_clip_even_after_a_crash_and_a_looser_policy(site: Site) -> None:
+    """What was masked when it was granted is in the journal with the grant, and stays masked."""
+    lower_half = ((0, 4000), (10_000, 4000), (10_000, 10_000), (0, 10_000))
+    site.allow(masks={"cam-1": [lower_half]})
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+        await process.until(lambda: (job := process.journal.job("c1")) and job.state is JobState.IN_PROGRESS)
+
+    async def next_life(process: Process) -> None:
+        assert (job := process.journal.job("c1")) is not None
+        assert job.masks == {"cam-1": (lower_half,)}
+        site.allow()
+        process.exporter.resume()
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life, next_life)
+    assert site.delivered() == {"c1.cam-1.0000": PICTURES}
+    for picture in pictures_of(site.clips()["c1.cam-1.0000"]).values():
+        assert picture[48:].std() < 1
+        assert picture[:32].std() > 20
 
 
 # ------------------------------------------------------------------------- replay

@@ -66,7 +66,7 @@ def numbers(path: Path) -> list[int]:
 def test_a_part_is_cut_and_sealed(ring: SlabLog, tmp_path: Path) -> None:
     """The file is what the report and the digest say, and nobody without the key can read it."""
     outbox = OutboxFiles(tmp_path / "outbox")
-    report, sealed = PartSealer(ring, ChildCutter(), outbox).seal(planned(ring, window_of(0.5, 1.9)), NAME)
+    report, sealed = PartSealer(ring, ChildCutter(), outbox).seal(planned(ring, window_of(0.5, 1.9)), NAME, ())
     content = outbox.path(NAME).read_bytes()
     assert (len(content), sha256_hex(content)) == (sealed.size, sealed.sha256)
     assert (report.pictures, report.gaps) == (35, ())
@@ -79,7 +79,7 @@ def test_a_part_is_cut_and_sealed(ring: SlabLog, tmp_path: Path) -> None:
 
 def test_nothing_in_the_clear_is_ever_on_the_disk(ring: SlabLog, tmp_path: Path) -> None:
     """Neither the file nor anything beside it is an MP4."""
-    PartSealer(ring, ChildCutter(), OutboxFiles(tmp_path / "outbox")).seal(planned(ring, window_of(0, 3)), NAME)
+    PartSealer(ring, ChildCutter(), OutboxFiles(tmp_path / "outbox")).seal(planned(ring, window_of(0, 3)), NAME, ())
     disk = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"ftyp" not in disk
     assert b"moov" not in disk
@@ -89,7 +89,7 @@ def test_a_window_between_two_pictures_leaves_no_file(ring: SlabLog, tmp_path: P
     """A report without pictures has no file."""
     outbox = OutboxFiles(tmp_path / "outbox")
     between = Window(WallTime(window_of(0, 1).start + 1), WallTime(window_of(0, 1).start + 1000))
-    report, _ = PartSealer(ring, ChildCutter(), outbox).seal(planned(ring, between), NAME)
+    report, _ = PartSealer(ring, ChildCutter(), outbox).seal(planned(ring, between), NAME, ())
     assert report.pictures == 0
     assert not outbox.names()
 
@@ -99,7 +99,7 @@ def test_a_chunk_that_is_gone_is_left_out_and_told(ring: SlabLog, tmp_path: Path
     outbox = OutboxFiles(tmp_path / "outbox")
     plan = planned(ring, window_of(0, 3))
     chunks = tuple(replace(c, slab=99) if c.meta.sequence == 3 else c for c in plan.chunks)
-    report, _ = PartSealer(ring, ChildCutter(), outbox).seal(replace(plan, chunks=chunks), NAME)
+    report, _ = PartSealer(ring, ChildCutter(), outbox).seal(replace(plan, chunks=chunks), NAME, ())
     assert report.gaps
     shown = numbers(outbox.path(NAME))
     assert shown == sorted(shown)
@@ -113,7 +113,7 @@ def test_a_header_that_is_gone_can_be_tried_again_later(ring: SlabLog, tmp_path:
     plan = planned(ring, window_of(0, 1))
     gone = replace(plan, headers=tuple(replace(header, slab=99) for header in plan.headers))
     with pytest.raises(UnavailableError, match="left the ring"):
-        PartSealer(ring, ChildCutter(), outbox).seal(gone, NAME)
+        PartSealer(ring, ChildCutter(), outbox).seal(gone, NAME, ())
     assert not outbox.names()
 
 
@@ -122,7 +122,7 @@ def test_failures_leave_no_file(ring: SlabLog, tmp_path: Path) -> None:
     plan = planned(ring, window_of(0, 3))
     small, slow = OutboxFiles(tmp_path / "small", bytes_max=1000), OutboxFiles(tmp_path / "slow")
     with pytest.raises(OutboxFullError):
-        PartSealer(ring, ChildCutter(), small).seal(plan, NAME)
+        PartSealer(ring, ChildCutter(), small).seal(plan, NAME, ())
     with pytest.raises(UnavailableError, match="longer than"):
-        PartSealer(ring, ChildCutter(ChildLimits(deadline_s=0.05)), slow).seal(plan, NAME)
+        PartSealer(ring, ChildCutter(ChildLimits(deadline_s=0.05)), slow).seal(plan, NAME, ())
     assert not small.names() | slow.names()

@@ -4,6 +4,7 @@ Rules of this file:
 - `Granted` is built here and nowhere else.
 - The strictest word counts: the policy's mode, then each camera's own. Nothing widens what the command asked for.
 - Sound goes with a camera's pictures where the policy names that camera's sound, and nowhere else.
+- What a grant masks stays masked; today's policy can only add to it.
 - Times are arguments; a limit that looks back (age) is measured from when the command was issued, once it is under way,
   so that a slow answer or a slow uplink does not turn a yes into a no.
 """
@@ -18,6 +19,7 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import WindowClaim
 from agent.consent.grant import Ask, Granted
+from agent.consent.mask import CameraMasks, Masks, join_masks
 from agent.consent.policy import Answer, Policy
 from agent.errors import BadInputError
 
@@ -53,8 +55,8 @@ def decide(
     if _must_ask(shared, policy):
         deadline = WallTime(min(now + policy.answer_s_max * SECOND_NS, command.expires))
         return Ask(command, shared, command.window, deadline, _sounding(shared, policy))
-    sound = _sounding(shared, policy)
-    return Granted(command, shared, command.window, policy.version, policy_sha256, OPT_IN, sound)
+    masks, sound = _masks(shared, policy), _sounding(shared, policy)
+    return Granted(command, shared, command.window, policy.version, policy_sha256, OPT_IN, masks, sound)
 
 
 def answered(
@@ -78,7 +80,8 @@ def answered(
     if not shared:
         return _no(command, RefusalReason.CAMERA_NOT_SHARED, "")
     sound = tuple(name for name in _sounding(shared, policy) if name in sound)
-    return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES, sound)
+    masks = _masks(shared, policy)
+    return Granted(command, shared, window, policy.version, policy_sha256, OWNER_SAID_YES, masks, sound)
 
 
 def renewed(
@@ -89,8 +92,11 @@ def renewed(
     policy_sha256: str,
     *,
     has_owner_said_yes: bool,
+    masks: CameraMasks,
 ) -> Granted | Refusal:
     """Give a grant again after a restart: for exactly the cameras, window and sound it covered, or not at all.
+
+    `masks` are those it had; it keeps them.
 
     Asking `decide` again could cover more than was granted, if the owner narrowed it or the policy has changed since.
     """
@@ -98,7 +104,7 @@ def renewed(
         return _no(command, RefusalReason.NOT_PAIRED, "the policy is gone")
     mode = OWNER_SAID_YES if has_owner_said_yes else OPT_IN
     cameras, window, sound = covered
-    grant = Granted(command, cameras, window, policy.version, policy_sha256, mode, sound)
+    grant = Granted(command, cameras, window, policy.version, policy_sha256, mode, masks, sound)
     if not still_allowed(grant, policy, now):
         return _no(command, RefusalReason.PAUSED, "the policy of now does not give this grant")
     return grant
@@ -111,6 +117,11 @@ def still_allowed(grant: Granted, policy: Policy | None, now: WallTime) -> bool:
     if _shared(grant.cameras, policy) != grant.cameras or _sounding(grant.sound, policy) != grant.sound:
         return False
     return grant.mode == OWNER_SAID_YES or not _must_ask(grant.cameras, policy)
+
+
+def masks_now(grant: Granted, camera: CameraId, policy: Policy | None) -> Masks:
+    """Return what must be painted over in pictures that leave now: the grant's masks and those of today's policy."""
+    return join_masks(grant.masks.get(camera, ()), policy.masks.get(camera, ()) if policy else ())
 
 
 def _refuse(command: VerifiedCommand, policy: Policy, window: Window, now: WallTime, as_of: WallTime) -> Refusal | None:
@@ -147,6 +158,10 @@ def _shared(cameras: tuple[CameraId, ...], policy: Policy) -> tuple[CameraId, ..
 
 def _sounding(cameras: tuple[CameraId, ...], policy: Policy) -> tuple[CameraId, ...]:
     return tuple(name for name in cameras if name in policy.sound)
+
+
+def _masks(cameras: tuple[CameraId, ...], policy: Policy) -> CameraMasks:
+    return {name: policy.masks[name] for name in cameras if policy.masks.get(name)}
 
 
 def _must_ask(cameras: tuple[CameraId, ...], policy: Policy) -> bool:

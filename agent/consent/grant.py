@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agent.acquire.stream import CameraId
 from agent.clock import WallTime, Window
 from agent.command.request import VerifiedCommand
+from agent.consent.mask import CameraMasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Granted:
     policy_version: int
     policy_sha256: str
     mode: str  # "opt_in", or "owner_said_yes"
+    masks: CameraMasks  # of these cameras, as they stood when it was given; none is ever taken away again
     sound: tuple[CameraId, ...] = ()  # those of the cameras whose sound is granted with their pictures
 
 

@@ -26,6 +26,7 @@ from agent.command.words import (
     WindowClaim,
     wall_time,
 )
+from agent.consent.mask import POLYGONS_MAX, Polygon
 from agent.errors import BadInputError
 from agent.signing import SigningKey
 
@@ -56,6 +57,9 @@ class Policy(Claims, frozen=True):
         default_factory=dict
     )  # else: never
     sound: Annotated[tuple[CameraName, ...], Meta(max_length=CAMERAS_MAX)] = ()  # shared with the pictures; else: none
+    masks: Annotated[
+        dict[CameraName, Annotated[tuple[Polygon, ...], Meta(max_length=POLYGONS_MAX)]], Meta(max_length=CAMERAS_MAX)
+    ] = field(default_factory=dict)  # what is painted over; a camera that is not named: nothing
     agencies: Annotated[tuple[AgencyConsent, ...], Meta(max_length=16)] = ()  # empty: no agency
     incident_types: Annotated[tuple[IncidentType, ...], Meta(max_length=64)] | None = ()  # empty: none; null: all
     window_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800

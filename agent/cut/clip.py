@@ -7,6 +7,7 @@ import msgspec
 from agent.acquire.stream import StreamHeader
 from agent.acquire.timeline import Anchor
 from agent.clock import WallTime, Window
+from agent.consent.mask import Masks
 
 
 class WireChunk(msgspec.Struct, frozen=True, array_like=True):
@@ -24,6 +25,8 @@ class CutOrder(msgspec.Struct, frozen=True):
     window: Window
     headers: tuple[StreamHeader, ...]
     sound: Window | None = None  # the granted window, if the camera's sound was granted too; None: no sound in the file
+    masks: Masks = ()  # painted over in every picture: then nothing is copied
+    may_copy: bool = True  # False after a try that failed: everything is encoded anew
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -64,3 +67,4 @@ class ClipReport(msgspec.Struct, frozen=True):
     source: str = ""  # the worst clock source used
     why_reencoded: str = ""  # why pictures that stand alone were not copied; empty if only edges are re-encoded
     sound: SoundReport | None = None  # None: no sound was ordered
+    masks: Masks = ()  # painted over in every picture of the file

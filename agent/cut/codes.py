@@ -14,6 +14,7 @@ from agent.cut.clip import CutOrder, WireChunk
 from agent.cut.decode import decode_units
 from agent.cut.depacketize import depacketize
 from agent.cut.messages import CODE_CHARACTERS_MAX, CODES_MAX
+from agent.cut.paint import paint
 from agent.cut.tracing import trace
 
 _ENLARGE: Final = 2  # small codes far from the camera are read at twice their size
@@ -28,6 +29,7 @@ def read_codes(order: CutOrder, chunks: Iterable[WireChunk]) -> list[str]:
     starts = [index for index, start in tracing.decode_from.items() if start == index]
     for index in sorted(starts, reverse=True):
         for _, frame in decode_units(units, tracing, [index]):
+            paint(frame, order.masks)
             return read_texts(_luma(frame))
     return []
 

@@ -50,6 +50,8 @@ def open_encoder(
 ) -> VideoCodecContext:
     """Make an encoder for frames like this one, `step_ns` apart: profile, level, colours and buffer are the source's.
 
+    `peak_kbit` caps a second, 0 nothing: how much a camera sends tells what moves under a mask, and what a cap does
+    depends on the threads' timing.
     Raises FFmpegError if there is none.
     """
     try:
@@ -68,7 +70,7 @@ def _open(
     encoder.thread_count = THREADS
     encoder.color_range, encoder.colorspace = like.color_range, like.colorspace
     encoder.color_primaries, encoder.color_trc = like.color_primaries, like.color_trc
-    peak = {"vbv-maxrate": str(peak_kbit), "vbv-bufsize": str(2 * peak_kbit)}
+    peak = {"vbv-maxrate": str(peak_kbit), "vbv-bufsize": str(2 * peak_kbit)} if peak_kbit else {}
     encoder.options = _OPTIONS[clip.encoder](form, like, level, peak)
     encoder.open()
     return encoder

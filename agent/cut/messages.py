@@ -113,9 +113,10 @@ def decode_report(body: bytes) -> ClipReport:
 
 
 def decode_failure(body: bytes) -> Failure:
-    """Read a Failure, its text cut to its limit."""
+    """Read a Failure, its text cut to its limit and to what can be shown on any screen."""
     failure = _decode(body, Failure)
-    return Failure(failure.is_input, failure.what[:TEXT_CHARACTERS_MAX])
+    what = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in failure.what)
+    return Failure(failure.is_input, what[:TEXT_CHARACTERS_MAX])
 
 
 def decode_codes(body: bytes) -> list[str]:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from agent.acquire.timeline import ClockSource
 from agent.clock import SECOND_NS
+from agent.consent.mask import Masks
 from agent.cut.bits import split_annex_b
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.codec import ClipForm, Codec, PictureKind
@@ -29,6 +30,7 @@ from agent.cut.encode import fitted, open_encoder
 from agent.cut.h264_ids import AVC
 from agent.cut.join import CodedPicture, CodedSegment, join_segments, kept_nals, samples_of
 from agent.cut.mp4 import TIMESCALE_HZ, VideoTrack, write_movie
+from agent.cut.paint import paint
 from agent.cut.pictures import WHY_UNDECODABLE, PicturePlan, Segment, find_gaps, plan_pictures
 from agent.cut.sound import SoundCutter
 from agent.errors import BadInputError
@@ -38,6 +40,7 @@ _ONE_FRAME_NS: Final = SECOND_NS // 25  # when one picture alone gives no rate
 _WORST_FIRST: Final = (ClockSource.ARRIVAL, ClockSource.SR, ClockSource.SR_ONVIF)
 _PEAK_FACTOR: Final = 3  # an edge may need this much of the source's bit rate
 _PEAK_KBIT_MIN: Final = 2000
+WHY_TRIED: Final = "a first try, which copied, had failed"
 _SYNC: Final = frozenset({PictureKind.CLOSED, PictureKind.OPEN})
 
 
@@ -46,12 +49,12 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
 
     Raises BadInputError if the chunks cannot be read, or hold nothing that can be cut.
     """
-    sounds, why = SoundCutter(order), ""
+    sounds, why = SoundCutter(order), "" if order.may_copy else WHY_TRIED
     units = depacketize(order.headers, sounds.passing(chunks))
     sound = sounds.cut()
-    for may_copy in (True, False):
+    for may_copy in (True, False) if order.may_copy and not order.masks else (False,):
         plan = plan_pictures(units, order.window, may_copy=may_copy)
-        segments = [coded for segment in plan.segments if (coded := _code(units, plan, segment)).pictures]
+        segments = [coded for segment in plan.segments if (coded := _code(units, plan, segment, order.masks)).pictures]
         why = why or plan.why_reencoded
         if not segments:
             report = _report(order, units, plan, segments, why)
@@ -100,24 +103,28 @@ def _report(
         error_ns=max((anchor.error_ns for anchor in anchors), default=0),
         source=next((source for source in _WORST_FIRST if any(a.source == source for a in anchors)), ""),
         why_reencoded=why if times else "",
+        masks=order.masks,
     )
 
 
-def _code(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) -> CodedSegment:
+def _code(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, masks: Masks) -> CodedSegment:
     if not segment.is_copy:
-        return _encode(units, plan, segment)
+        return _encode(units, plan, segment, masks)
     codec = plan.codec
     copied = [CodedPicture(i, units[i].kind in _SYNC, kept_nals(codec, units[i].nals)) for i in segment.units]
     first = CodedPicture(copied[0].unit, copied[0].is_sync, _form(codec).as_first(copied[0].nals))
     return CodedSegment(is_copy=True, pictures=(first, *copied[1:]), sets=segment.sets)
 
 
-def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) -> CodedSegment:
-    """Re-encode a segment: one IDR picture, then P pictures, parameter sets as the encoder chose them."""
+def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, masks: Masks) -> CodedSegment:
+    """Re-encode a segment: one IDR picture, then P pictures, parameter sets as the encoder chose them.
+
+    The encoder never sees what lies under a mask, and no setting of it depends on how much that was.
+    """
     codec, form = plan.codec, plan.form
     if form is None:
         raise BadInputError("pictures whose form is not known")
-    pace = _step(units, segment), max(_PEAK_FACTOR * _source_kbit(units), _PEAK_KBIT_MIN)
+    pace = _step(units, segment), 0 if masks else max(_PEAK_FACTOR * _source_kbit(units), _PEAK_KBIT_MIN)
     ticks: dict[int, int] = {}  # presentation time to access unit
     sets: dict[tuple[int, int], bytes] = {}
     pictures: list[CodedPicture] = []
@@ -133,7 +140,10 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) ->
 
     try:
         for index, frame in decode_units(units, plan.tracing, segment.units):
+            paint(frame, masks)  # before scaling, which would mix it into its surroundings
             shown = fitted(frame, form)
+            if shown is not frame:
+                paint(shown, masks)  # and after, so that its border is sharp
             encoder = encoder or open_encoder(_form(codec), form, shown, *pace)
             if shown.format.name != encoder.pix_fmt:
                 shown = shown.reformat(format=encoder.pix_fmt)
@@ -144,7 +154,8 @@ def _encode(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment) ->
             take(encoder.encode(shown))
         take(encoder.encode(None) if encoder else ())
     except FFmpegError as error:
-        raise BadInputError(f"the edge of this window cannot be encoded again: {error.strerror}") from error
+        shape = f"{plan.width}x{plan.height}"
+        raise BadInputError(f"pictures of {shape} pixels cannot be encoded again: {error.strerror}") from error
     return CodedSegment(is_copy=False, pictures=tuple(pictures), sets=sets)
 
 

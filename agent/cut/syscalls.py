@@ -1,7 +1,7 @@
 """The child process, before it meets a picture, keeps memory, threads and its pipes of all the kernel can do for it.
 
-A decoder that a camera's bytes have taken over can then read no key, open no file, start no program and reach no
-network: the system calls for it fail (seccomp(2), filters in classic BPF).
+A decoder that a camera's bytes have taken over can then read no key, open no file, start no program, reach no network
+and run no code but what was loaded: the system calls for it fail (seccomp(2), filters in classic BPF).
 
 Rules of this file: what is not listed is refused; the filter holds for every thread, for ever.
 """
@@ -24,8 +24,14 @@ _ALLOW: Final = 0x7FFF0000
 _KILL_PROCESS: Final = 0x80000000
 _ERRNO: Final = 0x00050000
 _LOAD, _IS_EQUAL, _HAS_BITS, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
-_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16  # struct seccomp_data, little endian
+_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT, _THIRD_ARGUMENT_AT = (
+    0,
+    4,
+    16,
+    32,
+)  # struct seccomp_data, little endian
 _CLONE_THREAD: Final = 0x00010000
+_PROT_EXEC: Final = 4
 _INSTRUCTION: Final = struct.Struct("=HBBI")
 
 
@@ -37,10 +43,11 @@ class _Machine:
     seccomp: int
     clone: int
     clone3: int
+    mapping: tuple[int, ...]  # mmap, mprotect: allowed, but for memory that can be executed
     allowed: tuple[int, ...]
 
 
-# In this order: read, write, readv, writev, close, fstat, lseek · mmap, mprotect, munmap, brk, mremap, madvise ·
+# In this order: read, write, readv, writev, close, fstat, lseek · munmap, brk, mremap, madvise ·
 # rt_sigaction, rt_sigprocmask, rt_sigreturn, sigaltstack, restart_syscall · futex, set_robust_list, rseq, membarrier,
 # sched_yield, sched_getaffinity, getcpu · nanosleep, clock_nanosleep, clock_gettime, clock_getres, gettimeofday ·
 # getpid, gettid, getrusage, sysinfo, uname, getrandom, ppoll · exit, exit_group
@@ -50,9 +57,10 @@ _MACHINES: Final = {
         seccomp=317,
         clone=56,
         clone3=435,
+        mapping=(9, 10),
         allowed=(
             *(0, 1, 19, 20, 3, 5, 8),
-            *(9, 10, 11, 12, 25, 28),
+            *(11, 12, 25, 28),
             *(13, 14, 15, 131, 219),
             *(202, 273, 334, 324, 24, 204, 309),
             *(35, 230, 228, 229, 96),
@@ -65,9 +73,10 @@ _MACHINES: Final = {
         seccomp=277,
         clone=220,
         clone3=435,
+        mapping=(222, 226),
         allowed=(
             *(63, 64, 65, 66, 57, 80, 62),
-            *(222, 226, 215, 214, 216, 233),
+            *(215, 214, 216, 233),
             *(134, 135, 139, 132, 128),
             *(98, 99, 293, 283, 124, 123, 168),
             *(101, 115, 113, 114, 169),
@@ -102,7 +111,7 @@ def give_up_system_calls() -> None:
 
 
 def filter_program(machine: _Machine) -> bytes:
-    """Write the filter: another architecture's calls kill, listed ones pass, new threads pass, all others fail."""
+    """Write the filter: another architecture's calls kill; listed ones, memory and threads pass; all others fail."""
     code = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_IS_EQUAL, 1, 0, machine.architecture),
@@ -111,6 +120,14 @@ def filter_program(machine: _Machine) -> bytes:
     ]
     for number in machine.allowed:
         code += [(_IS_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
+    for number in machine.mapping:  # all code is loaded: what else would be executed is a camera's
+        code += [
+            (_IS_EQUAL, 0, 4, number),
+            (_LOAD, 0, 0, _THIRD_ARGUMENT_AT),
+            (_HAS_BITS, 0, 1, _PROT_EXEC),
+            (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
     # The flags of clone3 lie in memory that a filter cannot see: told that there is none, libc takes clone.
     code += [(_IS_EQUAL, 0, 1, machine.clone3), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     code += [

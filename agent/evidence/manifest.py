@@ -18,6 +18,7 @@ from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockSource
 from agent.clock import Window, parse_rfc3339, rfc3339
 from agent.consent.grant import Granted
+from agent.consent.mask import join_masks
 from agent.crypto import canonical_json
 from agent.cut.clip import ClipReport, Gap, SoundReport
 from agent.deliver.part import SealedPart
@@ -246,7 +247,7 @@ def _manifest(clip: ClipFacts) -> Manifest:
         parts=tuple(_part(sealed, report) for sealed, report in clip.parts),
         gaps=_gaps([gap for report in [*reports, *clip.empty] for gap in report.gaps]),
         clock=_clock(reports),
-        processing=_processing(reports),
+        processing=_processing(reports) + _masking(reports),
         recipients=tuple(recipient.id for recipient in command.recipients),
         policy=PolicyFacts(clip.grant.policy_version, clip.grant.policy_sha256, clip.grant.mode),
         audit=AuditFacts(*clip.audit),
@@ -260,6 +261,12 @@ def _processing(reports: Sequence[ClipReport]) -> str:
     copied, reencoded = sum(report.copied for report in reports), sum(report.reencoded for report in reports)
     whys = "; ".join(dict.fromkeys(_cut(report.why_reencoded) for report in reports if report.why_reencoded))
     return f"copied {copied}, re-encoded {reencoded} pictures" + (f" ({whys[:_WHYS_CHARS_MAX]})" if whys else "")
+
+
+def _masking(reports: Sequence[ClipReport]) -> str:
+    """Say how much of the picture is painted over, not where: the manifest travels in the clear."""
+    count = len(join_masks(*(report.masks for report in reports)))
+    return f", painted over under {count} of the owner's masks" if count else ""
 
 
 def _window(asked: Window, granted: Window, reports: Sequence[ClipReport]) -> WindowFacts:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import agent
-from agent.cut.clip import ClipReport, CutOrder, SoundReport, WireChunk
+from agent.cut.answer import read_report
+from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.messages import (
     HEAD,
     Job,
@@ -27,7 +30,6 @@ from agent.cut.messages import (
     Work,
     decode_codes,
     decode_failure,
-    decode_report,
     frame,
     message_frame,
     parse_head,
@@ -36,10 +38,16 @@ from agent.errors import BadInputError, UnavailableError
 
 _Answer = TypeVar("_Answer")
 CLIP_BYTES_MAX: Final = 1024 * 1024 * 1024  # of one part
+CLIP_FRAMES_MAX: Final = 100_000  # its head, a frame or two for each of 40 000 pictures
+STDERR_BYTES_MAX: Final = 64 * 1024  # a child that says more is ended: reading it costs the recording time
 _STDERR_TAIL_BYTES: Final = 1000
 _READ_BYTES: Final = 256 * 1024
 _EXIT_S: Final = 5.0  # between its last word and its end
 STOP_S_MAX: Final = 1.0  # a child that was killed is gone at once; its thread has a chunk to read at most
+_WHY_ENDED: Final[dict[int, str]] = {
+    signal.SIGXCPU: "it used up its processor time",
+    signal.SIGKILL: "it was killed, by the kernel if memory ran out",
+}
 _SOURCE_ROOT: Final = str(Path(agent.__file__).resolve().parent.parent)
 _ENVIRONMENT: Final = {"PYTHONPATH": _SOURCE_ROOT, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
@@ -56,8 +64,8 @@ class ChildLimits:
 class ChildCutter:
     """`ports.Cutter` by child processes. Calls block; several at once are as many children."""
 
-    def __init__(self, limits: ChildLimits = ChildLimits()) -> None:
-        self._limits = limits
+    def __init__(self, limits: ChildLimits = ChildLimits(), worker: Sequence[str] = ("agent.cut.worker",)) -> None:
+        self._limits, self._worker = limits, worker
         self._children = _Children()
 
     def stop(self) -> None:
@@ -66,36 +74,35 @@ class ChildCutter:
 
     def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
         """Make one part; its bytes go to `sink` as they come, and count only once the report is returned."""
-        written = 0
+        written = frames = 0
         with self._start() as conversation:
             for kind, body in conversation.answers(_questions(Work.CUT, order, chunks)):
-                if kind is Kind.CLIP:
-                    written += len(body)
-                    if written > CLIP_BYTES_MAX:
-                        raise UnavailableError(f"the cutter made more than {CLIP_BYTES_MAX} bytes")
-                    sink(body)
-                elif kind is Kind.REPORT:
-                    report = _decoded(decode_report, body)
-                    _check_report(report, order, written)
+                if kind is Kind.REPORT:
+                    report = _decoded(partial(read_report, order=order, written_bytes=written), body)
                     conversation.end()
                     return report
+                written, frames = written + len(body), frames + 1
+                if kind is not Kind.CLIP or not body or written > CLIP_BYTES_MAX or frames > CLIP_FRAMES_MAX:
+                    raise UnavailableError("the cutter's child says more than was ordered")
+                sink(body)
         raise conversation.failure()
 
     def read_codes(self, order: CutOrder, chunks: Iterable[WireChunk]) -> list[str]:
         """Return the texts of the QR codes in the newest key picture."""
         with self._start() as conversation:
             for kind, body in conversation.answers(_questions(Work.READ_CODES, order, chunks)):
-                if kind is Kind.CODES:
-                    codes = _decoded(decode_codes, body)
-                    conversation.end()
-                    return codes
+                if kind is not Kind.CODES:
+                    raise UnavailableError("the cutter's child says more than was ordered")
+                codes = _decoded(decode_codes, body)
+                conversation.end()
+                return codes
         raise conversation.failure()
 
     def _start(self) -> _Conversation:
         limits = self._limits
         arguments = [f"--memory-bytes={limits.memory_bytes}", f"--cpu-s={limits.cpu_s}"]
         return _Conversation(
-            [sys.executable, "-P", "-B", "-s", "-m", "agent.cut.worker", *arguments],
+            [sys.executable, "-P", "-B", "-s", "-m", *self._worker, *arguments],
             limits.deadline_s,
             self._children,
         )
@@ -113,23 +120,6 @@ def _decoded(decode: Callable[[bytes], _Answer], body: bytes) -> _Answer:
         return decode(body)
     except BadInputError as error:
         raise UnavailableError(f"the cutter's child gave an answer that cannot be read: {error}") from error
-
-
-def _check_report(report: ClipReport, order: CutOrder, written: int) -> None:
-    times = (report.first_picture, report.last_picture)
-    inside = all(moment is not None and moment in order.window for moment in times)
-    if report.sound is not None and not _is_ordered(report.sound, order):
-        raise UnavailableError("the cutter's child reports sound that was not ordered")
-    if (report.pictures > 0) != (written > 0) or (report.pictures > 0 and not inside):
-        raise UnavailableError("the cutter's child reports a clip that was not ordered")
-
-
-def _is_ordered(sound: SoundReport, order: CutOrder) -> bool:
-    if order.sound is None or (sound.start is None) != (not sound.codec):
-        return False
-    if sound.start is None or sound.end is None:
-        return sound.start is sound.end
-    return order.window.start <= sound.start <= sound.end <= order.sound.end
 
 
 class _Children:
@@ -187,6 +177,7 @@ class _Conversation:
     child: subprocess.Popen[bytes] = field(init=False)
     ends_at: float = field(init=False)
     tail: bytearray = field(init=False, default_factory=bytearray)
+    complaint_bytes: int = field(init=False, default=0)
     failed: BadInputError | UnavailableError | None = field(init=False, default=None)
 
     def __enter__(self) -> Self:
@@ -225,7 +216,7 @@ class _Conversation:
                     elif not (piece := _read(key.fd)):
                         selector.unregister(key.fd)
                     elif key.fd == stderr:
-                        self.tail = (self.tail + piece)[-_STDERR_TAIL_BYTES:]
+                        self._hear_complaint(piece)
                     else:
                         received += piece
                 for kind, body in _take_frames(received):
@@ -251,8 +242,16 @@ class _Conversation:
         if self.failed:
             return self.failed
         said = self.tail.decode("utf-8", "replace").strip().splitlines()
-        last = "".join(letter for letter in said[-1] if letter.isprintable()) if said else "no word"
-        return UnavailableError(f"the cutter's child ended with status {self.child.returncode}: {last}")
+        last = ": " + "".join(letter for letter in said[-1] if letter.isprintable()) if said else ""
+        status = self.child.returncode
+        why = f" ({_WHY_ENDED.get(-status, 'it crashed')})" if status < 0 else ""
+        return UnavailableError(f"the cutter's child ended with status {status}{why}{last}")
+
+    def _hear_complaint(self, piece: bytes) -> None:
+        self.complaint_bytes += len(piece)
+        if self.complaint_bytes > STDERR_BYTES_MAX:
+            raise UnavailableError(f"the cutter's child complains in more than {STDERR_BYTES_MAX} bytes")
+        self.tail = (self.tail + piece)[-_STDERR_TAIL_BYTES:]
 
     def _left_s(self) -> float:
         left = self.ends_at - time.monotonic()

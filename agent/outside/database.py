@@ -23,11 +23,12 @@ from agent.acquire.timeline import ClockOffset
 from agent.clip_job import OPEN_STATES, Job, JobPart, JobState, PartState, Status
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import RefusalReason
+from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport
 from agent.errors import ConfigurationError, UnavailableError
 from agent.ports import Document, Opening, Outgoing
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 OUTGOING_MAX: Final = 10_000
 """Messages kept for a broker that is away; the oldest progress goes first, an end of a job never."""
 
@@ -39,7 +40,8 @@ CREATE TABLE job (
   id TEXT PRIMARY KEY, sha256 TEXT NOT NULL, envelope BLOB NOT NULL, received INTEGER NOT NULL,
   expires INTEGER NOT NULL, is_open INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT,
   deadline INTEGER, answer TEXT NOT NULL DEFAULT '', answered INTEGER, granted INTEGER,
-  cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER, sound TEXT NOT NULL DEFAULT ''
+  cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER, sound TEXT NOT NULL DEFAULT '',
+  masks TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
 CREATE TABLE part (
   job TEXT NOT NULL REFERENCES job(id) ON DELETE CASCADE, camera TEXT NOT NULL, number INTEGER NOT NULL,
@@ -60,11 +62,12 @@ CREATE TABLE camera (
 _UPGRADES: Final = {
     1: "ALTER TABLE camera ADD COLUMN pin TEXT NOT NULL DEFAULT '';",
     2: "ALTER TABLE job ADD COLUMN sound TEXT NOT NULL DEFAULT '';",
+    3: "ALTER TABLE job ADD COLUMN masks TEXT NOT NULL DEFAULT '{}';",
 }
 """What makes a file of each older version one of the next."""
 
 _JOB: Final = (
-    "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end, sound"
+    "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end, sound, masks"
 )
 _PART: Final = "job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report"
 
@@ -142,11 +145,11 @@ class Database:
         """Store the job as it is now but for its answer, and the status that tells of it, in one transaction."""
         start, end = (job.window.start, job.window.end) if job.window else (None, None)
         state = job.state, job.state in OPEN_STATES, job.reason, job.deadline
-        covered = ",".join(job.cameras), start, end, ",".join(job.sound)
+        covered = ",".join(job.cameras), start, end, ",".join(job.sound), msgspec.json.encode(job.masks).decode()
         with self._transaction() as db:
             db.execute(
                 "UPDATE job SET state=?, is_open=?, reason=?, deadline=?, cameras=?, window_start=?, window_end=?,"
-                " sound=?, granted=coalesce(granted, ?) WHERE id=?",
+                " sound=?, masks=?, granted=coalesce(granted, ?) WHERE id=?",
                 (*state, *covered, granted, job.id),
             )
             self._queue(db, status)
@@ -282,7 +285,7 @@ def _failing() -> Iterator[None]:
 
 
 def _job(row: Sequence[Any]) -> Job:
-    job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end, sound = row
+    job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end, sound, masks = row
     return Job(
         id=job,
         envelope=envelope,
@@ -295,6 +298,7 @@ def _job(row: Sequence[Any]) -> Job:
         cameras=tuple(CameraId(name) for name in cameras.split(",") if name),
         window=None if start is None else Window(start, end),
         sound=tuple(CameraId(name) for name in sound.split(",") if name),
+        masks=msgspec.json.decode(masks, type=dict[CameraId, Masks]),
     )
 
 

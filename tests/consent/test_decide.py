@@ -15,7 +15,7 @@ from agent.command.envelope import verify
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.trust import TrustBundle
 from agent.command.words import WindowClaim
-from agent.consent.decide import answered, decide, renewed, still_allowed
+from agent.consent.decide import answered, decide, masks_now, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
 from agent.consent.policy import Answer, Policy
 from agent.demo.authority import sharing_claims
@@ -70,7 +70,7 @@ def later(seconds: float) -> WallTime:
 
 def test_opt_in_grants_exactly_what_was_asked() -> None:
     """A business that opted in is not asked; the grant names policy and digest."""
-    assert choose(policy()) == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "opt_in")
+    assert choose(policy()) == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "opt_in", {})
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_question_ends_with_the_policy_or_the_command() -> None:
 def test_yes_grants_what_was_asked() -> None:
     """A plain yes covers cameras and window as asked."""
     grant = answered(asked(), yes(), policy(mode="ask_first"), later(30), SHA256)
-    assert grant == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "owner_said_yes")
+    assert grant == Granted(COMMAND, COMMAND.cameras, COMMAND.window, 4, SHA256, "owner_said_yes", {})
 
 
 def test_yes_may_narrow() -> None:
@@ -266,9 +266,11 @@ def test_a_grant_is_renewed_with_its_sound_or_not_at_all() -> None:
     grant = choose(policy(sound=["front"]))
     assert isinstance(grant, Granted)
     covered = (grant.cameras, grant.window, grant.sound)
-    again = renewed(COMMAND, covered, policy(sound=["front", "back"]), later(60), SHA256, has_owner_said_yes=False)
+    again = renewed(
+        COMMAND, covered, policy(sound=["front", "back"]), later(60), SHA256, has_owner_said_yes=False, masks={}
+    )
     assert again == grant
-    gone = renewed(COMMAND, covered, policy(), later(60), SHA256, has_owner_said_yes=False)
+    gone = renewed(COMMAND, covered, policy(), later(60), SHA256, has_owner_said_yes=False, masks={})
     assert isinstance(gone, Refusal)
 
 
@@ -352,3 +354,33 @@ def test_no_answer_widens(command: VerifiedCommand, rules: Policy, answer: Answe
 
 def _within(window: Window, claim: WindowClaim) -> bool:
     return claim.window().intersection(window) == window
+
+
+LEFT, RIGHT = ((0, 0), (5000, 0), (0, 9999)), ((5000, 0), (9999, 0), (9999, 9999))
+
+
+def test_a_grant_carries_the_masks_of_its_cameras() -> None:
+    """As they stand when it is given, by the policy or by the owner's yes; those of other cameras are not its own."""
+    masks = {"front": (LEFT,), "office": (RIGHT,), "back": ()}
+    given_at_once, ask = choose(policy(masks=masks)), asked(masks=masks)
+    said = answered(ask, yes(), policy(masks={"back": (RIGHT,)}), NOW, SHA256)
+    assert isinstance(given_at_once, Granted)
+    assert isinstance(said, Granted)
+    assert given_at_once.masks == {"front": (LEFT,)}
+    assert said.masks == {"back": (RIGHT,)}
+
+
+def test_masks_are_never_loosened_and_always_tightened() -> None:
+    """The grant's own stay, whatever the policy says later; what it says later is added, also after a restart."""
+    grant = choose(policy(masks={"front": (LEFT,)}))
+    assert isinstance(grant, Granted)
+    front, back = CameraId("front"), CameraId("back")
+    assert masks_now(grant, front, policy()) == masks_now(grant, front, None) == (LEFT,)
+    tighter = policy(masks={"front": (RIGHT,), "back": (RIGHT,)})
+    assert masks_now(grant, front, tighter) == (LEFT, RIGHT)
+    assert masks_now(grant, back, tighter) == (RIGHT,)
+    assert masks_now(grant, back, policy()) == ()
+    covered = grant.cameras, grant.window, grant.sound
+    again = renewed(COMMAND, covered, policy(), NOW, SHA256, has_owner_said_yes=False, masks=grant.masks)
+    assert isinstance(again, Granted)
+    assert masks_now(again, front, policy()) == (LEFT,)

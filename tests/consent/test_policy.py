@@ -118,3 +118,39 @@ def test_owner_signed_nonsense_is_bad_input_or_a_policy(claims: dict[str, object
     except BadInputError:
         return
     assert policy.hub == HUB
+
+
+RECTANGLE = [[0, 0], [5000, 0], [5000, 10_000], [0, 10_000]]
+
+
+def test_masks_are_the_owners_polygons_by_camera() -> None:
+    """Whole numbers, read as they were signed; a policy without them masks nothing."""
+    policy = open_policy(OWNER.policy(NOW, 1, masks={"front": [RECTANGLE, RECTANGLE[:3]]}), OWNER.key, HUB, 0)
+    assert policy.masks == {
+        "front": (((0, 0), (5000, 0), (5000, 10_000), (0, 10_000)), ((0, 0), (5000, 0), (5000, 10_000)))
+    }
+    assert open_policy(OWNER.policy(NOW, 1), OWNER.key, HUB, 0).masks == {}
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        {"front": RECTANGLE},
+        {"front": [RECTANGLE[:2]]},
+        {"front": [RECTANGLE * 9]},
+        {"front": [RECTANGLE] * 17},
+        {"front": [[[0, 0], [5000, 0], [5000, 10_001]]]},
+        {"front": [[[0, 0], [5000, 0], [5000, -1]]]},
+        {"front": [[[0, 0], [5000, 0], [0.5, 1]]]},
+        {"front": [[[0, 0], [5000, 0], [True, 1]]]},
+        {"front": [[[0, 0], [5000, 0], [1, 2, 3]]]},
+        {"../front": [RECTANGLE]},
+        {f"cam-{number}": [RECTANGLE] for number in range(65)},
+        [RECTANGLE],
+        None,
+    ],
+)
+def test_a_mask_that_is_not_understood_refuses_the_policy(masks: object) -> None:
+    """Nothing is rounded, cut or passed over: the owner would believe that it counts."""
+    with pytest.raises(BadInputError):
+        open_policy(OWNER.policy(NOW, 1, masks=masks), OWNER.key, HUB, 0)

@@ -15,9 +15,8 @@ from tests.simulators.h264_source import Recipe, film
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = film(Recipe(pictures=30))
-SHUT_IN = (
-    "from agent.cut.confine import *; from agent.cut.syscalls import *; import os, socket, threading, subprocess\n"
-)
+SHUT_IN = "from agent.cut.confine import *; from agent.cut.syscalls import *; import ctypes, mmap, os, resource\n"
+SHUT_IN += "import signal, socket, subprocess, threading\n"
 SHUT_IN += "confine(Confinement()); give_up_system_calls()\n"
 
 
@@ -45,11 +44,34 @@ def shut_in(code: str) -> str:
         "os.unlink('/tmp/none')",
         "os.listdir('/')",
         "os.memfd_create('x')",
+        "open('/proc/self/mem', 'r+b')",
+        "open(f'/proc/{os.getppid()}/environ')",
+        "os.setpriority(os.PRIO_PROCESS, 0, -20)",
+        "os.pidfd_open(os.getppid())",
+        "os.setsid()",
+        "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)",
+        "signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_CPU)",
     ],
 )
 def test_files_programs_and_network_are_gone(attempt: str) -> None:
     """No key can be read and nobody be told."""
     assert shut_in(attempt).startswith("PermissionError: [Errno 1] Operation not permitted")
+
+
+@pytest.mark.parametrize("call", ["ptrace(16, os.getppid(), 0, 0)", "prctl(4, 1, 0, 0, 0)", "personality(0x0400000)"])
+def test_no_other_process_can_be_looked_into_and_nothing_taken_back(call: str) -> None:
+    """Neither the parent traced, nor dumps and executable memory allowed again."""
+    code = f"libc = ctypes.CDLL(None, use_errno=True); print(libc.{call}, ctypes.get_errno())"
+    assert shut_in(code) == "-1 1"
+
+
+def test_memory_cannot_become_executable() -> None:
+    """What a camera's bytes write is never run."""
+    code = "room = mmap.mmap(-1, 4096); libc = ctypes.CDLL(None, use_errno=True)\n"
+    code += "at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(room)))\n"
+    code += "print(libc.mprotect(at, 4096, 1), libc.mprotect(at, 4096, 5), ctypes.get_errno())"
+    assert shut_in(code) == "0 -1 1"
 
 
 def test_threads_started_before_are_shut_in_too() -> None:
@@ -62,6 +84,19 @@ def test_threads_started_before_are_shut_in_too() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=True
     )
     assert done.stdout.strip() == "PermissionError"
+
+
+def test_threads_are_few() -> None:
+    """A child cannot use up what the service may have of them. Root has no such limit: then it is nobody's child."""
+    code = "from agent.cut.confine import *; from agent.cut.syscalls import *; import threading, time\n"
+    code += "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    code += "confine(Confinement()); give_up_system_calls(); threading.stack_size(65536); count = 0\n"
+    code += "try:\n while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); count += 1\n"
+    code += "except RuntimeError: print(count, flush=True); os._exit(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=True
+    )
+    assert 8 < int(done.stdout) <= 32
 
 
 def test_threads_memory_and_randomness_remain() -> None:

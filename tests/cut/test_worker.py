@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -97,13 +99,25 @@ def test_the_child_gives_away_what_it_does_not_need() -> None:
     assert confined["Max core file size"].split()[0] == "0"
     assert confined["Max file size"].split()[0] == "0"
     assert int(confined["Max open files"].split()[0]) <= 32
+    assert 0 < int(confined["Max processes"].split()[0]) < 100_000
+    assert confined["Oom score"] == "1000"
+    assert int(confined["Niceness"]) >= 10
+    assert confined["Descriptors"] == "0 1 2"
+    assert confined["Disk class"] in {str(3 << 13), "0"}  # idle, or a kernel that knows no classes
 
 
 def _wait_until_confined(pid: int) -> dict[str, str]:
     for _ in range(200_000):
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        if status.get("NoNewPrivs") == "1":
+        if status.get("Seccomp") == "2":
             limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
-            return status | {line[:26].strip(): line[26:].strip() for line in limits}
+            number = {"x86_64": 252, "aarch64": 31}[platform.machine()]  # ioprio_get
+            more = {
+                "Oom score": Path(f"/proc/{pid}/oom_score_adj").read_text().strip(),
+                "Niceness": Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[16],
+                "Descriptors": " ".join(sorted(path.name for path in Path(f"/proc/{pid}/fd").iterdir())),
+                "Disk class": str(ctypes.CDLL(None).syscall(number, 1, pid)),
+            }
+            return status | {line[:26].strip(): line[26:].strip() for line in limits} | more
         os.sched_yield()
     pytest.fail("the child never confined itself")

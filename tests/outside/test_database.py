@@ -171,6 +171,7 @@ def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
     with database._transaction() as rows:
         rows.execute("ALTER TABLE camera DROP COLUMN pin")
         rows.execute("ALTER TABLE job DROP COLUMN sound")
+        rows.execute("ALTER TABLE job DROP COLUMN masks")
         rows.execute("PRAGMA user_version=1")
     database.close()
     for _ in range(2):
@@ -180,11 +181,12 @@ def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
-    """Jobs that were granted before there was sound go on without any."""
+    """Jobs that were granted before there were sound and masks go on without any."""
     database = opened(tmp_path)
     database.open_job(JOB, "aa", NOW)
     with database._transaction() as rows:
         rows.execute("ALTER TABLE job DROP COLUMN sound")
+        rows.execute("ALTER TABLE job DROP COLUMN masks")
         rows.execute("PRAGMA user_version=2")
     database.close()
     database = opened(tmp_path)
@@ -215,6 +217,20 @@ def test_an_answer_stays_through_every_move(tmp_path: Path) -> None:
     assert (job.answer, job.answered, job.state) == ("a.b.c", NOW + 1, JobState.IN_PROGRESS)
     database.move(replace(JOB, state=JobState.SUCCEEDED), status(JobState.SUCCEEDED))
     assert database.job_of("aa") is None
+    database.close()
+
+
+def test_a_grants_masks_stay_with_the_job(tmp_path: Path) -> None:
+    """They come back after a restart as they were; a job without any has none."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    granted = replace(JOB, state=JobState.IN_PROGRESS, masks={CameraId("front"): (((0, 0), (9999, 0), (0, 9999)),)})
+    assert (job := database.job("cmd-1")) is not None
+    assert job.masks == {}
+    database.move(granted, status(JobState.IN_PROGRESS))
+    database.close()
+    database = opened(tmp_path)
+    assert database.job("cmd-1") == granted
     database.close()
 
 

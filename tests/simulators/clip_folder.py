@@ -52,7 +52,7 @@ def granted(recipient: str = "age1-not-looked-at") -> Granted:
         basis="consent",
         reason="broken shop window",
     )
-    return Granted(command, (CAMERA,), window, 7, "ef" * 32, "opt_in")
+    return Granted(command, (CAMERA,), window, 7, "ef" * 32, "opt_in", {})
 
 
 def report(number: int = 0, *, gap: str = "") -> ClipReport:

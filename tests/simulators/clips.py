@@ -12,6 +12,7 @@ import numpy as np
 
 from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
 from agent.clock import WallTime, Window
+from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.splice import make_clip
 from tests.simulators.h264_source import CAMERA, EPOCH, Gray, Source, luma, read_number
@@ -22,9 +23,16 @@ def window_of(start_s: float, end_s: float) -> Window:
     return Window(WallTime(EPOCH + round(start_s * 1e9)), WallTime(EPOCH + round(end_s * 1e9)))
 
 
-def cut(sources: Sequence[Source], window: Window, sound: Window | None = None) -> tuple[bytes, ClipReport]:
+def cut(
+    sources: Sequence[Source],
+    window: Window,
+    sound: Window | None = None,
+    masks: Masks = (),
+    *,
+    may_copy: bool = True,
+) -> tuple[bytes, ClipReport]:
     """Cut a window out of sources that follow each other, in this process; with their sound if it is granted."""
-    order = CutOrder(window, tuple(source.header for source in sources), sound)
+    order = CutOrder(window, tuple(source.header for source in sources), sound, masks, may_copy)
     pieces, report = make_clip(order, [chunk for source in sources for chunk in source.chunks])
     return b"".join(pieces), report
 

@@ -80,6 +80,7 @@ class Site:
         store.receipts = self.receipts
         self.settings = PartSettings(past_ns=round(past_s * SECOND_NS))
         self.give_up_h = 1.0
+        self.cutter = ChildCutter()
         self.cameras = frozenset({CAMERA})
         self.cutter: Cutter = ChildCutter()
         hosts = [url.removeprefix("https://")]
@@ -133,7 +134,7 @@ class Site:
         return {name: b"".join(open_age(io.BytesIO(sealed), _IDENTITY)) for name, sealed in sorted(parts.items())}
 
     def delivered(self) -> dict[str, list[int]]:
-        """Return the numbers of every part's pictures."""
+        """Return the numbers of the pictures in every clip part at the store."""
         return {name: [number for _, number in shown_by_pyav(clip)] for name, clip in self.clips().items()}
 
     # ------------------------------------------------------------ the process

@@ -30,4 +30,4 @@ def grant_for(camera: CameraId, window: Window) -> Granted:
         basis="consent",
         reason="test",
     )
-    return Granted(command, (camera,), window, 1, "0" * 64, "opt_in")
+    return Granted(command, (camera,), window, 1, "0" * 64, "opt_in", {})
