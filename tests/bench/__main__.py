@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import powercut, record, recovery, torn
+from tests.bench import cut, powercut, record, recovery, torn
 
 
 class Bench(Protocol):
@@ -24,7 +24,13 @@ class Bench(Protocol):
         """Measure and print; a missed bar is a result, not an error. Raises TransomError if it cannot measure."""
 
 
-BENCHES: Final[dict[str, Bench]] = {"record": record, "recovery": recovery, "powercut": powercut, "torn": torn}
+BENCHES: Final[dict[str, Bench]] = {
+    "record": record,
+    "cut": cut,
+    "recovery": recovery,
+    "powercut": powercut,
+    "torn": torn,
+}
 
 
 def main() -> int:
