@@ -22,7 +22,7 @@ from agent.cut.messages import (
     message_frame,
     read_frame,
 )
-from agent.cut.worker import serve
+from agent.cut.worker import gathered, serve
 from agent.errors import BadInputError
 from tests.simulators.clips import cut, window_of
 from tests.simulators.h264_source import Recipe, film
@@ -107,3 +107,13 @@ def _wait_until_confined(pid: int) -> dict[str, str]:
             return status | {line[:26].strip(): line[26:].strip() for line in limits}
         os.sched_yield()
     pytest.fail("the child never confined itself")
+
+
+def test_pieces_are_gathered_into_frames_of_one_size() -> None:
+    """Small ones are joined, large ones divided, nothing is lost, and nothing gives no frame."""
+    pieces = [b"a" * 3, b"", b"b" * 25, b"c", b"d" * 8]
+    bodies = list(gathered(pieces, 10))
+    assert [len(body) for body in bodies] == [10, 10, 10, 7]
+    assert b"".join(bodies) == b"".join(pieces)
+    assert list(gathered([b"e" * 20], 10)) == [b"e" * 10] * 2
+    assert list(gathered([], 10)) == []
