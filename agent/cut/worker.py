@@ -30,7 +30,7 @@ from agent.cut.syscalls import give_up_system_calls
 from agent.errors import BadInputError, TransomError
 
 _EXIT_FAILED = 1
-_PIECE_BYTES = 256 * 1024
+_FIRST_BYTES, _PIECE_BYTES = 1024, 256 * 1024  # of a frame of the clip, and of later ones at most
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,20 +76,19 @@ def _cut(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]
 
     shut_in()
     pieces, report = make_clip(job.order, _chunks(source))
-    for body in gathered(pieces, _PIECE_BYTES):
-        sink.write(frame(Kind.CLIP, body))
+    sink.writelines(frame(Kind.CLIP, body) for body in gathered(pieces))
     sink.write(message_frame(Kind.REPORT, report))
 
 
-def gathered(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Make of many small and some large pieces ones of `size` bytes; the last has what is left."""
-    waiting = bytearray()
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Make of many small pieces few large ones: the first is small, so that it goes at once, each next twice as large."""
+    waiting, size = bytearray(), _FIRST_BYTES
     for piece in pieces:
         waiting += piece
         begin = 0
         while len(waiting) - begin >= size:
             yield bytes(waiting[begin : begin + size])
-            begin += size
+            begin, size = begin + size, min(2 * size, _PIECE_BYTES)
         del waiting[:begin]
     if waiting:
         yield bytes(waiting)

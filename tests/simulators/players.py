@@ -61,7 +61,7 @@ def _as_nobody() -> list[str]:
 
 def shown_ticks(player: str, clip: bytes, folder: Path, width: int, height: int) -> list[int | None]:
     """Play a clip; return the ticks drawn in the pictures that the player gives, in its order (None: unreadable)."""
-    folder.chmod(0o777)  # noqa: S103 - a folder of this test; VLC plays as nobody
+    folder.chmod(0o777)
     for parent in folder.parents[:2]:
         parent.chmod(parent.stat().st_mode | 0o011)
     video, raw = folder / "clip.mp4", folder / "pictures.gray"
