@@ -81,7 +81,7 @@ def _cut(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]
 
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Make of many small pieces few large ones: the first is small, so that it goes at once, each next twice as large."""
+    """Make few large pieces of many: the first is small, so that it goes at once, each next one twice as large."""
     waiting, size = bytearray(), _FIRST_BYTES
     for piece in pieces:
         waiting += piece

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -29,17 +30,20 @@ def sorts() -> list[Sort]:
     found = []
     for number, (gop, b_frames, rate) in enumerate(product(GOPS.values(), B_FRAMES, RATES)):
         profile = PROFILES[b_frames][number % len(PROFILES[b_frames])]
-        found.append(
-            Sort(
-                "h264", profile, gop.gops_s, gop.is_open, b_frames, rate, gop.seconds, slices=1 + 2 * (number % 4 == 3)
-            )
-        )
-    return found
+        slices = 3 if number % 4 == 3 else 1
+        h264 = Sort("h264", profile, gop.gops_s, gop.is_open, b_frames, rate, gop.seconds, slices)
+        if gop is GOPS["10 s"] and rate not in SLOW:
+            continue
+        found.append(h264)
+        if rate == RATES[number // len(RATES) % len(RATES)] or rate == "variable":
+            found.append(replace(h264, codec="h265", profile="main"))
+    return [*found, *(Sort("jpeg", "baseline", rate=rate, seconds=3.0) for rate in RATES)]
 
 
+SLOW = ("5", "12.5", "variable")  # of long groups, which take long
 SORTS = sorts()
-WITHHELD = [sort for sort in SORTS if sort.is_open and sort.b_frames == "pyramid"]
-CELLS_MIN = 750
+WITHHELD = [sort for sort in SORTS if (sort.codec, sort.is_open, sort.b_frames) == ("h264", True, "pyramid")]
+CELLS_MIN = 900
 
 
 @pytest.mark.parametrize("sort", [sort for sort in SORTS if sort not in WITHHELD], ids=str)
@@ -53,7 +57,7 @@ def test_every_window_is_cut_exactly(sort: Sort, record_property: RecordProperty
         assert (name, done.said) == (name, done.done)
         inside = [moment for moment in filmed.times if moment in window]
         assert (len(inside), done.report.refused) == (done.report.pictures, 0)
-        assert not done.proof.count(How.RENUMBERED)
+        assert done.proof.count(How.RENUMBERED) <= int(sort.codec == "h265" and sort.is_open)  # a CRA becomes a BLA
     record_property("cut_cells", len(cells))
 
 
@@ -71,7 +75,7 @@ def test_what_cannot_be_decoded_is_withheld_and_said(sort: Sort, record_property
     record_property("cut_cells", len(cells))
 
 
-@pytest.mark.parametrize("sort", [s for s in SORTS if not s.is_open], ids=str)
+@pytest.mark.parametrize("sort", [s for s in SORTS if not s.is_open and s.codec != "jpeg"], ids=str)
 def test_a_window_from_key_picture_to_key_picture_is_copied_whole(sort: Sort) -> None:
     """Nothing is encoded anew where nothing has to be; with B pictures a few before the end must be."""
     filmed = film(sort)

@@ -15,6 +15,9 @@ RecordProperty = Callable[[str, object], None]
 PLAIN = Sort(gops_s=(2.0,), seconds=8.0, rate="12.5")
 WITH_B = replace(PLAIN, b_frames="two")
 SLICED = replace(PLAIN, profile="main", slices=3)
+H265 = replace(PLAIN, codec="h265", profile="main", b_frames="pyramid")
+H265_OPEN = replace(H265, is_open=True, b_frames="two")
+JPEG = replace(PLAIN, codec="jpeg", profile="baseline")
 BASELINE = replace(PLAIN, profile="baseline")
 Lost = Callable[[int, CodedPicture], bool]
 LOSSES: dict[str, Lost] = {
@@ -29,6 +32,9 @@ RUNS: dict[str, tuple[Sort, Sort]] = {
     "other entropy coding": (PLAIN, BASELINE),
     "other slices and profile": (WITH_B, SLICED),
     "from B pictures to none": (WITH_B, PLAIN),
+    "H.265 with other parameters": (H265, replace(H265, b_frames="two", slices=2)),
+    "H.265 open groups twice": (H265_OPEN, H265_OPEN),
+    "JPEG twice": (JPEG, JPEG),
     "another size": (PLAIN, replace(PLAIN, width=320, height=192)),
 }
 
@@ -38,7 +44,7 @@ def merged(first: Filmed, second: Filmed) -> Filmed:
     return replace(first, logged=first.logged + second.logged)
 
 
-@pytest.mark.parametrize("sort", [PLAIN, WITH_B, SLICED], ids=str)
+@pytest.mark.parametrize("sort", [PLAIN, WITH_B, SLICED, H265, H265_OPEN], ids=str)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_a_loss_spoils_is_withheld_and_nothing_else_comes_instead(
     sort: Sort, loss: str, record_property: RecordProperty
@@ -56,7 +62,7 @@ def test_what_a_loss_spoils_is_withheld_and_nothing_else_comes_instead(
     record_property("cut_cells", len(cells))
 
 
-@pytest.mark.parametrize("sort", [PLAIN, WITH_B], ids=str)
+@pytest.mark.parametrize("sort", [PLAIN, WITH_B, H265], ids=str)
 def test_a_chunk_that_the_ring_lost_is_a_hole(sort: Sort, record_property: RecordProperty) -> None:
     """Pictures behind it wait for the next key picture; those before it are all there."""
     whole = film(sort)

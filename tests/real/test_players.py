@@ -6,6 +6,7 @@ Chromium is in `tests/cut/test_browser.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ CLIPS: Final[dict[str, tuple[Sort, ...]]] = {
     "B pictures": (Sort(gops_s=(2.0,), seconds=6.0, width=320, height=192, b_frames="two"),),
     "B pyramid, uneven times": (Sort(seconds=5.0, width=320, height=192, b_frames="pyramid", rate="variable"),),
     "slices without CABAC": (Sort(profile="baseline", seconds=4.0, width=320, height=192, slices=3),),
+    "H.265 open groups": (replace(_PLAIN, codec="h265", b_frames="two", is_open=True),),
+    "JPEG": (Sort("jpeg", "baseline", seconds=3.0, width=320, height=192),),
     "two runs, renumbered": (_PLAIN, Sort(profile="main", gops_s=(2.0,), seconds=6.0, width=320, height=192, slices=3)),
 }
 

@@ -34,16 +34,17 @@ class Cut:
         return len(self.proof.accounts), copied, self.proof.count(How.REENCODED)
 
     def unexplained(self, *runs: Filmed) -> list[int]:
-        """Return the missing pictures for which the report has no gap, and of which a slice had arrived.
+        """Return the missing pictures for which the report has no gap, though all their packets arrived.
 
-        Of a picture that never came nobody knows; it is a gap only if there is none for a second.
+        Of a picture that did not come whole perhaps nobody knows; it is a gap only if others are withheld beside it, or
+        if there is none for a second.
         """
         log = log_of(*runs)
-        unknown = set[int]().union(*(run.never_came for run in runs))
+        hurt = set[int]().union(*(run.hurt for run in runs))
         return [
             ticks
             for ticks in self.proof.missing
-            if ticks not in unknown and not any(g.start <= log.hub_time(ticks) < g.end for g in self.report.gaps)
+            if ticks not in hurt and not any(g.start <= log.hub_time(ticks) < g.end for g in self.report.gaps)
         ]
 
 
