@@ -26,7 +26,7 @@ from agent.cut.clip import CutOrder, WireChunk
 from agent.demo.clip_boxes import take_apart
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.cutter import ChildCutter, ChildLimits
-from tests.bench.cut_footage import PICTURES_PER_S, CutFootage
+from tests.bench.cut_footage import CutFootage
 from tests.bench.measure import family
 
 PART_S: Final = 60  # what the hub's plan gives to one child
@@ -111,19 +111,20 @@ def run_transom(footage: CutFootage, window_s: float, edge_s: float) -> CutMeasu
     end_s = start_s + window_s
     cutter, first_byte_s = ChildCutter(_LIMITS), None
     wall_s = cpu_s = 0.0
-    pictures = clip_bytes = peak = 0
+    pictures = in_files = clip_bytes = peak = 0
     for part_start_s, part_end_s in parts(footage, start_s, end_s):
         order, chunks = footage.order(part_start_s, part_end_s), footage.chunks(part_start_s, part_end_s)
         with watching() as watch:
-            first, size, count = _cut_part(cutter, order, chunks, watch.began_s)
+            first, clip, count = _cut_part(cutter, order, chunks, watch.began_s)
         first_byte_s = first if first_byte_s is None else first_byte_s
         wall_s, cpu_s, peak = wall_s + watch.wall_s, cpu_s + watch.cpu_s, max(peak, watch.peak_bytes)
-        pictures, clip_bytes = pictures + count, clip_bytes + size
-    if pictures != round(window_s * PICTURES_PER_S):
+        pictures, clip_bytes = pictures + count, clip_bytes + len(clip)
+        in_files += len(take_apart(clip).video.samples)
+    if pictures != footage.pictures(window_s):
         raise UnavailableError(f"the cutter gave {pictures} pictures for {window_s} s")
-    return CutMeasured(
-        "Transom", footage.name, window_s, edge_s, wall_s, cpu_s, peak, first_byte_s, pictures, 0, clip_bytes
-    )
+    outside = in_files - footage.pictures(window_s)
+    costs = (wall_s, cpu_s, peak, first_byte_s)
+    return CutMeasured("Transom", footage.name, window_s, edge_s, *costs, in_files, outside, clip_bytes)
 
 
 def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
@@ -135,15 +136,18 @@ def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[f
     yield start_s, end_s
 
 
-def _cut_part(cutter: ChildCutter, order: CutOrder, chunks: list[WireChunk], began_s: float) -> tuple[float, int, int]:
-    first_s, size = 0.0, 0
+def _cut_part(
+    cutter: ChildCutter, order: CutOrder, chunks: list[WireChunk], began_s: float
+) -> tuple[float, bytes, int]:
+    first_s, pieces = 0.0, list[bytes]()
 
     def sink(piece: bytes) -> None:
-        nonlocal first_s, size
-        first_s, size = first_s or time.monotonic() - began_s, size + len(piece)
+        nonlocal first_s
+        first_s = first_s or time.monotonic() - began_s
+        pieces.append(piece)
 
     report = cutter.cut(order, chunks, sink)
-    return first_s, size, report.pictures
+    return first_s, b"".join(pieces), report.pictures
 
 
 def run_program(name: str, footage: CutFootage, window_s: float, edge_s: float, command: list[str]) -> CutMeasured:
@@ -156,7 +160,7 @@ def run_program(name: str, footage: CutFootage, window_s: float, edge_s: float, 
         if done.returncode or not out.exists():
             raise UnavailableError(f"{name} failed: {done.stderr.decode(errors='replace').strip()[-200:]}")
         pictures, size = count_pictures(out), out.stat().st_size
-    outside = pictures - round(window_s * PICTURES_PER_S)
+    outside = pictures - footage.pictures(window_s)
     return CutMeasured(
         name, footage.name, window_s, edge_s, watch.wall_s, watch.cpu_s, watch.peak_bytes, None, pictures, outside, size
     )
@@ -209,7 +213,7 @@ def run_least(footage: CutFootage, window_s: float, edge_s: float) -> CutMeasure
     chunks = footage.chunks(start_s, start_s + window_s)
     wire = b"".join(chunk.wire for chunk in chunks)
     lead_s = start_s % footage.gop_s
-    counted = (round(lead_s * PICTURES_PER_S), round(edge_s * PICTURES_PER_S))
+    counted = (footage.pictures(lead_s), footage.pictures(edge_s))
     used_s = time.process_time()
     with watching() as watch:
         clip = subprocess.run(["cat"], input=wire, capture_output=True, check=True).stdout
@@ -224,7 +228,7 @@ def _encode_edge(footage: CutFootage, key_s: float, lead: int, edge: int) -> Non
     decoder = av.CodecContext.create("h264", "r")
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = 1920, 1080, "yuv420p"
-    encoder.time_base, encoder.thread_count = Fraction(1, PICTURES_PER_S), os.cpu_count() or 1
+    encoder.time_base, encoder.thread_count = Fraction(1, footage.film.rate), os.cpu_count() or 1
     encoder.options = {"preset": "veryfast", "crf": "20", "x264-params": "keyint=infinite:bframes=0:rc-lookahead=8"}
     number = 0
     for picture in pictures_of(footage, key_s, lead + edge):
@@ -240,7 +244,7 @@ def pictures_of(footage: CutFootage, start_s: float, count: int) -> list[bytes]:
     """Return pictures of the footage's MP4 file as Annex B, from its key picture at `start_s` on."""
     content = footage.mp4.read_bytes()
     track = take_apart(content).video
-    first = round(start_s * PICTURES_PER_S)
+    first = footage.pictures(start_s)
     stream = []
     for sample in track.samples[first : first + count]:
         body, out, at = content[sample.begin : sample.end], b"", 0

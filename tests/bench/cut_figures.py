@@ -112,25 +112,23 @@ def figures(rounds: Iterable[Round]) -> tuple[Figure, ...]:
 
 
 def print_cuts(console: Console, rounds: Iterable[Round]) -> None:
-    """Print what every cut cost, as medians over the rounds."""
+    """Print what every cut cost, as medians over the rounds, a table for each sort of footage."""
     cuts = [one for done in rounds for one in done]
-    table = Table(title="What a cut costs", title_justify="left")
-    titles = ("footage", "window", "edge", "cutter", "wall s", "CPU s", "MiB", "first byte s", "outside", "clip MB")
-    for title in titles:
-        table.add_column(title, justify="left" if title in {"footage", "cutter"} else "right")
-    for key in dict.fromkeys((one.footage, one.window_s, one.edge_s, one.name) for one in cuts):
-        same = [one for one in cuts if (one.footage, one.window_s, one.edge_s, one.name) == key]
-        first = [one.first_byte_s for one in same if one.first_byte_s is not None]
-        table.add_row(
-            key[0],
-            f"{key[1]:g} s",
-            f"{key[2]:g} s",
-            key[3],
-            f"{median(one.wall_s for one in same):.2f}",
-            f"{median(one.cpu_s for one in same):.2f}",
-            f"{median(one.peak_bytes for one in same) / MIB:.0f}" if same[0].peak_bytes else "",
-            f"{median(first):.2f}" if first else "",
-            "" if same[0].outside is None else str(same[0].outside),
-            f"{same[0].clip_bytes / 1e6:.1f}",
-        )
-    console.print(table)
+    for footage in dict.fromkeys(one.footage for one in cuts):
+        table = Table(title=footage, title_justify="left")
+        for title in ("window", "edge", "cutter", "wall s", "CPU s", "MiB", "1st byte", "outside"):
+            table.add_column(title, justify="left" if title == "cutter" else "right")
+        here = [one for one in cuts if one.footage == footage]
+        for key in dict.fromkeys((one.window_s, one.edge_s, one.name) for one in here):
+            table.add_row(*_cells([one for one in here if (one.window_s, one.edge_s, one.name) == key]))
+        console.print(table)
+
+
+def _cells(same: Sequence[CutMeasured]) -> Iterable[str]:
+    first = [one.first_byte_s for one in same if one.first_byte_s is not None]
+    yield from (f"{same[0].window_s:g} s", f"{same[0].edge_s:g} s", same[0].name)
+    yield f"{median(one.wall_s for one in same):.2f}"
+    yield f"{median(one.cpu_s for one in same):.2f}"
+    yield f"{median(one.peak_bytes for one in same) / MIB:.0f}" if same[0].peak_bytes else ""
+    yield f"{median(first):.2f} s" if first else ""
+    yield "" if same[0].outside is None else str(same[0].outside)
