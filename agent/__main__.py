@@ -148,9 +148,11 @@ def _open_clip(options: argparse.Namespace) -> int:
 
 
 def _prove_clip(options: argparse.Namespace) -> int:
-    from agent.demo.clip_verdict import prove_files  # noqa: PLC0415 - it decodes: the daemon never does
+    from agent.demo.clip_verdict import prove_files, save_ends  # noqa: PLC0415 - it decodes: the daemon never does
 
     proof, words = prove_files(options.video, options.camera_log, options.window)
+    if options.pictures:
+        save_ends(options.video, options.pictures)
     print(msgspec.json.encode(proof).decode() if options.json else words)
     return 0 if proof.is_exact else 1
 
@@ -234,6 +236,9 @@ def _parser() -> argparse.ArgumentParser:
     proven.add_argument("video", type=Path, nargs="+", help="the videos of one clip, all that it has")
     proven.add_argument("--camera-log", type=Path, required=True, metavar="LOG", help="what the camera says it sent")
     proven.add_argument("--window", default="", metavar="START/END", help="what was asked for, in RFC 3339")
+    proven.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="write first.png and last.png of the clip there"
+    )
     proven.add_argument("--json", action="store_true", help="every sample explained, for programs")
     proven.set_defaults(call=_prove_clip)
 

@@ -9,16 +9,20 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from agent.demo import block_code
 from agent.demo.clip_boxes import BoxedTrack
+from agent.errors import BadInputError
 
+Colours = NDArray[np.uint8]
 _DECODERS: Final = {"h264": "h264", "h265": "hevc", "jpeg": "mjpeg"}
 _PLANAR: Final = ("yuv4", "yuvj4", "gray", "nv12")  # formats whose first plane is luma of 8 bits
 
@@ -45,6 +49,27 @@ def _note(decoder: VideoCodecContext, packet: av.Packet[Any] | None, shown: dict
     with suppress(av.FFmpegError):  # what it refuses gives no picture, and that is what counts
         for frame in decoder.decode(packet):
             shown[int(frame.pts or 0)].append(block_code.read(luma(frame)))
+
+
+def shown_pictures(video: Path) -> tuple[Colours, Colours]:
+    """Play a video as players do; return the first and the last picture (height x width x blue, green, red).
+
+    Raises BadInputError if there is none.
+    """
+    first = last = None
+    try:
+        with av.open(str(video)) as container:
+            for frame in container.decode(video=0):
+                first, last = first or frame, frame
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise BadInputError(f"{video.name} cannot be played: {type(error).__name__}") from error
+    if first is None or last is None:
+        raise BadInputError(f"{video.name} shows no picture")
+    return _colours(first), _colours(last)
+
+
+def _colours(frame: VideoFrame) -> Colours:
+    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
 def luma(frame: VideoFrame) -> block_code.Luma:

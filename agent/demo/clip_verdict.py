@@ -9,13 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import cv2
+
 from agent.clock import WallTime, Window, parse_rfc3339, rfc3339
 from agent.demo.camera_log import CameraLog, read_log
+from agent.demo.clip_frames import shown_pictures
 from agent.demo.clip_proof import How, Proof, prove
 from agent.errors import BadInputError, ConfigurationError
 
 CLIP_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
 SHOWN_MAX: Final = 10  # faults and pictures named one by one
+PNG_WIDTH: Final = 400
+_AREA: Final = cv2.INTER_AREA
 
 
 def prove_files(videos: Sequence[Path], log: Path, window: str = "") -> tuple[Proof, str]:
@@ -28,6 +33,21 @@ def prove_files(videos: Sequence[Path], log: Path, window: str = "") -> tuple[Pr
     known = read_log(log)
     proof = prove([_read(video) for video in videos], known, asked)
     return proof, _describe(proof, known, is_window_given=asked is not None)
+
+
+def save_ends(videos: Sequence[Path], folder: Path) -> list[Path]:
+    """Write the first and the last picture of a clip, as anybody's player shows them, as small PNG files.
+
+    Raises ConfigurationError if the folder cannot be written, BadInputError if a video cannot be decoded.
+    """
+    written = []
+    for name, video, place in (("first", videos[0], 0), ("last", videos[-1], -1)):
+        picture = shown_pictures(video)[place]
+        small = cv2.resize(picture, (PNG_WIDTH, picture.shape[0] * PNG_WIDTH // picture.shape[1]), interpolation=_AREA)
+        written.append(folder / f"{name}.png")
+        if not cv2.imwrite(str(written[-1]), small, [cv2.IMWRITE_PNG_COMPRESSION, 9]):
+            raise ConfigurationError(f"{written[-1]} cannot be written", cure="name a folder for --pictures")
+    return written
 
 
 def _window(text: str) -> Window:

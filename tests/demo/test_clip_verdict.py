@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from agent.__main__ import main
 from agent.clock import rfc3339
+from agent.demo import block_code
 from agent.demo.camera_log import LogWriter
-from agent.demo.clip_verdict import prove_files
+from agent.demo.clip_verdict import prove_files, save_ends
 from agent.errors import ConfigurationError
 from tests.simulators.damaged_clips import rewritten, samples_of
 from tests.simulators.logged_streams import Sort, film, log_of
@@ -79,3 +82,15 @@ def test_a_window_that_is_none_is_a_wrong_call(video: Path, log: Path, window: s
 def test_a_file_that_is_not_there_is_a_wrong_call(log: Path, tmp_path: Path) -> None:
     """Exit code 2."""
     assert main(["clip", "prove", str(tmp_path / "gone.mp4"), "--camera-log", str(log)]) == 2
+
+
+def test_the_first_and_the_last_picture_can_be_seen(video: Path, log: Path, tmp_path: Path) -> None:
+    """Small files, in which the drawn time of the window's first and last picture stands."""
+    call = ["clip", "prove", str(video), "--camera-log", str(log), "--window", ASKED, "--pictures", str(tmp_path)]
+    assert main(call) == 0
+    inside = [p.ticks for p in log_of(FILMED).pictures if log_of(FILMED).hub_time(p.ticks) in WINDOW]
+    shown = [block_code.read(np.asarray(cv2.imread(str(tmp_path / name), cv2.IMREAD_GRAYSCALE), np.uint8))
+             for name in ("first.png", "last.png")]  # fmt: skip
+    assert shown == [inside[0], inside[-1]]
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        save_ends([video], tmp_path / "nowhere")
