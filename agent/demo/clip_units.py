@@ -24,6 +24,7 @@ _H264_TYPES: Final = (frozenset({1, 5}), frozenset({7, 8}), frozenset({6}))  # o
 _H265_TYPES: Final = (frozenset({*range(10), *range(16, 22)}), frozenset({32, 33, 34}), frozenset({39, 40}))
 _H265_RANDOM_ACCESS: Final = range(16, 24)  # H.265 table 7-1: these have one flag more in the slice header
 _HARMLESS_SEI: Final = frozenset({0, 1, 6, 45, 47})  # buffering, timing, recovery, frame packing, orientation
+_H265_HARMLESS_SEI: Final = _HARMLESS_SEI | {137, 144}  # and what brightness the pictures are made for
 _JPEG_SCAN: Final = b"\xff\xda"
 _JPEG_END: Final = b"\xff\xd9"
 
@@ -99,12 +100,12 @@ def _classify(codec: str, nal: bytes) -> tuple[What, bytes, int]:
         what = What.SLICE
     elif number in sets:
         what = What.SET
-    elif number in messages and _is_harmless(nal[head:]):
+    elif number in messages and _is_harmless(nal[head:], _HARMLESS_SEI if is_h264 else _H265_HARMLESS_SEI):
         what = What.SHOWING
     return what, nal, number
 
 
-def _is_harmless(messages: bytes) -> bool:
+def _is_harmless(messages: bytes, known: frozenset[int]) -> bool:
     """Say whether all SEI messages are about showing this picture, and nothing stands behind them (H.264 7.3.2.3)."""
     raw, position = messages.replace(b"\0\0\3", b"\0\0"), 0
     while len(raw) - position > 1:
@@ -116,7 +117,7 @@ def _is_harmless(messages: bytes) -> bool:
             total += raw[position] if position < len(raw) else 0
             numbers.append(total)
             position += 1
-        if numbers[0] not in _HARMLESS_SEI:
+        if numbers[0] not in known:
             return False
         position += numbers[1]
     return raw[position:] == b"\x80"

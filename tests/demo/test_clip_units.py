@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cut.h264 import NalType, renumber_slice
+from agent.cut.h264 import NalType
+from agent.cut.h264_ids import renumber_slice
 from agent.demo.clip_units import What, mark_of, marks_of, units_of
 from agent.errors import BadInputError
 from tests.simulators.logged_streams import Sort, encode
@@ -54,6 +55,9 @@ def test_the_units_of_a_sample_are_told_apart() -> None:
         What.SLICE, What.SHOWING, What.OTHER, What.SET, What.OTHER, What.OTHER,
     ]  # fmt: skip
     assert units_of("h264", sample(b"\x06\x06\x01\xc4\x80hidden"))[0].what is What.OTHER
+    brightness = bytes([144, 4, 0, 9, 0, 9, 0x80])
+    assert units_of("h264", sample(b"\x06" + brightness))[0].what is What.OTHER
+    assert units_of("h265", sample(b"\x4e\x01" + brightness))[0].what is What.SHOWING
     kinds = [unit.what for unit in units_of("h265", sample(b"\x40\x01x", b"\x26\x01x", b"\x46\x01x"))]
     assert kinds == [What.SET, What.SLICE, What.OTHER]
 
