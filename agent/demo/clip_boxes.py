@@ -18,7 +18,7 @@ SAMPLES_MAX: Final = 200_000
 TOP: Final = ("ftyp", "moov", "mdat")
 _INSIDE: Final[Mapping[str, frozenset[str]]] = {
     "moov": frozenset({"mvhd", "trak"}),
-    "trak": frozenset({"tkhd", "mdia"}),
+    "trak": frozenset({"tkhd", "edts", "mdia"}),
     "mdia": frozenset({"mdhd", "hdlr", "minf"}),
     "minf": frozenset({"vmhd", "smhd", "dinf", "stbl"}),
     "dinf": frozenset({"dref"}),
@@ -29,6 +29,7 @@ _HEADERS: Final = frozenset({"mvhd", "tkhd", "mdhd"})
 CODECS: Final = {"avc1": "h264", "hvc1": "h265", "mp4v": "jpeg", "jpeg": "jpeg", "mjpg": "jpeg"}
 """What a video sample entry holds."""
 _CONFIGURATIONS: Final = ("avcC", "hvcC")
+_DELAY_BYTES: Final = 40  # an elst box of version 0 with two edits (ISO/IEC 14496-12 8.6.6)
 _VISUAL_BYTES: Final = 78  # of a visual sample entry before the boxes in it (ISO/IEC 14496-12 12.1.3)
 
 
@@ -92,9 +93,12 @@ def _take_apart(content: bytes) -> BoxedMovie:
         if trak.kind == "trak":
             track, more = _track(content, trak)
             tracks.append(track)
-            faults += more
-    if [track.kind for track in tracks].count("vide") != 1:
+            faults += [*more, *_edits(content, trak, track.kind)]
+    kinds = [track.kind for track in tracks]
+    if kinds.count("vide") != 1:
         raise BadInputError("a file without exactly one video track")
+    if kinds not in (["vide"], ["vide", "soun"]):
+        faults.append(f"the tracks are {', '.join(kinds)}")
     faults += _uncovered(mdat, [sample for track in tracks for sample in track.samples])
     return BoxedMovie(tuple(tracks), tuple(faults))
 
@@ -147,6 +151,17 @@ def _track(content: bytes, trak: Box) -> tuple[BoxedTrack, list[str]]:
         configuration = content[known[0].begin : known[0].end] if known else b""
         faults += [f"there is a box {entries[0].kind}/{box.kind}" for box in inner if box not in known]
     return BoxedTrack(kind, entries[0].kind, configuration, timescale, _samples(content, tables)), faults
+
+
+def _edits(content: bytes, trak: Box, kind: str) -> Iterator[str]:
+    """Name every edit but the one that may be: sound that begins later than the picture, and is then played whole."""
+    for box in _boxes(content, trak.begin, trak.end):
+        if box.kind != "edts":
+            continue
+        version, count, *edits = struct.unpack_from(">IIIiIIiI", content, box.begin + 8)
+        is_delay = (version, count, edits[1:3], edits[4:]) == (0, 2, [-1, 1 << 16], [0, 1 << 16])
+        if kind != "soun" or box.end - box.begin != _DELAY_BYTES or not is_delay:
+            yield f"there is a box trak/edts in the track {kind}"
 
 
 def _inside(content: bytes, parent: Box, kind: str) -> Box:

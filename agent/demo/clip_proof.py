@@ -53,6 +53,7 @@ class Proof(msgspec.Struct, frozen=True):
     outside: tuple[int, ...]  # ticks of pictures that are in the clip and not in the window, or were never taken
     missing: tuple[int, ...]  # ticks of pictures that the camera took within the window and the clip has not
     faults: tuple[str, ...]
+    sound_blocks: int = 0  # are in the files too, and were not judged: the log does not know them
 
     @property
     def is_exact(self) -> bool:
@@ -73,12 +74,14 @@ def prove(files: Sequence[bytes], log: CameraLog, window: Window | None = None) 
     register = _Register(log)
     accounts: list[Account] = []
     faults: list[str] = []
+    sound_blocks = 0
     unexplained: list[bytes] = []  # each file without the samples whose every byte is known to be the camera's
     for number, content in enumerate(files):
         judge = _FileJudge(number, content, log, register)
         unexplained.append(judge.run())
         accounts += judge.accounts
         faults += judge.faults
+        sound_blocks += judge.sound_blocks
     shown = Counter(account.picture for account in accounts if account.picture is not None)
     faults += [f"the picture {ticks} is there {count} times" for ticks, count in shown.items() if count > 1]
     window = window or _own_window(log, shown)
@@ -97,6 +100,7 @@ def prove(files: Sequence[bytes], log: CameraLog, window: Window | None = None) 
         outside=tuple(sorted(shown.keys() - taken)),
         missing=tuple(sorted(taken - shown.keys())),
         faults=tuple(faults[:FAULTS_MAX]),
+        sound_blocks=sound_blocks,
     )
 
 
@@ -125,6 +129,7 @@ class _FileJudge:
         self.number, self.content, self.log, self.register = number, content, log, register
         self.accounts: list[Account] = []
         self.faults: list[str] = []
+        self.sound_blocks = 0
 
     def run(self) -> bytes:
         """Judge the file; return its bytes with zeros where samples are copies."""
@@ -132,6 +137,7 @@ class _FileJudge:
         movie = take_apart(self.content)
         for fault in movie.faults:
             self._blame(fault)
+        self.sound_blocks = sum(len(track.samples) for track in movie.tracks if track.kind == "soun")
         track = movie.video
         codec = CODECS.get(track.entry)
         if codec is None:
@@ -193,7 +199,7 @@ class _FileJudge:
             right = round(apart_ns * track.timescale_hz / SECOND_NS)
             if abs(one.shown_at - first.shown_at - right) > _TICK_ERROR_MAX:
                 self._blame(f"it is shown {one.shown_at - first.shown_at - right} ticks too late", one.sample)
-        if first.shown_at != 0:
+        if first.shown_at != 0 and not self.sound_blocks:  # sound may come before the first picture
             self._blame(f"the first picture is shown at {first.shown_at} instead of 0", first.sample)
 
     def _blame(self, what: str, place: int | None = None) -> None:

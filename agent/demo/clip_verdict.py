@@ -90,6 +90,8 @@ def _describe(proof: Proof, log: CameraLog, *, is_window_given: bool) -> str:
         f"Faults:      {len(proof.faults)}",
         *(f"  {fault}" for fault in proof.faults[:SHOWN_MAX]),
     ]
+    if proof.sound_blocks:
+        lines.append(f"Sound:       {proof.sound_blocks} blocks, which were not judged")
     verdict = "EXACT: every byte of video is accounted for." if proof.is_exact else "NOT exact."
     return "\n".join([*lines, verdict])
 

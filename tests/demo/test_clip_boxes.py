@@ -7,6 +7,8 @@ import struct
 
 import pytest
 
+from agent.cut.mp4 import Sample, VideoTrack, write_movie
+from agent.cut.mp4_sound import SoundTrack
 from agent.demo.clip_boxes import take_apart
 from agent.errors import BadInputError
 from tests.simulators.damaged_clips import grown, in_track
@@ -69,3 +71,28 @@ def test_any_damage_is_a_fault_or_bad_input() -> None:
             take_apart(bytes(clip))
         except BadInputError:
             continue
+
+
+def with_sound(start_ns: int, edits: bytes | None = None) -> bytes:
+    """Write the clip's samples with a track of sound; `edits` replaces its edits."""
+    track = take_apart(CLIP).video
+    samples = [Sample(s.shown_at, s.is_sync, CLIP[s.begin : s.end]) for s in track.samples]
+    sound = SoundTrack(16_000, 1, bytes.fromhex("1408"), [b"block"] * 9, [1024] * 9, start_ns)
+    written = b"".join(write_movie(VideoTrack(160, 96, track.configuration, samples, 3600), sound))
+    at = written.find(b"elst") + 12
+    return written if edits is None else written[:at] + edits + written[at + len(edits) :]
+
+
+@pytest.mark.parametrize("start_ns", [-500_000_000, 0, 500_000_000])
+def test_sound_may_stand_beside_the_pictures(start_ns: int) -> None:
+    """Before them, with them, or behind them by an edit that hides nothing."""
+    movie = take_apart(with_sound(start_ns))
+    assert movie.faults == ()
+    assert [(track.kind, track.entry) for track in movie.tracks] == [("vide", "avc1"), ("soun", "mp4a")]
+    assert len(movie.tracks[1].samples) == 9
+
+
+@pytest.mark.parametrize("edits", [struct.pack(">Ii", 45_000, 0), struct.pack(">IiIIi", 45_000, -1, 1 << 16, 9, 1024)])
+def test_an_edit_that_hides_sound_is_named(edits: bytes) -> None:
+    """Everything but an empty edit and then all of the track."""
+    assert take_apart(with_sound(500_000_000, edits)).faults == ("there is a box trak/edts in the track soun",)
