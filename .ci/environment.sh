@@ -13,6 +13,11 @@ DEBIAN_PACKAGES=(
   "gstreamer1.0-plugins-good:/usr/share/doc/gstreamer1.0-plugins-good"
   "gstreamer1.0-plugins-bad:/usr/share/doc/gstreamer1.0-plugins-bad"
   "gstreamer1.0-plugins-ugly:/usr/share/doc/gstreamer1.0-plugins-ugly" # x264enc: a camera that nobody of us wrote
+  "gstreamer1.0-tools:/usr/bin/gst-launch-1.0"    # players that people have; a clip must play in each of them
+  "gstreamer1.0-libav:/usr/share/doc/gstreamer1.0-libav"
+  "mpv:/usr/bin/mpv"
+  "vlc-bin:/usr/bin/vlc"
+  "vlc-plugin-base:/usr/share/doc/vlc-plugin-base"
   "strace:/usr/bin/strace"                        # a disk that answers with errors, asked for by the kernel's own calls
   "iproute2:/usr/sbin/ip"                         # network namespaces for cameras that talk to everybody
 )

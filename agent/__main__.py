@@ -147,6 +147,16 @@ def _open_clip(options: argparse.Namespace) -> int:
     return 0
 
 
+def _prove_clip(options: argparse.Namespace) -> int:
+    from agent.demo.clip_verdict import prove_files, save_ends  # noqa: PLC0415 - it decodes: the daemon never does
+
+    proof, words = prove_files(options.video, options.camera_log, options.window)
+    if options.pictures:
+        save_ends(options.video, options.pictures)
+    print(msgspec.json.encode(proof).decode() if options.json else words)
+    return 0 if proof.is_exact else 1
+
+
 def _verify_audit(options: argparse.Namespace) -> int:
     directory, key = options.directory, options.key
     if options.config:
@@ -221,6 +231,16 @@ def _parser() -> argparse.ArgumentParser:
     opener.add_argument("--known-hubs", type=Path, metavar="FILE", help="default: known_hubs beside the identity file")
     opener.add_argument("--json", action="store_true", help="for programs")
     opener.set_defaults(call=_open_clip)
+
+    proven = clip.add_parser("prove", help="judge opened videos by the log of the camera: 0 if exact, to the last byte")
+    proven.add_argument("video", type=Path, nargs="+", help="the videos of one clip, all that it has")
+    proven.add_argument("--camera-log", type=Path, required=True, metavar="LOG", help="what the camera says it sent")
+    proven.add_argument("--window", default="", metavar="START/END", help="what was asked for, in RFC 3339")
+    proven.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="write first.png and last.png of the clip there"
+    )
+    proven.add_argument("--json", action="store_true", help="every sample explained, for programs")
+    proven.set_defaults(call=_prove_clip)
 
     audit = commands.add_parser("audit", help="the log of everything the hub decided").add_subparsers(required=True)
     verify = audit.add_parser("verify", help="check that no entry was changed or removed")

@@ -77,7 +77,8 @@ def _open(
 
 
 def _x264_options(form: PictureForm, like: VideoFrame, level: str, peak: Mapping[str, str]) -> dict[str, str]:
-    parameters = {**_EVERY, **peak, "keyint": "infinite", "rc-lookahead": "8", "sync-lookahead": "0"}
+    # Each picture of lookahead takes 6 MiB of memory in 1080p and makes the edge no smaller.
+    parameters = {**_EVERY, **peak, "keyint": "infinite", "rc-lookahead": "2", "sync-lookahead": "0"}
     parameters["sliced-threads"] = "0"
     if level:
         parameters["level"] = level

@@ -83,8 +83,9 @@ def samples_of(pictures: Sequence[CodedPicture], times: Sequence[WallTime], wind
     """
     ticks: dict[int, int] = {}
     shown: list[int] = []
+    first = min(times)
     for place in sorted(range(len(pictures)), key=lambda place: times[place]):
-        exact = _ticks(times[place] - min(times))
+        exact = _ticks(times[place] - first)
         shown.append(max(exact, shown[-1] + 1) if shown else 0)
         ticks[place] = shown[-1]
     last = _ticks(window.end - max(times))

@@ -23,6 +23,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -32,10 +33,12 @@ from agent.crypto import Secret
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
+from agent.demo.camera_log import LoggedPicture, open_log
 from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS, DigestGate
 from agent.demo.camera_onvif import OnvifServer
 from agent.demo.camera_rtsp import SESSION_SECONDS, RtspServer, VideoStream
 from agent.demo.camera_soap import TokenGate
+from agent.demo.clip_units import marks_of
 from agent.demo.h264_rtp import EncoderSettings, H264Encoder, parameter_sets
 from agent.demo.scene import CodeMatrix, Planes, Scene, code_matrix, jpeg, shrink
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
@@ -62,6 +65,7 @@ class CameraSettings:
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # in the order in which they are offered
     nonce_s: float = NONCE_SECONDS
     session_s: float = SESSION_SECONDS
+    log: Path | None = None  # where it writes what its main stream sends; see FORMAT.md
 
     def __post_init__(self) -> None:
         if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
@@ -106,6 +110,7 @@ class VirtualCamera:
         self._onvif = OnvifServer(self._clock, digest, TokenGate(settings.login, self._clock), self._snapshot)
         self._rtsp = RtspServer([self._main, self._sub], digest, self._clock, settings.session_s)
         self._discovery: DiscoveryResponder | None = None
+        self._log = open_log(settings.log, settings.name, settings.clock_offset_ms) if settings.log else None
         self.filming: asyncio.Task[None] | None = None  # ends only if it fails
 
     async def start(self) -> Ready:
@@ -147,6 +152,8 @@ class VirtualCamera:
                 await self.filming
         await self._rtsp.stop()
         await self._onvif.stop()
+        if self._log is not None:
+            self._log.close()
 
     def show_code(self, text: str, seconds: float) -> None:
         """Hold a phone with the QR code of `text` before the camera. Raises BadInputError if it is too long."""
@@ -167,6 +174,8 @@ class VirtualCamera:
         code = shown[0] if shown and ticks < shown[1] else None
         self._latest = self._scene.picture(ticks, code)
         for unit in self._main_encoder.encode(self._latest, ticks):
+            if self._log is not None:
+                self._log.note(LoggedPicture(unit.ticks, unit.is_key, marks_of("h264", unit.nal_units)))
             self._main.publish(unit)
         if not self._sub.viewers:
             self._sub_encoder = None
@@ -263,6 +272,7 @@ def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--bitrate-bps", type=int, default=size.bitrate_bps)
     add("--width", type=int, default=size.width)
     add("--height", type=int, default=size.height)
+    add("--log", type=Path, help="write there what the main stream sends, to judge clips by")
     add("--digest", default="SHA-256,MD5", help="login algorithms in the order in which they are offered")
     said = parser.parse_args(arguments)
     encoder = EncoderSettings(said.width, said.height, said.fps, said.gop, said.b_frames, said.bitrate_bps)
@@ -277,6 +287,7 @@ def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
         clock_offset_ms=said.clock_offset_ms,
         encoder=encoder,
         digest_algorithms=tuple(said.digest.split(",")),
+        log=said.log,
     )
 
 

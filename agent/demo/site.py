@@ -86,7 +86,8 @@ class Site:
             # An address of its own, as in the field: a hub does not repeat a login to a device that has refused it.
             address = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
             log = self.logs / f"camera-{name.lower().replace(' ', '-')}.log"
-            self.cameras.append(CameraProgram(name, CAMERA_USER, self._password, log, "--address", address, *film))
+            own = ["--address", address, "--log", str(log.with_suffix(".sent.jsonl"))]
+            self.cameras.append(CameraProgram(name, CAMERA_USER, self._password, log, *own, *film))
             self._stack.callback(self.cameras[-1].stop)
         for camera in self.cameras:
             camera.wait_ready()

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import poison, powercut, record, recovery, torn
+from tests.bench import cut, poison, powercut, record, recovery, torn
 
 
 class Bench(Protocol):
@@ -26,6 +26,7 @@ class Bench(Protocol):
 
 BENCHES: Final[dict[str, Bench]] = {
     "record": record,
+    "cut": cut,
     "recovery": recovery,
     "powercut": powercut,
     "torn": torn,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from agent.errors import ConfigurationError, UnavailableError
+from tests.bench.conditions import Conditions, conditions
 from tests.bench.contenders import ROOT, Contender, Ffmpeg, Limit, Transom, build_limit
 from tests.bench.disks import remove_leftovers
 from tests.bench.figures import YARDSTICK_CAMERAS, Figure, Round, figures, print_tables
@@ -30,18 +28,6 @@ ROUNDS: Final = 3
 QUICK: Final = "one short round each of 8 and 32 cameras"
 CALLS_S: Final = 2.0
 CACHE: Final = ROOT / ".cache" / "bench"
-
-
-class Conditions(msgspec.Struct, frozen=True):
-    """Where and with what was measured."""
-
-    processor: str
-    cores: int
-    kernel: str
-    python: str
-    ffmpeg: str
-    load: float  # of the machine before the first round; a busy machine measures worse, not wrong
-    source: str = "Python, one send per RTP packet"
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -73,10 +59,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     except UnavailableError as error:
         limit = None
         notes.append(str(error))
-    conditions = _conditions()
-    console.print(
-        f"{conditions.processor}, {conditions.cores} cores, Linux {conditions.kernel}, load {conditions.load}"
-    )
+    where = conditions("Python, one send per RTP packet")
+    console.print(str(where))
     console.print("The cameras' pictures are made once; that takes some 15 s.") if not CACHE.exists() else None
     loop = prepare_loop(CACHE)
     remove_leftovers(CACHE / "disks")
@@ -90,7 +74,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             with console.status(f"round {repeat + 1} of {repeats}, {cameras} cameras, {seconds:.0f} s"):
                 done.append(run_round(CACHE / "disks", loop, line_up(cameras, limit), timing))
             notes += _notes(done[-1])
-    report = _report(conditions, tuple(done), notes)
+    report = _report(where, tuple(done), notes)
     print_tables(console, done)
     for note in report.notes:
         console.print(f"[yellow]{escape(note)}[/]", soft_wrap=True)
@@ -111,7 +95,7 @@ def line_up(cameras: int, limit: Path | None) -> Iterator[Contender]:
         yield Limit(cameras, limit)
 
 
-def _report(conditions: Conditions, done: tuple[Round, ...], notes: list[str]) -> Report:
+def _report(where: Conditions, done: tuple[Round, ...], notes: list[str]) -> Report:
     ours = [one for each in done for one in each.contenders]
     if any(one.device_bytes is None for one in ours):
         notes.append("no device of its own for each recorder (that takes root): device bytes and flushes not measured")
@@ -119,7 +103,7 @@ def _report(conditions: Conditions, done: tuple[Round, ...], notes: list[str]) -
         notes.append("system calls not counted: that takes perf, the right to use it, and a run without --quick")
     judged = figures(done)
     verdicts = tuple(figure.verdict.value for figure in judged)
-    return Report(conditions, done, judged, verdicts, tuple(dict.fromkeys(notes)))
+    return Report(where, done, judged, verdicts, tuple(dict.fromkeys(notes)))
 
 
 def _notes(done: Round) -> Iterator[str]:
@@ -129,20 +113,6 @@ def _notes(done: Round) -> Iterator[str]:
     late = sum(one.late_pictures for one in done.contenders)
     if late:
         yield f"{done.cameras} cameras: the source was late with {late} pictures: the machine was busy"
-
-
-def _conditions() -> Conditions:
-    said = subprocess.run(("ffmpeg", "-version"), capture_output=True, text=True, check=True).stdout
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return Conditions(
-        processor=processor or platform.machine(),
-        cores=os.cpu_count() or 1,
-        kernel=platform.release(),
-        python=platform.python_version(),
-        ffmpeg=said.split()[2],
-        load=round(os.getloadavg()[0], 1),
-    )
 
 
 def _counts(text: str) -> tuple[int, ...]:

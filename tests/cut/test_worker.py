@@ -24,7 +24,7 @@ from agent.cut.messages import (
     message_frame,
     read_frame,
 )
-from agent.cut.worker import serve
+from agent.cut.worker import gathered, serve
 from agent.errors import BadInputError
 from tests.simulators.clips import cut, window_of
 from tests.simulators.h264_source import Recipe, film
@@ -121,3 +121,13 @@ def _wait_until_confined(pid: int) -> dict[str, str]:
             return status | {line[:26].strip(): line[26:].strip() for line in limits} | more
         os.sched_yield()
     pytest.fail("the child never confined itself")
+
+
+def test_pieces_are_gathered_into_few_frames() -> None:
+    """Small ones are joined, large ones divided, nothing is lost, and nothing gives no frame."""
+    pieces = [b"a" * 30, b"", b"b" * 2500, *[b"c"] * 5000, b"d" * 2_000_000]
+    bodies = list(gathered(pieces))
+    assert b"".join(bodies) == b"".join(pieces)
+    assert [len(body) for body in bodies[:10]] == [1024 * min(2**n, 256) for n in range(10)]
+    assert max(map(len, bodies)) == 256 * 1024
+    assert list(gathered([])) == []

@@ -18,6 +18,7 @@ from tests.fuzz import (
     seeds_ring,
     targets_camera,
     targets_cut,
+    targets_exact,
     targets_media,
     targets_ring,
     targets_sound,
@@ -89,5 +90,6 @@ TARGETS: Final = {
         Target("slab index", targets_ring.slab_index, seeds_ring.INDEXES),
         Target("slab footer", targets_ring.slab_footer, seeds_ring.FOOTERS),
         Target("recovery", targets_ring.recovery, seeds_ring.SLABS),
+        Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
     )
 }
