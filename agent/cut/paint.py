@@ -6,11 +6,13 @@ format whose samples are not understood is refused, never passed on unpainted.
 
 from __future__ import annotations
 
-from typing import Any, Final
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 
 from agent.consent.mask import Masks
 from agent.cut.masks import BLOCK_PIXELS, covered_blocks
@@ -35,12 +37,25 @@ def paint(frame: VideoFrame, masks: Masks) -> None:
     for component in layout.components:
         plane = frame.planes[component.plane]
         step_x, step_y = _steps(layout, is_chroma=component.is_chroma)
-        dtype: type[Any] = np.uint8 if component.bits <= _BITS_OF_A_BYTE else np.uint16
-        line = plane.line_size // np.dtype(dtype).itemsize
-        samples = np.frombuffer(memoryview(plane), dtype).reshape(-1, line)[: plane.height, : plane.width]
-        for row, runs in enumerate(rows):
-            for begin, end in runs:
-                samples[row * step_y : (row + 1) * step_y, begin * step_x : end * step_x] = 1 << (component.bits - 1)
+        _fill(plane, component.bits, _blocks(rows, step_x, step_y))
+
+
+def _blocks(rows: Sequence[Sequence[tuple[int, int]]], step_x: int, step_y: int) -> Iterator[tuple[range, range]]:
+    """Yield lines and columns of a plane that are covered, also beyond its edges."""
+    for row, runs in enumerate(rows):
+        for begin, end in runs:
+            yield range(row * step_y, (row + 1) * step_y), range(begin * step_x, end * step_x)
+
+
+def _fill(plane: VideoPlane, bits: int, blocks: Iterable[tuple[range, range]]) -> None:
+    sample_bytes = 1 if bits <= _BITS_OF_A_BYTE else 2
+    middle = (1 << (bits - 1)).to_bytes(sample_bytes, sys.byteorder)
+    octets = memoryview(plane).cast("B")
+    for lines, columns in blocks:
+        grey = middle * (min(columns.stop, plane.width) - columns.start)
+        for line in lines[: max(0, plane.height - lines.start)]:
+            at = line * plane.line_size + columns.start * sample_bytes
+            octets[at : at + len(grey)] = grey
 
 
 def _is_understood(layout: VideoFormat) -> bool:
