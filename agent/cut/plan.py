@@ -47,6 +47,7 @@ class PartSettings:
     """How a clip is divided, and how long to wait for pictures."""
 
     live_ns: int = 4 * SECOND_NS  # a part of a running incident ends at the first key picture at least this late
+    first_ns: int = 4 * SECOND_NS  # so does the first part of a window that is over: the first pictures leave at once
     past_ns: int = 60 * SECOND_NS  # a part of a window that is over ends at the last key picture within this
     grace_ns: int = 5 * SECOND_NS  # this long after a part's end a silent camera is not waited for any more
     reorder_ns: int = SECOND_NS // 2  # pictures may be sent this much later than they are shown (B-frames)
@@ -87,7 +88,7 @@ def plan_next(
     is_over = now > grant.window.end + settings.grace_ns
     end: WallTime | Wait
     if is_over:
-        end = _past_end(start, grant.window.end, footage, settings)
+        end = _past_end(start, grant.window, footage, settings)
     else:
         end = _live_end(start, grant.window.end, footage, now, settings)
     if isinstance(end, Wait):
@@ -122,9 +123,16 @@ def _lead(chunks: tuple[StoredChunk, ...], footage: Footage) -> tuple[StoredChun
     return tuple(c for c in earlier if c.meta.run == chunks[0].meta.run and c.meta.last_picture >= limit)
 
 
-def _past_end(start: WallTime, last: WallTime, footage: Footage, settings: PartSettings) -> WallTime:
-    """End a part of a window that is over: late, on a key picture, and across all of a stretch without footage."""
-    limit = start + settings.past_ns
+def _past_end(start: WallTime, granted: Window, footage: Footage, settings: PartSettings) -> WallTime:
+    """End a part of a window that is over: late, on a key picture, and across all of a stretch without footage.
+
+    The first one ends early, if that leaves as much again for another.
+    """
+    last, limit, first_ns = granted.end, start + settings.past_ns, settings.first_ns
+    if start == granted.start:
+        early = [key for key in _key_pictures(footage) if start + first_ns <= key <= min(limit, last - first_ns)]
+        if early:
+            return min(early)
     if limit >= last:
         return last
     if not any(chunk.meta.first_picture < limit and chunk.meta.last_picture >= start for chunk in footage.chunks):

@@ -29,7 +29,8 @@ from agent.outside.cutter import ChildCutter, ChildLimits
 from tests.bench.cut_footage import CutFootage
 from tests.bench.measure import family
 
-PART_S: Final = 60  # what the hub's plan gives to one child
+PART_S: Final = 60  # what the hub's plan gives to one child, and at least to the first
+FIRST_S: Final = 4
 SMARTCUT_VERSION: Final = "1.7"
 _LOOK_S: Final = 0.004  # how often memory is looked at; the kernel keeps the peak, only its last look counts
 _LIMITS: Final = ChildLimits(deadline_s=900, cpu_s=900)
@@ -128,7 +129,11 @@ def run_transom(footage: CutFootage, window_s: float, edge_s: float) -> CutMeasu
 
 
 def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
-    """Divide a window as `agent.cut.plan` does: at the last key picture within PART_S."""
+    """Divide a window as `agent.cut.plan` does: first after FIRST_S, then within PART_S, at key pictures."""
+    border_s = -(-(start_s + FIRST_S) // footage.gop_s) * footage.gop_s
+    if border_s <= min(start_s + PART_S, end_s - FIRST_S):
+        yield start_s, border_s
+        start_s = border_s
     while end_s - start_s > PART_S:
         border_s = (start_s + PART_S) // footage.gop_s * footage.gop_s
         yield start_s, border_s

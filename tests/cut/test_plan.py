@@ -114,9 +114,15 @@ def test_a_running_part_of_a_silent_camera_ends_after_the_longest_part() -> None
 
 
 def test_a_window_that_is_over_is_cut_into_long_parts_on_key_pictures() -> None:
-    """Each part is as long as a minute allows."""
+    """The first one is short, so that the first pictures leave at once; the others are as long as a minute allows."""
     plans = whole_clip(Window(at(1), at(150)), footage(0, 160, gop_s=4), now=1000)
-    assert [p.window.end for p in plans] == [at(60), at(120), at(150)]
+    assert [p.window.end for p in plans] == [at(8), at(68), at(128), at(150)]
+
+
+def test_a_short_window_that_is_over_is_one_part() -> None:
+    """As is one without a key picture early enough to end a part at: nothing is encoded anew for a border."""
+    assert len(whole_clip(Window(at(1), at(8.9)), footage(0, 20), now=1000)) == 1
+    assert [p.window.end for p in whole_clip(Window(at(1), at(40)), footage(0, 50, gop_s=39), now=1000)] == [at(40)]
 
 
 def test_a_window_without_footage_is_one_plan_without_chunks() -> None:
@@ -149,7 +155,7 @@ def test_nothing_is_planned_outside_the_grant() -> None:
     window = Window(at(10), at(20))
     early = plan(window, footage(0, 40), now=100, delivered=at(3))
     assert isinstance(early, CutPlan)
-    assert early.window == window
+    assert early.window == Window(at(10), at(14))
     assert plan(window, footage(0, 40), now=100, delivered=at(25)) == Finished()
 
 
