@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -41,9 +40,9 @@ def clip_of(name: str) -> Cut:
 
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("player", PLAYERS)
-def test_a_player_shows_exactly_the_pictures_of_a_clip(player: str, name: str, tmp_path: Path) -> None:
+def test_a_player_shows_exactly_the_pictures_of_a_clip(player: str, name: str) -> None:
     """Counted by the time that is drawn in each."""
     done = clip_of(name)
     width, height = done.report.width, done.report.height
     taken = sorted(account.picture or 0 for account in done.proof.accounts)
-    assert shown_ticks(player, done.clip, tmp_path, width, height) == taken
+    assert shown_ticks(player, done.clip, width, height) == taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import CHUNK_HEADER_BYTES, StoredChunk
@@ -11,6 +12,8 @@ from agent.outside.slab_files import SlabLog
 from tests.simulators.ring_content import CAMERA, media, stream
 from tests.simulators.ring_log import settle
 from tests.simulators.rtsp_camera import rtp_frame
+
+_SETTLED_BYTES: Final = 2 * 1024 * 1024
 
 
 def framed(sequence: int, size: int = 300) -> bytes:
@@ -29,9 +32,10 @@ def record_framed(
 ) -> None:
     """Record the chunks of these seconds, and wait until the disk has them."""
     log.append(*stream(camera, run))
+    every = max(1, _SETTLED_BYTES // size)  # more than the ring's memory holds would be given up on a busy machine
     for count, sequence in enumerate(sequences):
         log.append(media(sequence, camera=camera, run=run, is_key=is_key), framed(sequence, size))
-        if count % 1000 == 999:
+        if count % every == every - 1:
             settle(log)
     settle(log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -59,11 +60,14 @@ def _as_nobody() -> list[str]:
     return [tool("setpriv", "util-linux"), f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
 
 
-def shown_ticks(player: str, clip: bytes, folder: Path, width: int, height: int) -> list[int | None]:
+def shown_ticks(player: str, clip: bytes, width: int, height: int) -> list[int | None]:
     """Play a clip; return the ticks drawn in the pictures that the player gives, in its order (None: unreadable)."""
-    folder.chmod(0o777)
-    for parent in folder.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o011)
+    with tempfile.TemporaryDirectory() as folder:  # which a player that refuses to be root can reach
+        Path(folder).chmod(0o777)
+        return _shown_in(player, clip, Path(folder), width, height)
+
+
+def _shown_in(player: str, clip: bytes, folder: Path, width: int, height: int) -> list[int | None]:
     video, raw = folder / "clip.mp4", folder / "pictures.gray"
     video.write_bytes(clip)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
