@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.clock import Instant, WallTime, Window
     from agent.command.request import UploadTarget
     from agent.cut.clip import ClipReport, CutOrder, WireChunk
+    from agent.cut.look import Look, LookOrder
     from agent.deliver.part import SealedPart
 
 Wire = bytes | bytearray | memoryview
@@ -136,6 +137,9 @@ class Cutter(Protocol):
 
     def read_codes(self, order: CutOrder, chunks: Iterable[WireChunk]) -> list[str]:
         """Decode the newest key picture and return the texts of the QR codes in it."""
+
+    def look(self, order: CutOrder, asked: LookOrder, chunks: Iterable[WireChunk]) -> Look:
+        """Decode the first key picture, which is in the window, and measure it. Raises as `cut` does."""
 
 
 class Uploader(Protocol):

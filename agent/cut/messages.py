@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.look import Look, LookOrder
 from agent.errors import BadInputError
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024  # of one body; a chunk is about a second of one camera
@@ -32,6 +33,7 @@ class Kind(IntEnum):
     REPORT = 5  # ClipReport: the clip is complete
     CODES = 6  # list of texts
     FAILED = 7  # Failure
+    LOOK = 8  # Look
 
 
 class Work(IntEnum):
@@ -39,6 +41,7 @@ class Work(IntEnum):
 
     CUT = 1
     READ_CODES = 2
+    LOOK = 3
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +49,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     work: Work
     order: CutOrder
+    look: LookOrder = LookOrder()  # for that work only
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +59,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     what: str
 
 
-Message = Job | WireChunk | ClipReport | list[str] | Failure
+Message = Job | WireChunk | ClipReport | list[str] | Look | Failure
 
 
 class Readable(Protocol):
@@ -117,6 +121,11 @@ def decode_failure(body: bytes) -> Failure:
     failure = _decode(body, Failure)
     what = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in failure.what)
     return Failure(failure.is_input, what[:TEXT_CHARACTERS_MAX])
+
+
+def decode_look(body: bytes) -> Look:
+    """Read a Look."""
+    return _decode(body, Look)
 
 
 def decode_codes(body: bytes) -> list[str]:

@@ -66,6 +66,8 @@ def serve(source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None] = lambda
     job = decode_job(body)
     if job.work is Work.CUT:
         _cut(job, source, sink, shut_in)
+    elif job.work is Work.LOOK:
+        _look(job, source, sink, shut_in)
     else:
         _read_codes(job, source, sink, shut_in)
     sink.flush()
@@ -99,6 +101,13 @@ def _read_codes(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[]
 
     shut_in()
     sink.write(message_frame(Kind.CODES, read_codes(job.order, _chunks(source))))
+
+
+def _look(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]) -> None:
+    from agent.cut.measure import look  # noqa: PLC0415 - OpenCV stays out of the cut
+
+    shut_in()
+    sink.write(message_frame(Kind.LOOK, look(job.order, job.look, _chunks(source))))
 
 
 def _chunks(source: BinaryIO) -> Iterator[WireChunk]:

@@ -23,6 +23,7 @@ from typing import Final, Self, TypeVar
 import agent
 from agent.cut.answer import read_report
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.look import Look, LookOrder
 from agent.cut.messages import (
     HEAD,
     Job,
@@ -30,6 +31,7 @@ from agent.cut.messages import (
     Work,
     decode_codes,
     decode_failure,
+    decode_look,
     frame,
     message_frame,
     parse_head,
@@ -99,6 +101,21 @@ class ChildCutter:
                 return codes
         raise conversation.failure()
 
+    def look(self, order: CutOrder, asked: LookOrder, chunks: Iterable[WireChunk]) -> Look:
+        """Measure the first key picture, and write it as JPEG if that is asked."""
+        with self._start() as conversation:
+            for kind, body in conversation.answers(_questions(Work.LOOK, order, chunks, asked)):
+                if kind is not Kind.LOOK:
+                    raise UnavailableError("the cutter's child says more than was ordered")
+                seen = _decoded(decode_look, body)
+                conversation.end()
+                if seen.signs.taken not in order.window or len(seen.signs.likeness) != len(asked.scenes):
+                    raise UnavailableError("the cutter's child looked at another picture")
+                if len(seen.jpeg) > asked.snapshot_bytes_max:
+                    raise UnavailableError("the cutter's child made a larger snapshot than was asked")
+                return seen
+        raise conversation.failure()
+
     def _start(self) -> _Conversation:
         limits = self._limits
         arguments = [f"--memory-bytes={limits.memory_bytes}", f"--cpu-s={limits.cpu_s}"]
@@ -109,8 +126,10 @@ class ChildCutter:
         )
 
 
-def _questions(work: Work, order: CutOrder, chunks: Iterable[WireChunk]) -> Iterator[bytes]:
-    yield message_frame(Kind.JOB, Job(work, order))
+def _questions(
+    work: Work, order: CutOrder, chunks: Iterable[WireChunk], asked: LookOrder = LookOrder()
+) -> Iterator[bytes]:
+    yield message_frame(Kind.JOB, Job(work, order, asked))
     for chunk in chunks:
         yield message_frame(Kind.CHUNK, chunk)
     yield frame(Kind.END)
