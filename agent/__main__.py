@@ -32,6 +32,7 @@ from agent.outside.database import Database
 from agent.outside.keystore import Keystore
 from agent.outside.logs import configure_logging
 from agent.outside.shown_file import read_shown
+from agent.outside.snapshots import read_snapshot
 from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
 from provisioning.errors import ConfigurationError as ProvisioningConfigurationError
 from provisioning.errors import ProvisioningError
@@ -135,6 +136,11 @@ def _forget_camera(options: argparse.Namespace) -> int:
     return 0
 
 
+def _snapshot(options: argparse.Namespace) -> int:
+    options.output.write_bytes(read_snapshot(load(options.config).snapshot_dir, options.camera))
+    return 0
+
+
 def _open_clip(options: argparse.Namespace) -> int:
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -222,6 +228,12 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("camera", help="its name, as in the hub's state message and in its log")
     forget.add_argument("--config", type=Path, required=True, metavar="FILE")
     forget.set_defaults(call=_forget_camera)
+
+    snapshot = cameras.add_parser("snapshot", help="what a camera shows: its newest key picture, a minute old at most")
+    snapshot.add_argument("camera", help="its name, as in the hub's state message")
+    snapshot.add_argument("--config", type=Path, required=True, metavar="FILE")
+    snapshot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.jpg")
+    snapshot.set_defaults(call=_snapshot)
 
     clip = commands.add_parser("clip", help="clips that a hub has sent").add_subparsers(required=True)
     opener = clip.add_parser("open", help="check a clip, decrypt it, and say what it is")

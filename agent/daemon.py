@@ -36,7 +36,7 @@ from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import seconds_since_press
-from agent.outside.cutter import ChildCutter
+from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.outside.database import Database
 from agent.outside.discovery_sockets import discover
 from agent.outside.host import HostClock, notify_service_manager
@@ -47,7 +47,9 @@ from agent.outside.onvif import examine
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
+from agent.outside.snapshots import publisher
 from agent.part_sealer import PartSealer
+from agent.picture_watch import PictureWatch
 from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
 from agent.recorder_thread import RecorderThread
@@ -58,6 +60,7 @@ from provisioning.errors import BadInputError as BadAnswerError
 from provisioning.pairing import OwnerKey, pair_owner
 from provisioning.store import IdentityStore
 
+LOOK_LIMITS: Final = ChildLimits(deadline_s=20.0, memory_bytes=768 * MIB, cpu_s=10)  # one key picture
 STATUS_EVERY_S: Final = 5.0
 METRICS_EVERY_S: Final = 15.0
 
@@ -98,16 +101,23 @@ async def _work(config: Config) -> None:
         searching = threading.Event()
         stack.callback(searching.set)
         watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
+        looker = ChildCutter(LOOK_LIMITS)
+        stack.callback(looker.stop)
+        pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publisher(config.snapshot_dir))
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch)
+        health.show_pictures(pictures.vitals)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
             tasks.create_task(health.run(board.changed), name="health")
+            tasks.create_task(pictures.run(), name="pictures")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
-            hub = _Hub(config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics, health)
+            hub = _Hub(
+                config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics, health, pictures
+            )
             async with hub.open() as conversation:
                 notify_service_manager("STATUS=in service")
                 await conversation.run()
@@ -184,11 +194,13 @@ class _Hub:
         journal: Database,
         topics: Topics,
         health: HealthWatch,
+        pictures: PictureWatch,
     ) -> None:
         self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
         self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
         self._journal, self._topics, self._hub, self._health = journal, topics, enrolment.hub_id, health
         self._evidence, self._enrolment_pin = keys.evidence_key(), identity.enrolment_pin()
+        self._pictures = pictures
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Conversation]:
@@ -204,6 +216,7 @@ class _Hub:
             stack.callback(ring.close)
             stack.callback(self._recorder.stop)  # before the ring closes
             stack.push_async_callback(self._health.detach)
+            stack.push_async_callback(self._pictures.detach)
             exporter = await self._exporter(stack, ring, audit, desk)
             will = Will(topics.state, self._board.offline(boot))
             verifier = verifier_of(self._hub, self._evidence)
@@ -251,6 +264,7 @@ class _Hub:
     def _record_to(self, ring: SlabLog) -> None:
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring)
+        self._pictures.attach(ring)
 
     def _note_start(self, audit: AuditFile) -> int:
         """Count this start and write it down; on a full disk the hub records all the same."""

@@ -15,6 +15,7 @@ import msgspec
 from agent.acquire.health import CameraState
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, Instant, parse_rfc3339
+from agent.picture_judge import Fault
 from agent.vitals import CameraVitals, HealthWarning, HubVitals
 
 QUIET_S: Final = 60
@@ -34,6 +35,20 @@ LASTS_S: Final = {
 """How long a cause must last; others count at once."""
 
 
+PICTURES: Final[dict[str, tuple[str, str]]] = {
+    Fault.BLACK: ("its picture is black", "check its lens cap, its light at night and its exposure"),
+    Fault.BLINDED: (
+        "its picture shows next to nothing: covered, sprayed, fogged or dazzled",
+        "look what is before its lens, and clean it",
+    ),
+    Fault.FROZEN: ("its picture stands still while its time goes on", "restart the camera"),
+    Fault.MOVED: ("it looks elsewhere than before", "turn it back; if it was turned on purpose, wait a day"),
+    Fault.BLURRED: ("its picture is less sharp than it was", "clean its lens, then focus it anew"),
+    Fault.UNJUDGED: ("its key pictures could not be judged", "look at a snapshot; restart the camera"),
+}
+"""Words and cure by code; how long a fault must last is `picture_judge.LASTS_S`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What was different when somebody looked last."""
@@ -49,6 +64,7 @@ def find_warnings(vitals: HubVitals, changes: Changes) -> tuple[HealthWarning, .
     for camera in vitals.cameras:
         found += _of_what_comes(camera, vitals.written)
         found += _of_its_times(camera)
+        found += _of_its_picture(camera)
         found += _of_its_footage(camera, vitals, changes, is_ring_short=is_ring_short)
     return tuple(found)
 
@@ -149,6 +165,15 @@ def _of_its_times(camera: CameraVitals) -> Iterator[HealthWarning]:
         words = f"its pictures' times are known to {camera.time_error_ms / 1000:.1f} s only"
         cure = "set its NTP server, and check how steady its network is"
         yield HealthWarning("time_uncertain", words, cure, camera.id)
+
+
+def _of_its_picture(camera: CameraVitals) -> Iterator[HealthWarning]:
+    if camera.picture is None or not _is_recording(camera):
+        return
+    for code in camera.picture.faults:
+        words, cure = PICTURES[code]
+        why = f": {camera.picture.why_unjudged}" if code == Fault.UNJUDGED and camera.picture.why_unjudged else ""
+        yield HealthWarning(code, words + why, cure, camera.id)
 
 
 def _of_its_footage(

@@ -26,6 +26,7 @@ from agent.errors import UnavailableError
 from agent.health_warnings import WarningWatch
 from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
+from agent.picture_watch import PictureVitals
 from agent.self_test import CameraTest, SelfTest, StoppedError
 from agent.vitals import HubVitals, gather
 
@@ -64,10 +65,15 @@ class HealthWatch:
         self._silent: set[Path] = set()  # outlets whose failure was said
         self._warnings = WarningWatch()
         self._ring: SlabLog | None = None
+        self._pictures: Callable[[], Mapping[CameraId, PictureVitals]] = dict
         self._tests: dict[CameraId, CameraTest] = {}
         self._testing = asyncio.Lock()
         self._stop = threading.Event()
         self._on_change: Callable[[], None] = lambda: None
+
+    def show_pictures(self, pictures: Callable[[], Mapping[CameraId, PictureVitals]]) -> None:
+        """Show from now on what this says of the cameras' pictures."""
+        self._pictures = pictures
 
     def attach(self, ring: SlabLog) -> None:
         """Watch the ring that is recorded to from now on."""
@@ -98,7 +104,7 @@ class HealthWatch:
     def look(self) -> HubVitals:
         """See how the hub does now."""
         ring = (self._ring.stats(), self._settings) if self._ring else None
-        now = gather(self._hub, self._health(), self._names(), ring, self._tests, self._clock)
+        now = gather(self._hub, self._health(), self._names(), ring, self._tests, self._clock, self._pictures())
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
         self.vitals = msgspec.structs.replace(now, warnings=self._warnings.look(now, self._clock.instant()))
         for warning in self.vitals.warnings:

@@ -6,7 +6,7 @@ Rules of this file: base units, and the unit last in the name; counters end in `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from agent.acquire.health import CameraState
 from agent.clock import SECOND_NS, parse_rfc3339
@@ -53,6 +53,17 @@ _CAMERA: Final[tuple[_Metric[CameraVitals], ...]] = (
     _Metric("can_serve", "gauge", "1 if its last hour could be read back.", lambda c: _tested(c, "can_serve")),
     _Metric("self_test_covered_seconds", "gauge", "Of the last hour.", lambda c: _tested(c, "covered_s")),
     _Metric("self_test_bad_chunks", "gauge", "Chunks that could not be read.", lambda c: _tested(c, "chunks_bad")),
+    _Metric(
+        "picture_timestamp_seconds", "gauge", "The picture looked at last.", lambda c: _moment(_pictured(c, "taken"))
+    ),
+    _Metric(
+        "picture_brightness_ratio", "gauge", "Mean, 1 is white.", lambda c: _share(_pictured(c, "brightness"), 255)
+    ),
+    _Metric("picture_sharpness_ratio", "gauge", "How steep lines are.", lambda c: _pictured(c, "sharpness")),
+    _Metric("picture_likeness_ratio", "gauge", "To the scene it knows.", lambda c: _pictured(c, "likeness")),
+    _Metric("picture_group_bytes", "gauge", "Of one group of pictures.", lambda c: _pictured(c, "group_bytes")),
+    _Metric("picture_looks_total", "counter", "Key pictures looked at.", lambda c: _pictured(c, "looks")),
+    _Metric("picture_looks_failed_total", "counter", "Not judged.", lambda c: _pictured(c, "looks_failed")),
     _Metric(
         "self_test_timestamp_seconds", "gauge", "When.", lambda c: _moment(c.self_test.tested) if c.self_test else None
     ),
@@ -116,12 +127,20 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def _moment(text: str) -> float | None:
+def _moment(text: str | None) -> float | None:
     return parse_rfc3339(text) / SECOND_NS if text else None
 
 
 def _of_ms(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
+
+
+def _pictured(camera: CameraVitals, field: str) -> Any:  # noqa: ANN401 - the field's type
+    return getattr(camera.picture, field) if camera.picture else None
+
+
+def _share(value: int | None, whole: int) -> float | None:
+    return None if value is None else value / whole
 
 
 def _tested(camera: CameraVitals, field: str) -> Number:

@@ -32,6 +32,7 @@ REST: Final = 4  # times as long as the look before it: a fifth of the time at m
 NEWEST_S: Final = 30  # how far back a key picture is looked for, and its groups counted
 KEY_BYTES_MAX: Final = 4 * 1024 * 1024  # of one key picture
 STOP_S_MAX: Final = 2.0
+WHY_CHARACTERS_MAX: Final = 120
 
 Publish = Callable[[CameraId, bytes], object]
 
@@ -140,7 +141,7 @@ class PictureWatch:
             seen = self._measure(ring, [one for one in footage.headers if one.meta.run == key.run], chunks, judge)
         except (BadInputError, UnavailableError) as error:
             watched.failed += 1
-            judge.cannot_judge(error.args[0] if error.args else "no word", self._clock.instant())
+            judge.cannot_judge(_plain(error), self._clock.instant())
             return
         judge.judge(seen.signs, self._clock.instant())
         if self._publish and seen.jpeg:
@@ -176,6 +177,11 @@ def key_chunks(chunks: Iterable[StoredChunk]) -> list[StoredChunk]:
         elif meta.last_rtp != growing[0].meta.first_rtp:  # another picture has begun
             found, growing = growing, []
     return found
+
+
+def _plain(error: Exception) -> str:
+    """Return what can be shown on any screen of a text that a child may have written."""
+    return "".join(letter for letter in str(error) if letter.isascii() and letter.isprintable())[:WHY_CHARACTERS_MAX]
 
 
 def _wire(ring: ChunkSource, chunks: Iterable[StoredChunk]) -> Iterator[WireChunk]:

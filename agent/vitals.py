@@ -17,6 +17,7 @@ from agent.buffer.ring import CameraUsage, RingSettings
 from agent.clock import SECOND_NS, Clock, Instant, WallTime, rfc3339
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.slab_files import RingStats
+from agent.picture_watch import PictureVitals
 from agent.self_test import CameraTest
 
 STALE_S: Final = 30.0
@@ -24,6 +25,7 @@ STALE_S: Final = 30.0
 
 VITALS_BYTES_MAX: Final = 4 * 1024 * 1024
 NS_PER_MS: Final = 1_000_000
+NOT_LOOKED: Final[Mapping[CameraId, PictureVitals]] = {}
 
 
 class HealthWarning(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,6 +72,7 @@ class CameraVitals(msgspec.Struct, frozen=True):
     footage_newest: str = ""
     footage_s: float = 0.0  # from the oldest to the newest
     self_test: CameraTest | None = None  # the last one
+    picture: PictureVitals | None = None  # None: none was looked at yet
 
 
 class RingVitals(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ def gather(
     ring: tuple[RingStats, RingSettings] | None,
     tests: Mapping[CameraId, CameraTest],
     clock: Clock,
+    pictures: Mapping[CameraId, PictureVitals] = NOT_LOOKED,
 ) -> HubVitals:
     """Put together how the hub does now, without warnings. `names` is what the cameras call themselves."""
     stats = ring[0] if ring else None
@@ -127,6 +131,7 @@ def gather(
             names.get(one.camera, ""),
             stats.usage.get(one.camera) if stats else None,
             tests.get(one.camera),
+            pictures.get(one.camera),
             is_apart=stats is not None and one.camera in stats.noisy,
         )
         for one in sorted(health, key=lambda one: one.camera)
@@ -163,7 +168,13 @@ def decode_vitals(text: bytes, now: Instant) -> HubVitals:
 
 
 def _camera_vitals(
-    health: CameraHealth, name: str, usage: CameraUsage | None, test: CameraTest | None, *, is_apart: bool
+    health: CameraHealth,
+    name: str,
+    usage: CameraUsage | None,
+    test: CameraTest | None,
+    picture: PictureVitals | None,
+    *,
+    is_apart: bool,
 ) -> CameraVitals:
     return CameraVitals(
         id=health.camera,
@@ -194,6 +205,7 @@ def _camera_vitals(
         footage_newest=_time(usage.newest if usage else None),
         footage_s=round((usage.newest - usage.oldest) / SECOND_NS, 1) if usage else 0.0,
         self_test=test,
+        picture=picture,
     )
 
 

@@ -38,6 +38,9 @@ class LookOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_bytes_max: Annotated[int, Meta(ge=0, le=SNAPSHOT_BYTES_MAX)] = 0  # 0: none is made
 
 
+NOTHING_KNOWN: Final = LookOrder()
+
+
 class Signs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was measured of one key picture."""
 

@@ -149,12 +149,12 @@ def _likeness(edges: Gray, scene: bytes) -> int:
     return _permille(same / compared) if compared >= _CELLS_MIN else 1000
 
 
-def _samples(gray: Gray) -> Gray:
+def _samples(gray: Any) -> Any:  # noqa: ANN401 - cv2's arrays are untyped
     places = np.arange(1, SAMPLES + 1, dtype=np.uint64) * _PRIME % (1 << 32)
     return gray.reshape(-1)[(places * gray.size >> np.uint64(32)).astype(np.int64)]
 
 
-def _changed(samples: Gray, before: bytes) -> int:
+def _changed(samples: Any, before: bytes) -> int:  # noqa: ANN401 - cv2's arrays are untyped
     steps = np.abs(samples.astype(np.int16) - np.frombuffer(before, np.uint8))
     return _permille(float((steps > _EQUAL_STEPS).mean()))
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.cut.look import Look, LookOrder
+from agent.cut.look import NOTHING_KNOWN, Look, LookOrder
 from agent.errors import BadInputError
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024  # of one body; a chunk is about a second of one camera
@@ -49,7 +49,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     work: Work
     order: CutOrder
-    look: LookOrder = LookOrder()  # for that work only
+    look: LookOrder = NOTHING_KNOWN  # for that work only
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from typing import Final, Self, TypeVar
 import agent
 from agent.cut.answer import read_report
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.cut.look import Look, LookOrder
+from agent.cut.look import NOTHING_KNOWN, Look, LookOrder
 from agent.cut.messages import (
     HEAD,
     Job,
@@ -127,7 +127,7 @@ class ChildCutter:
 
 
 def _questions(
-    work: Work, order: CutOrder, chunks: Iterable[WireChunk], asked: LookOrder = LookOrder()
+    work: Work, order: CutOrder, chunks: Iterable[WireChunk], asked: LookOrder = NOTHING_KNOWN
 ) -> Iterator[bytes]:
     yield message_frame(Kind.JOB, Job(work, order, asked))
     for chunk in chunks:
