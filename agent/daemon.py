@@ -236,12 +236,12 @@ class _Hub:
                 mailbox=self._journal,
                 state=lambda: self._board.online(boot, desk.standing, verifier, self._enrolment_pin),
                 checkpoint=audit.checkpoint,
-                on_paired=lambda: self._record_to(ring),
+                on_paired=lambda: self._record_to(ring, desk),
             )
             self._journal.on_message = something_to_say
             self._board.on_change = conversation.state_changed
             if desk.standing.owner is not None:
-                self._record_to(ring)
+                self._record_to(ring, desk)
             link.start()
             stack.callback(link.stop, (topics.state, self._board.offline(boot)))
             exporter.resume()
@@ -261,10 +261,12 @@ class _Hub:
             keep=is_paired,
         )
 
-    def _record_to(self, ring: SlabLog) -> None:
+    def _record_to(self, ring: SlabLog, desk: Desk) -> None:
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring)
-        self._pictures.attach(ring)
+        self._pictures.attach(
+            ring, lambda camera: desk.standing.policy.masks.get(camera, ()) if desk.standing.policy else ()
+        )
 
     def _note_start(self, audit: AuditFile) -> int:
         """Count this start and write it down; on a full disk the hub records all the same."""

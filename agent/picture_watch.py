@@ -19,6 +19,7 @@ from agent.acquire.stream import CameraId, decode_stream_header
 from agent.buffer.chunk import StoredChunk
 from agent.buffer.group_sizes import GroupHistory, group_sizes
 from agent.clock import SECOND_NS, Clock, Instant, WallTime, Window, rfc3339
+from agent.consent.mask import Masks
 from agent.cut.clip import CutOrder, WireChunk
 from agent.cut.look import SNAPSHOT_BYTES_MAX, Look
 from agent.errors import BadInputError, UnavailableError
@@ -64,19 +65,20 @@ class _Watched:
 
 
 class PictureWatch:
-    """Used from the event loop only. `publish` gets each camera's newest picture as JPEG, if anybody wants it."""
+    """Used from the event loop only. `publish` gets each camera's newest picture as JPEG, empty if there is none."""
 
     def __init__(
         self, cutter: Cutter, cameras: Callable[[], Iterable[CameraId]], clock: Clock, publish: Publish | None = None
     ) -> None:
         self._cutter, self._cameras, self._clock, self._publish = cutter, cameras, clock, publish
         self._ring: ChunkSource | None = None
+        self._masks: Callable[[CameraId], Masks] = _no_masks
         self._watched: dict[CameraId, _Watched] = {}
         self._looking = asyncio.Lock()
 
-    def attach(self, ring: ChunkSource) -> None:
-        """Look at what is recorded there from now on."""
-        self._ring = ring
+    def attach(self, ring: ChunkSource, masks: Callable[[CameraId], Masks]) -> None:
+        """Look at what is recorded there from now on; `masks` says what today's policy paints over in snapshots."""
+        self._ring, self._masks = ring, masks
 
     async def detach(self) -> None:
         """Leave the ring alone, which is about to close."""
@@ -132,6 +134,7 @@ class PictureWatch:
         watched.groups.note(group_sizes(footage.chunks))
         chunks = key_chunks(footage.chunks)
         if not chunks or (chunks[0].meta.run, chunks[0].meta.sequence) == watched.key:
+            self._show(camera, b"")
             return  # it sends nothing: others say so
         key = chunks[0].meta
         watched.key = key.run, key.sequence
@@ -142,20 +145,30 @@ class PictureWatch:
         except (BadInputError, UnavailableError) as error:
             watched.failed += 1
             judge.cannot_judge(_plain(error), self._clock.instant())
+            self._show(camera, b"")
             return
         judge.judge(seen.signs, self._clock.instant())
-        if self._publish and seen.jpeg:
-            with suppress(UnavailableError):  # who wants it sees how old the last one is
-                self._publish(camera, seen.jpeg)
+        self._show(camera, seen.jpeg)
+
+    def _show(self, camera: CameraId, jpeg: bytes) -> None:
+        """Replace what is shown of a camera, if anybody wants it; empty: an older picture may lack today's masks."""
+        if self._publish:
+            with suppress(UnavailableError):  # who wants it is told that there is none
+                self._publish(camera, jpeg)
 
     def _measure(
         self, ring: ChunkSource, headers: list[StoredChunk], chunks: list[StoredChunk], judge: PictureJudge
     ) -> Look:
         key = chunks[0].meta
         window = Window(WallTime(key.first_picture - SECOND_NS), WallTime(key.first_picture + SECOND_NS))
-        order = CutOrder(window, tuple(decode_stream_header(ring.read(header)) for header in headers))
+        runs = tuple(decode_stream_header(ring.read(header)) for header in headers)
+        order = CutOrder(window, runs, masks=self._masks(key.camera))
         asked = judge.order(SNAPSHOT_BYTES_MAX if self._publish else 0)
         return self._cutter.look(order, asked, _wire(ring, chunks))
+
+
+def _no_masks(_camera: CameraId) -> Masks:
+    return ()
 
 
 def key_chunks(chunks: Iterable[StoredChunk]) -> list[StoredChunk]:

@@ -14,10 +14,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from agent.clock import WallTime
+from agent.consent.mask import Masks
 from agent.cut.clip import CutOrder, WireChunk
 from agent.cut.decode import decode_units
 from agent.cut.depacketize import depacketize
 from agent.cut.look import EDGE_COLUMNS, EDGE_ROWS, SAMPLES, Look, LookOrder, Signs
+from agent.cut.paint import paint
 from agent.cut.tracing import trace
 from agent.errors import BadInputError
 
@@ -50,7 +52,7 @@ def look(order: CutOrder, asked: LookOrder, chunks: Iterable[WireChunk]) -> Look
     for index in starts[:1]:
         for _, frame in decode_units(units, tracing, [index]):
             signs = measure(frame, units[index].time, asked)
-            return Look(signs, snapshot(frame, asked.snapshot_bytes_max))
+            return Look(signs, _masked_snapshot(frame, order.masks, asked.snapshot_bytes_max))
     raise BadInputError("no key picture could be decoded")
 
 
@@ -79,9 +81,7 @@ def measure(frame: VideoFrame, taken: WallTime, asked: LookOrder) -> Signs:
 
 
 def snapshot(frame: VideoFrame, bytes_max: int) -> bytes:
-    """Write a picture as JPEG, smaller and coarser until it fits; empty if it is not wanted or cannot fit."""
-    if not bytes_max:
-        return b""
+    """Write a picture as JPEG, smaller and coarser until it fits; empty if it cannot."""
     picture = frame.reformat(format="bgr24").to_ndarray()
     for columns in _SNAPSHOT_COLUMNS:
         columns_now = min(columns, frame.width)
@@ -103,6 +103,17 @@ def _slopes(gray: Gray) -> Field:
     across = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=0.125)
     down = cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=0.125)
     return np.asarray(cv2.magnitude(across, down), np.float32)
+
+
+def _masked_snapshot(frame: VideoFrame, masks: Masks, bytes_max: int) -> bytes:
+    """Write a picture with the owner's masks in its pixels; empty if this format cannot be masked."""
+    if not bytes_max:
+        return b""
+    try:
+        paint(frame, masks)
+    except BadInputError:
+        return b""
+    return snapshot(frame, bytes_max)
 
 
 def _in_cells(field: Any) -> Any:  # noqa: ANN401 - cv2's arrays are untyped

@@ -24,7 +24,7 @@ _BEGIN, _END = b"\xff\xd8", b"\xff\xd9"  # JPEG's first and last marker (T.81, B
 
 
 def publisher(directory: Path | None) -> Callable[[CameraId, bytes], None] | None:
-    """Return what writes a camera's snapshot, and makes the directory; None without a directory.
+    """Return what writes a camera's snapshot, or removes it if it is empty; None without a directory.
 
     Pictures of an earlier run are removed. What is returned raises UnavailableError.
     """
@@ -34,6 +34,9 @@ def publisher(directory: Path | None) -> Callable[[CameraId, bytes], None] | Non
         hide(old)
 
     def publish(camera: CameraId, jpeg: bytes) -> None:
+        if not jpeg:
+            hide(_path(directory, camera))
+            return
         if not jpeg.startswith(_BEGIN) or not jpeg.endswith(_END):
             raise UnavailableError("a snapshot that is no JPEG")
         try:
