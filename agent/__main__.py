@@ -229,11 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--config", type=Path, required=True, metavar="FILE")
     forget.set_defaults(call=_forget_camera)
 
-    snapshot = cameras.add_parser("snapshot", help="what a camera shows: its newest key picture, a minute old at most")
-    snapshot.add_argument("camera", help="its name, as in the hub's state message")
-    snapshot.add_argument("--config", type=Path, required=True, metavar="FILE")
-    snapshot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.jpg")
-    snapshot.set_defaults(call=_snapshot)
+    _add_snapshot(cameras)
 
     clip = commands.add_parser("clip", help="clips that a hub has sent").add_subparsers(required=True)
     opener = clip.add_parser("open", help="check a clip, decrypt it, and say what it is")
@@ -266,6 +262,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("rest", nargs=argparse.REMAINDER)
     demo.set_defaults(call=_demo)
     return parser
+
+
+def _add_snapshot(cameras: Any) -> None:  # noqa: ANN401 - argparse names no type of it
+    snapshot = cameras.add_parser("snapshot", help="what a camera shows: its newest key picture, a minute old at most")
+    snapshot.add_argument("camera", help="its name, as in the hub's state message")
+    snapshot.add_argument("--config", type=Path, required=True, metavar="FILE")
+    snapshot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.jpg")
+    snapshot.set_defaults(call=_snapshot)
 
 
 if __name__ == "__main__":

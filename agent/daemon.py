@@ -22,6 +22,7 @@ from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
 from agent.command.trust import open_first_bundle
 from agent.config import MIB, Config
+from agent.consent.decide import masks_of
 from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
@@ -105,13 +106,12 @@ async def _work(config: Config) -> None:
         stack.callback(looker.stop)
         pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publisher(config.snapshot_dir))
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch)
-        health.show_pictures(pictures.vitals)
+        health.watch_pictures(pictures)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
             tasks.create_task(health.run(board.changed), name="health")
-            tasks.create_task(pictures.run(), name="pictures")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
@@ -194,13 +194,11 @@ class _Hub:
         journal: Database,
         topics: Topics,
         health: HealthWatch,
-        pictures: PictureWatch,
     ) -> None:
         self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
         self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
         self._journal, self._topics, self._hub, self._health = journal, topics, enrolment.hub_id, health
         self._evidence, self._enrolment_pin = keys.evidence_key(), identity.enrolment_pin()
-        self._pictures = pictures
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Conversation]:
@@ -216,7 +214,6 @@ class _Hub:
             stack.callback(ring.close)
             stack.callback(self._recorder.stop)  # before the ring closes
             stack.push_async_callback(self._health.detach)
-            stack.push_async_callback(self._pictures.detach)
             exporter = await self._exporter(stack, ring, audit, desk)
             will = Will(topics.state, self._board.offline(boot))
             verifier = verifier_of(self._hub, self._evidence)
@@ -263,10 +260,7 @@ class _Hub:
 
     def _record_to(self, ring: SlabLog, desk: Desk) -> None:
         self._recorder.recorder.replace_sink(ring, ring.last_run)
-        self._health.attach(ring)
-        self._pictures.attach(
-            ring, lambda camera: desk.standing.policy.masks.get(camera, ()) if desk.standing.policy else ()
-        )
+        self._health.attach(ring, lambda camera: masks_of(camera, desk.standing.policy))
 
     def _note_start(self, audit: AuditFile) -> int:
         """Count this start and write it down; on a full disk the hub records all the same."""

@@ -22,11 +22,12 @@ from agent.acquire.health import CameraHealth
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import RingSettings
 from agent.clock import Clock
+from agent.consent.mask import Masks
 from agent.errors import UnavailableError
 from agent.health_warnings import WarningWatch
 from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
-from agent.picture_watch import PictureVitals
+from agent.picture_watch import PictureWatch, no_masks
 from agent.self_test import CameraTest, SelfTest, StoppedError
 from agent.vitals import HubVitals, gather
 
@@ -65,25 +66,29 @@ class HealthWatch:
         self._silent: set[Path] = set()  # outlets whose failure was said
         self._warnings = WarningWatch()
         self._ring: SlabLog | None = None
-        self._pictures: Callable[[], Mapping[CameraId, PictureVitals]] = dict
+        self._pictures: PictureWatch | None = None
         self._tests: dict[CameraId, CameraTest] = {}
         self._testing = asyncio.Lock()
         self._stop = threading.Event()
         self._on_change: Callable[[], None] = lambda: None
 
-    def show_pictures(self, pictures: Callable[[], Mapping[CameraId, PictureVitals]]) -> None:
-        """Show from now on what this says of the cameras' pictures."""
+    def watch_pictures(self, pictures: PictureWatch) -> None:
+        """Let this look at the cameras' pictures too, while the ring is watched; said before `run`."""
         self._pictures = pictures
 
-    def attach(self, ring: SlabLog) -> None:
-        """Watch the ring that is recorded to from now on."""
+    def attach(self, ring: SlabLog, masks: Callable[[CameraId], Masks] = no_masks) -> None:
+        """Watch the ring that is recorded to from now on; `masks` says what is painted over in snapshots."""
         self._stop.clear()
         self._ring = ring
+        if self._pictures:
+            self._pictures.attach(ring, masks)
 
     async def detach(self) -> None:
         """Leave the ring alone, which is about to close."""
         self._ring = None
         self._stop.set()
+        if self._pictures:
+            await self._pictures.detach()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S_MAX), self._testing:
                 pass
@@ -95,6 +100,8 @@ class HealthWatch:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._look_for_ever(), name="look")
                 tasks.create_task(self._test_for_ever(), name="self-test")
+                if self._pictures:
+                    tasks.create_task(self._pictures.run(), name="pictures")
                 for outlet in self._outlets:
                     tasks.create_task(self._show_for_ever(outlet), name=outlet.path.name)
         finally:
@@ -104,7 +111,8 @@ class HealthWatch:
     def look(self) -> HubVitals:
         """See how the hub does now."""
         ring = (self._ring.stats(), self._settings) if self._ring else None
-        now = gather(self._hub, self._health(), self._names(), ring, self._tests, self._clock, self._pictures())
+        pictures = self._pictures.vitals() if self._pictures else {}
+        now = gather(self._hub, self._health(), self._names(), ring, self._tests, self._clock, pictures)
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
         self.vitals = msgspec.structs.replace(now, warnings=self._warnings.look(now, self._clock.instant()))
         for warning in self.vitals.warnings:

@@ -72,7 +72,7 @@ class PictureWatch:
     ) -> None:
         self._cutter, self._cameras, self._clock, self._publish = cutter, cameras, clock, publish
         self._ring: ChunkSource | None = None
-        self._masks: Callable[[CameraId], Masks] = _no_masks
+        self._masks: Callable[[CameraId], Masks] = no_masks
         self._watched: dict[CameraId, _Watched] = {}
         self._looking = asyncio.Lock()
 
@@ -167,7 +167,8 @@ class PictureWatch:
         return self._cutter.look(order, asked, _wire(ring, chunks))
 
 
-def _no_masks(_camera: CameraId) -> Masks:
+def no_masks(_camera: CameraId) -> Masks:
+    """Paint nothing over."""
     return ()
 
 

@@ -121,7 +121,12 @@ def still_allowed(grant: Granted, policy: Policy | None, now: WallTime) -> bool:
 
 def masks_now(grant: Granted, camera: CameraId, policy: Policy | None) -> Masks:
     """Return what must be painted over in pictures that leave now: the grant's masks and those of today's policy."""
-    return join_masks(grant.masks.get(camera, ()), policy.masks.get(camera, ()) if policy else ())
+    return join_masks(grant.masks.get(camera, ()), masks_of(camera, policy))
+
+
+def masks_of(camera: CameraId, policy: Policy | None) -> Masks:
+    """Return what today's policy paints over in a camera's pictures."""
+    return policy.masks.get(camera, ()) if policy else ()
 
 
 def _refuse(command: VerifiedCommand, policy: Policy, window: Window, now: WallTime, as_of: WallTime) -> Refusal | None:
