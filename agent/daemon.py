@@ -115,9 +115,7 @@ async def _work(config: Config) -> None:
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
-            hub = _Hub(
-                config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics, health, pictures
-            )
+            hub = _Hub(config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics, health)
             async with hub.open() as conversation:
                 notify_service_manager("STATUS=in service")
                 await conversation.run()

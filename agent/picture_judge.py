@@ -91,6 +91,7 @@ class PictureJudge:
         if moved and moved.is_said and now - moved.since >= ACCEPTED_S * SECOND_NS:
             self._scenes.clear()
             del self._standing[Fault.MOVED]
+            found.discard(Fault.MOVED)
         if not found & {Fault.BLACK, Fault.BLINDED, Fault.MOVED}:
             self._learn(signs)
 

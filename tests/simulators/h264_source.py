@@ -167,11 +167,13 @@ def film(
     return _send(recipe, encode(recipe), run, start, chunk_pictures, in_band=in_band)
 
 
-def film_pictures(pictures: Sequence[Gray], gop: int, *, is_lossless: bool = False) -> Source:
+def film_pictures(
+    pictures: Sequence[Gray], gop: int, *, is_lossless: bool = False, run: int = 1, start: WallTime = EPOCH
+) -> Source:
     """Film these gray pictures, all of one size; without a loss they are decoded as they are."""
     exact = {"profile": "high444", "x264": "qp=0"} if is_lossless else {}
     recipe = Recipe(len(pictures), gop=gop, width=pictures[0].shape[1], height=pictures[0].shape[0], **exact)
-    return _send(recipe, _encode(recipe, pictures), 1, EPOCH, 13, in_band=True)
+    return _send(recipe, _encode(recipe, pictures), run, start, 13, in_band=True)
 
 
 def _send(recipe: Recipe, encoded: Coded, run: int, start: WallTime, chunk_pictures: int, *, in_band: bool) -> Source:
