@@ -61,7 +61,7 @@ from provisioning.errors import BadInputError as BadAnswerError
 from provisioning.pairing import OwnerKey, pair_owner
 from provisioning.store import IdentityStore
 
-LOOK_LIMITS: Final = ChildLimits(deadline_s=20.0, memory_bytes=768 * MIB, cpu_s=10)  # one key picture
+LOOK_LIMITS: Final = ChildLimits(deadline_s=20.0, memory_bytes=1024 * MIB, cpu_s=10)  # one key picture
 STATUS_EVERY_S: Final = 5.0
 METRICS_EVERY_S: Final = 15.0
 

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from agent.clock import SECOND_NS, Instant
 from agent.health_warnings import LASTS_S, QUIET_S, Changes, WarningWatch, find_warnings
+from agent.picture_judge import Fault
+from agent.picture_watch import PictureVitals
 from agent.self_test import CameraTest
 from agent.vitals import HealthWarning, HubVitals
 from tests.simulators.vital_signs import DOOR, YARD, at, camera, hub, ring
@@ -96,6 +98,18 @@ def test_a_new_camera_has_little_footage_and_that_is_no_fault() -> None:
     assert watch.look(hub(camera(DOOR), fresh), later(0)) == ()
     recycled = replace(fresh, footage_oldest=at(8.91 * 3600))
     assert codes(watch.look(hub(camera(DOOR), recycled), later(60))) == ["yard:footage_short"]
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_what_is_wrong_with_a_picture_is_said_in_words(fault: Fault) -> None:
+    """Each with a cure; of a camera that is not recorded only that is said."""
+    ill = camera(DOOR, picture=PictureVitals(faults=(fault.value,), why_unjudged="no key picture could be decoded"))
+    (warning,) = find_warnings(hub(ill, camera(YARD)), Changes())
+    assert (warning.code, warning.camera) == (fault.value, DOOR)
+    assert warning.words
+    assert warning.cure
+    assert ("no key picture could be decoded" in warning.words) == (fault is Fault.UNJUDGED)
+    assert codes(find_warnings(hub(replace(ill, state="waiting")), Changes())) == ["door:no_video"]
 
 
 @pytest.mark.parametrize("code", sorted(LASTS_S))

@@ -55,6 +55,21 @@ def clip(tmp_path: Path) -> ClipFolder:
     return made
 
 
+def test_a_snapshot_is_copied_to_a_file(tmp_path: Path) -> None:
+    """What a camera shows; without the setting, the person is told what to set."""
+    config, shots = tmp_path / "transom.yaml", tmp_path / "shots"
+    paths = f"data_dir: {tmp_path / 'd'}\nidentity_dir: {tmp_path / 'i'}\nkey_dir: {tmp_path / 'k'}\n"
+    config.write_text(paths)
+    order = ("cameras", "snapshot", "cam-door", "--config", str(config), "-o", str(tmp_path / "door.jpg"))
+    assert main(list(order)) == 2
+    shots.mkdir()
+    (shots / "cam-door.jpg").write_bytes(b"\xff\xd8picture\xff\xd9")
+    config.write_text(f"{paths}snapshot_dir: {shots}\n")
+    assert main(list(order)) == 0
+    assert (tmp_path / "door.jpg").read_bytes() == b"\xff\xd8picture\xff\xd9"
+    assert main(["cameras", "snapshot", "../x", *order[3:]]) == 1
+
+
 def test_help_names_every_command() -> None:
     """Somebody who knows nothing finds everything; without a command the call is wrong."""
     done = transom("--help")

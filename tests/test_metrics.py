@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from agent.health_warnings import Changes, find_warnings
 from agent.metrics import encode_metrics
+from agent.picture_watch import PictureVitals
 from tests.simulators.exposition import read_exposition
-from tests.simulators.vital_signs import DOOR, START, YARD, camera, hub, ring
+from tests.simulators.vital_signs import DOOR, START, YARD, at, camera, hub, ring
 
-UNITS = {"seconds", "bytes", "total", "info", "second"}
+UNITS = {"seconds", "bytes", "total", "info", "second", "ratio"}
 PLAIN = {
     *("transom_clock_trusted", "transom_cameras", "transom_warning", "transom_camera_recording"),
     *("transom_camera_kept_apart", "transom_camera_can_serve", "transom_camera_self_test_bad_chunks"),
@@ -34,6 +35,26 @@ def test_a_strict_reader_reads_it() -> None:
     assert read["transom_ring_limit_bytes"].samples == {(): 16 * 1024**3}
     assert read["transom_info"].samples == {(("hub", "01J8ZQ"), ("version", "0.1.0")): 1}
     assert read["transom_warning"].samples == {}
+
+
+def test_pictures_are_told_once_they_were_looked_at() -> None:
+    """Shares from 0 to 1, and what could not be judged."""
+    looked = PictureVitals(
+        taken=at(9 * 3600), brightness=51, sharpness=0.6, likeness=0.98, group_bytes=900_000, looks=8, looks_failed=1
+    )
+    read = read_exposition(encode_metrics(hub(camera(DOOR, picture=looked), camera(YARD))))
+    door = (("camera", DOOR),)
+    assert {
+        name.removeprefix("transom_camera_picture_"): f.samples for name, f in read.items() if "_picture_" in name
+    } == {
+        "timestamp_seconds": {door: START / 1e9 + 9 * 3600},
+        "brightness_ratio": {door: 0.2},
+        "sharpness_ratio": {door: 0.6},
+        "likeness_ratio": {door: 0.98},
+        "group_bytes": {door: 900_000},
+        "looks_total": {door: 8},
+        "looks_failed_total": {door: 1},
+    }
 
 
 def test_units_stand_last_in_the_names() -> None:
@@ -63,7 +84,9 @@ def test_what_is_not_known_is_left_out() -> None:
             *("last_byte_timestamp_seconds", "key_interval_seconds", "clock_offset_seconds"),
             *("clock_offset_error_seconds", "time_error_seconds", "footage_oldest_timestamp_seconds"),
             *("footage_newest_timestamp_seconds", "can_serve", "self_test_covered_seconds"),
-            *("self_test_bad_chunks", "self_test_timestamp_seconds"),
+            *("self_test_bad_chunks", "self_test_timestamp_seconds", "picture_timestamp_seconds"),
+            *("picture_brightness_ratio", "picture_sharpness_ratio", "picture_likeness_ratio"),
+            *("picture_group_bytes", "picture_looks_total", "picture_looks_failed_total"),
         )
     }
     assert not [name for name in read if name.startswith("transom_ring")]

@@ -26,7 +26,7 @@ from tests.simulators.h264_source import CAMERA, EPOCH, Gray, Recipe, Source, fi
 from tests.simulators.ring_content import StillClock, media
 from tests.simulators.watched_scene import Moment, Scene
 
-LIMITS = ChildLimits(deadline_s=20.0, memory_bytes=768 * 1024 * 1024, cpu_s=10)
+LIMITS = ChildLimits(deadline_s=20.0, memory_bytes=1024 * 1024 * 1024, cpu_s=10)
 
 
 @dataclass
