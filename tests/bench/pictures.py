@@ -28,6 +28,8 @@ SPOILT: Final[dict[str, tuple[Fault, Moment, int]]] = {
     "paint": (Fault.BLINDED, Moment(cover="paint"), 6),
     "torch into the lens": (Fault.BLINDED, Moment(cover="torch"), 6),
     "stands still": (Fault.FROZEN, Moment(), 6),
+    "stands still, its clock goes on": (Fault.FROZEN, Moment(clock_min=0), 6),
+    "stands still, quality varies": (Fault.FROZEN, Moment(crf=0), 6),
     "turned by 5 %, day": (Fault.MOVED, Moment(turned=(0.05, 0.02)), 8),
     "turned by 10 %, day, rain": (Fault.MOVED, Moment(turned=(0.1, 0.0), rain=300), 8),
     "turned by 10 %, lamplight": (Fault.MOVED, at_night(Moment(turned=(0.1, 0.0))), 8),
@@ -123,7 +125,10 @@ class _Watched:
         faults: set[Fault] = set()
         for look in range(looks):
             seed = 10_000 if fault is Fault.FROZEN else 10_000 + look
-            faults |= other.look(replace(moment, seed=seed, people=look % 3 if fault is not Fault.FROZEN else 1))
+            moved = replace(moment, seed=seed, people=look % 3 if fault is not Fault.FROZEN else 1)
+            moved = replace(moved, crf=24 + look) if not moment.crf else moved
+            moved = replace(moved, clock_min=700 + look) if moment.clock_min is not None else moved
+            faults |= other.look(moved)
         return fault in faults, bool(faults - {fault})
 
 
@@ -131,9 +136,11 @@ def main(arguments: Sequence[str]) -> int:
     """Count and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.pictures", description=__doc__)
     parser.add_argument("--scenes", type=int, default=12)
+    parser.add_argument("--only", metavar="WHAT", help="one way to spoil a picture")
     parser.add_argument("--looks", type=int, default=120, help="of each scene's day")
     options = parser.parse_args(arguments)
-    rates = count(range(FIRST_SCENE, FIRST_SCENE + options.scenes), options.looks)
+    names = (options.only,) if options.only else tuple(SPOILT)
+    rates = count(range(FIRST_SCENE, FIRST_SCENE + options.scenes), options.looks, names)
     sys.stdout.write(f"{options.scenes} places\n{rates.table()}\n")
     return 0
 

@@ -41,6 +41,7 @@ class Moment:
     cover: str = ""  # "cap", "cloth", "hand", "paint", "torch"
     seed: int = 0  # of what moves and of the noise
     crf: int = 26
+    clock_min: int | None = None  # what its caption shows; None: by `seed`
 
 
 @dataclass
@@ -92,7 +93,8 @@ class Scene:
         if not moment.is_infrared:
             image += random.normal(0, moment.noise / 2, image.shape)
         taken = np.clip(image, 0, 255).astype(np.uint8)
-        caption = f"CAM {self.seed:03d}  2026-11-28 {moment.seed // 60 % 24:02d}:{moment.seed % 60:02d}"
+        minute = moment.seed if moment.clock_min is None else moment.clock_min
+        caption = f"CAM {self.seed:03d}  2026-11-28 {minute // 60 % 24:02d}:{minute % 60:02d}"
         cv2.putText(taken, caption, (16, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (250, 250, 250), 2)
         return taken
 
