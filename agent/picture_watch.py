@@ -88,13 +88,17 @@ class PictureWatch:
                 pass
 
     async def run(self) -> None:
-        """Look at the cameras in turn, for ever."""
-        while True:
-            began = self._clock.instant()
-            await self.turn()
-            took_s = (self._clock.instant() - began) / SECOND_NS
-            step_s = min(EVERY_S / max(1, len(self._watched)), STEP_S_MAX)
-            await asyncio.sleep(max(step_s, REST * took_s))
+        """Look at the cameras in turn, for ever; at the end nothing is shown any more."""
+        try:
+            while True:
+                began = self._clock.instant()
+                await self.turn()
+                took_s = (self._clock.instant() - began) / SECOND_NS
+                step_s = min(EVERY_S / max(1, len(self._watched)), STEP_S_MAX)
+                await asyncio.sleep(max(step_s, REST * took_s))
+        finally:
+            for camera in self._watched:
+                self._show(camera, b"")
 
     async def turn(self) -> CameraId | None:
         """Look at the camera whose turn it is; return it, None if it is nobody's."""
@@ -135,7 +139,8 @@ class PictureWatch:
         chunks = key_chunks(footage.chunks)
         if not chunks or (chunks[0].meta.run, chunks[0].meta.sequence) == watched.key:
             self._show(camera, b"")
-            return  # it sends nothing: others say so
+            watched.looked_at = Instant(watched.looked_at - round((EVERY_S - EARLY_S) * SECOND_NS))
+            return  # it sends nothing, or just begins
         key = chunks[0].meta
         watched.key = key.run, key.sequence
         watched.looks += 1

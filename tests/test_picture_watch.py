@@ -21,6 +21,7 @@ from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.outside.slab_files import SlabLog
 from agent.picture_judge import Fault
 from agent.picture_watch import EARLY_S, EVERY_S, KEY_BYTES_MAX, PictureWatch, key_chunks
+from tests.simulators.eventually import eventually
 from tests.simulators.export_site import RING, record
 from tests.simulators.h264_source import CAMERA, EPOCH, Gray, Recipe, Source, film, film_pictures, rtp_frame
 from tests.simulators.ring_content import StillClock, media
@@ -107,6 +108,20 @@ def test_a_snapshot_is_made_if_anybody_wants_it_and_goes_when_there_is_none(site
     asyncio.run(story())
 
 
+def test_nothing_is_shown_any_more_at_the_end(site: Site) -> None:
+    """A hub that stops leaves no clear picture behind."""
+
+    async def story() -> None:
+        site.film(film(Recipe(pictures=30)))
+        running = asyncio.create_task(site.watch(has_snapshots=True).run())
+        await eventually(lambda: site.published)
+        running.cancel()
+        await asyncio.wait({running})
+        assert [bool(jpeg) for _, jpeg in site.published] == [True, False]
+
+    asyncio.run(story())
+
+
 def damaged(source: Source, seed: int) -> Source:
     """Break a film's slices here and there; the framing is left whole."""
     random = np.random.default_rng(seed)
@@ -188,8 +203,10 @@ def test_cameras_take_turns(site: Site) -> None:
         assert sorted(name for name in turns if name) == ["a", "cam-1", "z"]
         assert turns[3] is None
         assert [watch.vitals()[camera].looks for camera in site.cameras] == [0, 1, 0]
-        site.clock.wall = WallTime(site.clock.wall + round(EVERY_S - 3) * SECOND_NS)
-        assert await watch.turn() == turns[0]
+        site.clock.wall = WallTime(site.clock.wall + round(EARLY_S - 3) * SECOND_NS)
+        assert await watch.turn() == "a"
+        site.clock.wall = WallTime(site.clock.wall + round(EVERY_S - EARLY_S) * SECOND_NS)
+        assert {await watch.turn() for _ in range(3)} == {"a", CAMERA, "z"}
         site.cameras = (CAMERA,)
         await watch.turn()
         assert set(watch.vitals()) == {CAMERA}

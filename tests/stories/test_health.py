@@ -32,6 +32,7 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
     with whole_site(tmp_path) as site:
         config = yaml.safe_load(site.config.read_text())
         config |= {"status_file": str(shown / "status.json"), "metrics_file": str(shown / "transom.prom")}
+        config |= {"snapshot_dir": str(tmp_path / "shots")}
         site.config.write_text(yaml.safe_dump(config))
         assert status(site)[0] == 2
         site.hub.stop()
@@ -47,6 +48,17 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
         said = wait_for(all_record, 40, "both cameras in the status")
         assert said["hub"] == site.factory.hub_id
         assert said["ring"]["bytes"] > 0
+
+        def all_seen() -> list[dict[str, Any]] | None:
+            pictures = [one["picture"] for one in status(site)[1].get("cameras", []) if one["name"]]
+            is_so = len(pictures) >= len(site.cameras) and all(one and one["taken"] for one in pictures)
+            return pictures if is_so else None
+
+        for picture in wait_for(all_seen, 60, "a look at each camera's picture"):
+            assert (picture["faults"], picture["why_unjudged"], picture["looks_failed"]) == ([], "", 0)
+        shots = list((tmp_path / "shots").iterdir())
+        assert len(shots) == len(site.cameras)
+        assert all(shot.read_bytes().startswith(b"\xff\xd8") for shot in shots)
 
         dead = site.cameras[0]
         dead.kill()
@@ -76,6 +88,6 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
         assert code == 1
         assert ("no_video", camera.id) in {(one["code"], one["camera"]) for one in said["warnings"] if "camera" in one}
         site.hub.stop()
-        assert list(shown.iterdir()) == []
+        assert list(shown.iterdir()) == list((tmp_path / "shots").iterdir()) == []
         assert status(site)[0] == 2
         site.restart_hub()
