@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import cut, poison, powercut, record, recovery, torn
+from tests.bench import cut, pictures, poison, powercut, record, recovery, torn
 
 
 class Bench(Protocol):
@@ -30,6 +30,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "recovery": recovery,
     "powercut": powercut,
     "torn": torn,
+    "pictures": pictures,
     "poison": poison,
 }
 

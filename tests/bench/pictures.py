@@ -1,22 +1,24 @@
 """How often the judge of pictures errs: drawn places through a day, and what is done to them, counted in a table.
 
-`python -m tests.bench.pictures [--scenes N]` prints what OPERATIONS.md quotes. One look stands for one minute.
+`./bench pictures` prints what OPERATIONS.md quotes. One look stands for one minute.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+from rich.console import Console
 
 from agent.clock import SECOND_NS, Instant, WallTime
 from agent.cut.measure import measure
 from agent.picture_judge import Fault, PictureJudge
 from tests.simulators.watched_scene import Moment, Scene, at_night, by_infrared, coded
 
+SUMMARY: Final = "how often the judge of pictures errs"
 LOOK_S: Final = 60
 FIRST_SCENE: Final = 1000  # thresholds were chosen on scenes 0 to 5; these are others
 
@@ -132,18 +134,15 @@ class _Watched:
         return fault in faults, bool(faults - {fault})
 
 
-def main(arguments: Sequence[str]) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what this bench can be told."""
+    parser.add_argument("--scenes", type=int, default=16, help="how many places (default %(default)s)")
+    parser.add_argument("--only", choices=tuple(SPOILT), help="one way to spoil a picture")
+    parser.add_argument("--looks", type=int, default=144, help="of each place's day (default %(default)s)")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
     """Count and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.pictures", description=__doc__)
-    parser.add_argument("--scenes", type=int, default=12)
-    parser.add_argument("--only", metavar="WHAT", help="one way to spoil a picture")
-    parser.add_argument("--looks", type=int, default=120, help="of each scene's day")
-    options = parser.parse_args(arguments)
-    names = (options.only,) if options.only else tuple(SPOILT)
-    rates = count(range(FIRST_SCENE, FIRST_SCENE + options.scenes), options.looks, names)
-    sys.stdout.write(f"{options.scenes} places\n{rates.table()}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    names = (arguments.only,) if arguments.only else tuple(SPOILT)
+    rates = count(range(FIRST_SCENE, FIRST_SCENE + arguments.scenes), arguments.looks, names)
+    console.print(f"{arguments.scenes} places\n{rates.table()}", markup=False, highlight=False, soft_wrap=True)
