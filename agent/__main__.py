@@ -137,7 +137,11 @@ def _forget_camera(options: argparse.Namespace) -> int:
 
 
 def _snapshot(options: argparse.Namespace) -> int:
-    options.output.write_bytes(read_snapshot(load(options.config).snapshot_dir, options.camera))
+    jpeg = read_snapshot(load(options.config).snapshot_dir, options.camera)
+    try:
+        options.output.write_bytes(jpeg)
+    except OSError as error:
+        raise ConfigurationError(f"{options.output}: {error.strerror}", cure="choose another place") from error
     return 0
 
 

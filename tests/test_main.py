@@ -67,6 +67,7 @@ def test_a_snapshot_is_copied_to_a_file(tmp_path: Path) -> None:
     config.write_text(f"{paths}snapshot_dir: {shots}\n")
     assert main(list(order)) == 0
     assert (tmp_path / "door.jpg").read_bytes() == b"\xff\xd8picture\xff\xd9"
+    assert main([*order[:-1], str(tmp_path / "nowhere" / "door.jpg")]) == 2
     assert main(["cameras", "snapshot", "../x", *order[3:]]) == 1
 
 

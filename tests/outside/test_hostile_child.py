@@ -14,6 +14,7 @@ import pytest
 
 from agent.consent.mask import Masks
 from agent.cut.clip import CutOrder
+from agent.cut.look import NOTHING_KNOWN
 from agent.cut.messages import Job, Kind, Work, message_frame
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.cutter import ChildCutter, ChildLimits
@@ -79,6 +80,25 @@ def test_a_report_that_cannot_be_true_is_not_believed(behaviour: str) -> None:
     """It would end up in the journal, in the manifest and on screens."""
     with pytest.raises(UnavailableError, match="not ordered"):
         broken(behaviour).cut(ORDER, SOURCE.chunks, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "what"),
+    [
+        ("look of another time", "looked at another picture"),
+        ("look with more", "looked at another picture"),
+        ("look beyond white", "cannot be read"),
+        ("look with a snapshot", "larger snapshot"),
+        ("look as a novel", "cannot be read"),
+        ("good", "more than was ordered"),
+        ("crash", "more than was ordered"),
+    ],
+)
+def test_a_look_that_was_not_ordered_is_not_believed(behaviour: str, what: str) -> None:
+    """Numbers in their ranges, of the picture that was asked for, and no snapshot unless one was."""
+    assert broken("look").look(ORDER, NOTHING_KNOWN, SOURCE.chunks).jpeg == b""
+    with pytest.raises(UnavailableError, match=what):
+        broken(behaviour).look(ORDER, NOTHING_KNOWN, SOURCE.chunks)
 
 
 def test_copies_are_not_believed_where_none_were_allowed() -> None:

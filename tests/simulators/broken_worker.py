@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, cast
 import msgspec
 
 from agent.cut.clip import ClipReport, CutOrder, Gap
+from agent.cut.look import EDGE_BYTES, SAMPLES
 from agent.cut.messages import Kind, Readable, decode_job, frame, message_frame, read_frame
 from agent.cut.worker import serve
 
@@ -106,8 +107,26 @@ def report(**said: object) -> Callable[[CutOrder], None]:
     return tell
 
 
+def look(jpeg: bytes = b"", **said: object) -> Callable[[CutOrder], None]:
+    """Answer an order to look, with what looks right but for what is said."""
+
+    def tell(order: CutOrder) -> None:
+        good: dict[str, object] = dict.fromkeys(("brightness", "lightest", "white", "detail", "sharpness", "colour"), 1)
+        good |= {"taken": order.window.start, "width": 64, "height": 64, "changed": None, "likeness": ()}
+        good |= {"edges": bytes(EDGE_BYTES), "samples": bytes(SAMPLES)}
+        say(frame(Kind.LOOK, msgspec.msgpack.encode({"signs": good | said, "jpeg": jpeg})))
+
+    return tell
+
+
 BEHAVIOURS: Final[dict[str, Callable[[CutOrder], None]]] = {
     "crash": crash,
+    "look": look(),
+    "look of another time": look(taken=0),
+    "look with more": look(likeness=(1,)),
+    "look as a novel": look(why="x"),
+    "look beyond white": look(brightness=256),
+    "look with a snapshot": look(jpeg=b"\xff\xd8\xff\xd9"),
     "hang": hang,
     "flood": flood(frame(Kind.CLIP, bytes(1024 * 1024))),
     "trickle": flood(frame(Kind.CLIP, b"x") * 1000),
