@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from agent.acquire.camera import CameraStream
+from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
 from agent.buffer.latch import KeyFrameLatch
@@ -21,14 +21,14 @@ from agent.clip_job import JobPart
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
 from agent.command.trust import open_first_bundle
-from agent.config import MIB, Config
+from agent.config import LOGINS, MIB, Config
 from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
-from agent.errors import BadInputError, UnavailableError
+from agent.errors import BadInputError, ConfigurationError, UnavailableError
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
@@ -42,6 +42,7 @@ from agent.outside.discovery_sockets import discover
 from agent.outside.host import HostClock, notify_service_manager
 from agent.outside.https import TusUploader
 from agent.outside.keystore import Keystore
+from agent.outside.login_folder import LoginFolder
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.outside.onvif import examine
 from agent.outside.outbox_files import OutboxFiles
@@ -97,7 +98,13 @@ async def _work(config: Config) -> None:
         stack.callback(cutter.stop)
         searching = threading.Event()
         stack.callback(searching.set)
-        watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
+        logins = LoginFolder(
+            config.data_dir / LOGINS,
+            keys.key_encryption_key(),
+            config.cameras.login.read() if config.cameras.login else None,
+        )
+        logins.publish()
+        watch = _camera_watch(config, clock, recorder.recorder, journal, logins, searching)
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
         async with asyncio.TaskGroup() as tasks:
@@ -139,18 +146,29 @@ def _check_trust(enrolment: Enrolment) -> None:
 
 
 def _camera_watch(
-    config: Config, clock: HostClock, recorder: Recorder, journal: Database, stop: threading.Event
+    config: Config,
+    clock: HostClock,
+    recorder: Recorder,
+    journal: Database,
+    logins: LoginFolder,
+    stop: threading.Event,
 ) -> CameraWatch:
-    login = config.cameras.login.read() if config.cameras.login else None
-
     def search() -> Sequence[FoundCamera]:
         return discover(config.cameras.interfaces, config.cameras.search_s, stop)
 
     def ask(found: FoundCamera) -> CameraStream:
-        return examine(found, login, clock.now)
+        wanted = config.cameras.streams.get(found.camera, "")
+        return examine(found, logins.login_of(found.camera), clock.now, wanted=wanted)
+
+    def login_of(camera: CameraId) -> Login | None:
+        try:
+            return logins.login_of(camera)
+        except (ConfigurationError, UnavailableError) as error:
+            log.warning("camera %s: %s", camera, error)
+            return None
 
     pause_s, has_sound = config.cameras.search_every_s, config.cameras.sound
-    return CameraWatch(search, ask, recorder, journal, login, pause_s, has_sound=has_sound)
+    return CameraWatch(search, ask, recorder, journal, login_of, pause_s, has_sound=has_sound)
 
 
 def _health_watch(config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch) -> HealthWatch:

@@ -61,6 +61,7 @@ TESTED_ELSEWHERE: Final = {
     "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
     "agent/outside/camera_table.py": "tests/outside/test_discovery_sockets.py",
     "agent/outside/onvif_failures.py": "tests/outside/test_onvif.py",
+    "agent/outside/onvif_media.py": "tests/outside/test_onvif.py",
     "agent/outside/onvif_services.py": "tests/outside/test_onvif.py",
     "agent/outside/soap.py": "tests/outside/test_soap_http.py and test_onvif.py",
     "agent/outside/soap_login.py": "tests/outside/test_onvif.py",

@@ -21,12 +21,16 @@ class LoginRefusedError(ConfigurationError):
     """The camera refused this login, or refused it a short while ago: it is not sent again until that time is over."""
 
 
+class AccountLockedError(LoginRefusedError):
+    """The camera says that it has locked the account or this hub's address: time alone mends that."""
+
+
 class ClockWrongError(ConfigurationError):
     """The camera refuses a login whose time it does not like, and does not tell its time."""
 
 
 class NoStreamError(ConfigurationError):
-    """The camera offers no H.264 profile to record."""
+    """The camera offers no profile that can be recorded, or hides it (H.265 in media 1)."""
 
 
 class CameraFaultError(UnavailableError):
