@@ -21,7 +21,6 @@ from agent.errors import ConfigurationError
 
 CONFIG_BYTES_MAX: Final = 64 * 1024
 MIB: Final = 1024 * 1024
-LOGINS: Final = "logins"  # the folder of sealed camera logins, in data_dir
 STATUS_FILE: Final = Path("/run/transom/status.json")
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 

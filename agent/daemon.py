@@ -11,24 +11,25 @@ from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from agent.acquire.camera import CameraStream, Login
+from agent.acquire.camera import CameraStream
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
 from agent.buffer.latch import KeyFrameLatch
+from agent.camera_logins import open_logins
 from agent.camera_watch import CameraWatch
 from agent.claim_watch import ClaimWatch
 from agent.clip_job import JobPart
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
 from agent.command.trust import open_first_bundle
-from agent.config import LOGINS, MIB, Config
+from agent.config import MIB, Config
 from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
-from agent.errors import BadInputError, ConfigurationError, UnavailableError
+from agent.errors import BadInputError, UnavailableError
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
@@ -98,12 +99,7 @@ async def _work(config: Config) -> None:
         stack.callback(cutter.stop)
         searching = threading.Event()
         stack.callback(searching.set)
-        logins = LoginFolder(
-            config.data_dir / LOGINS,
-            keys.key_encryption_key(),
-            config.cameras.login.read() if config.cameras.login else None,
-        )
-        logins.publish()
+        logins = open_logins(config, keys)
         watch = _camera_watch(config, clock, recorder.recorder, journal, logins, searching)
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
@@ -146,12 +142,7 @@ def _check_trust(enrolment: Enrolment) -> None:
 
 
 def _camera_watch(
-    config: Config,
-    clock: HostClock,
-    recorder: Recorder,
-    journal: Database,
-    logins: LoginFolder,
-    stop: threading.Event,
+    config: Config, clock: HostClock, recorder: Recorder, journal: Database, logins: LoginFolder, stop: threading.Event
 ) -> CameraWatch:
     def search() -> Sequence[FoundCamera]:
         return discover(config.cameras.interfaces, config.cameras.search_s, stop)
@@ -160,15 +151,8 @@ def _camera_watch(
         wanted = config.cameras.streams.get(found.camera, "")
         return examine(found, logins.login_of(found.camera), clock.now, wanted=wanted)
 
-    def login_of(camera: CameraId) -> Login | None:
-        try:
-            return logins.login_of(camera)
-        except (ConfigurationError, UnavailableError) as error:
-            log.warning("camera %s: %s", camera, error)
-            return None
-
     pause_s, has_sound = config.cameras.search_every_s, config.cameras.sound
-    return CameraWatch(search, ask, recorder, journal, login_of, pause_s, has_sound=has_sound)
+    return CameraWatch(search, ask, recorder, journal, logins.usable_login_of, pause_s, has_sound=has_sound)
 
 
 def _health_watch(config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch) -> HealthWatch:

@@ -9,6 +9,7 @@ file says which camera it is for, so that moving it to another camera's name ope
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ _PURPOSE: Final = b"transom camera logins v1"
 _SUFFIX: Final = ".age"
 _SITE_FILE: Final = "_site.age"  # no camera's name has an underscore
 _RECIPIENT_FILE: Final = "recipient"
+_log: Final = logging.getLogger(__name__)
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -71,6 +73,14 @@ class LoginFolder:
         """Return a camera's own login, else the site's, else the configuration file's; None if there is none."""
         put = (login for name in (camera, SITE) if (login := self.read(name)) is not None)
         return next(put, self._fallback)
+
+    def usable_login_of(self, camera: CameraId) -> Login | None:
+        """Return the same, and None for what cannot be opened, which goes to the log."""
+        try:
+            return self.login_of(camera)
+        except (ConfigurationError, UnavailableError) as error:
+            _log.warning("camera %s: %s", camera, error)
+            return None
 
     def read(self, camera: CameraId) -> Login | None:
         """Return the login that was put for a camera, or for the site; None if there is none."""

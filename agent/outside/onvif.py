@@ -138,10 +138,13 @@ class OnvifCamera:
     """One camera at the address of its device service, for one thread. Every call raises the failures of `examine`."""
 
     def __init__(self, address: str, client: SoapClient, now: Callable[[], WallTime]) -> None:
-        self._address = address
-        self._client = client
+        self.address, self.client = address, client
         self._now = now
         self._media: tuple[Media, tuple[Profile, ...]] | None = None
+
+    def greet(self) -> None:
+        """Find out whether ONVIF is spoken there, without a login."""
+        self.client.greet(self.address, etree.fromstring(_GET_CLOCK))
 
     def measure_clock(self, questions: int = CLOCK_QUESTIONS) -> ClockOffset | None:
         """Bound the camera's clock minus the hub's within 2 s; None if the camera does not tell its time.
@@ -152,22 +155,22 @@ class OnvifCamera:
         offsets: list[ClockOffset] = []
         for left in range(questions - 1, -1, -1):
             try:
-                reply = self._client.ask(self._address, etree.fromstring(_GET_CLOCK), CONTENT_TYPE)
+                reply = self.client.ask(self.address, etree.fromstring(_GET_CLOCK), CONTENT_TYPE)
                 second = read_camera_time(reply.body) if reply.body is not None else None
             except (CameraFaultError, BadInputError):
                 second = None  # it speaks SOAP and keeps its time to itself
             if second is None:
                 break
             offsets.append(offset_from_second(second, reply.answer.asked, reply.answer.answered))
-            self._client.clock = narrowed(offsets)
+            self.client.clock = narrowed(offsets)
             wait_s = self._wait_s(left)
             if wait_s is None or time.monotonic() + wait_s > until_s:
                 break
             time.sleep(wait_s)
-        return self._client.clock
+        return self.client.clock
 
     def _wait_s(self, questions_left: int) -> float | None:
-        clock = self._client.clock
+        clock = self.client.clock
         if questions_left == 0 or clock is None or clock.high_ns - clock.low_ns <= 2 * CLOCK_ERROR_ENOUGH_NS:
             return None
         now = self._now()
@@ -176,7 +179,7 @@ class OnvifCamera:
     def device(self) -> Device:
         """Ask who made it; empty texts if the camera does not say."""
         try:
-            answer = Service(DEVICE, self._address, self._client).call("GetDeviceInformation")
+            answer = Service(DEVICE, self.address, self.client).call("GetDeviceInformation")
         except (CameraFaultError, BadInputError):
             return Device("", "", "", "")
         return Device(
@@ -200,11 +203,11 @@ class OnvifCamera:
 
     def stream_url(self, profile: Profile) -> str:
         """Return `rtsp://host[:port]/path`: the host that answered, no userinfo. Treat the path as confidential."""
-        return rtsp_url(self._media_and_profiles()[0].stream_uri(profile), self._address)
+        return rtsp_url(self._media_and_profiles()[0].stream_uri(profile), self.address)
 
     def ask_key_picture(self, profile: Profile) -> bool:
         """Ask for a key picture now; False if the camera does not know how."""
-        return ask_key_picture(self._media_and_profiles()[0], self._client, profile)
+        return ask_key_picture(self._media_and_profiles()[0], self.client, profile)
 
     def media(self) -> Media:
         """Return the media service that is used: media2 if the camera has it and shows profiles there, else media 1."""
@@ -214,8 +217,8 @@ class OnvifCamera:
         if self._media is not None:
             return self._media
         services = self.services()
-        media: list[Media] = [MediaTwo(services[MEDIA2], self._client)] if MEDIA2 in services else []
-        media += [MediaOne(services[MEDIA], self._client)] if MEDIA in services else []
+        media: list[Media] = [MediaTwo(services[MEDIA2], self.client)] if MEDIA2 in services else []
+        media += [MediaOne(services[MEDIA], self.client)] if MEDIA in services else []
         if not media:
             raise NoStreamError("the camera has no ONVIF media service", cure="it may be a device without video")
         for one in media:
@@ -232,14 +235,14 @@ class OnvifCamera:
     def services(self) -> dict[str, str]:
         """Return the service addresses by namespace, all on the host that answered."""
         try:
-            told = get_services(self._client, self._address)
+            told = get_services(self.client, self.address)
         except (CameraFaultError, BadInputError):  # ONVIF before 2.1 has GetCapabilities only
             told = {}
         if MEDIA not in told and MEDIA2 not in told:
-            capabilities = Service(DEVICE, self._address, self._client).call("GetCapabilities", {"Category": "All"})
+            capabilities = Service(DEVICE, self.address, self.client).call("GetCapabilities", {"Category": "All"})
             xaddr = _field(capabilities, "Media", "XAddr")
             told |= {MEDIA: xaddr} if isinstance(xaddr, str) else {}
-        return {name: same_host(xaddr, self._address) for name, xaddr in told.items()}
+        return {name: same_host(xaddr, self.address) for name, xaddr in told.items()}
 
 
 def _no_stream(media: Media, profiles: Sequence[Profile], wanted: str) -> NoStreamError:

@@ -36,6 +36,7 @@ from agent.outside.onvif_failures import (
     LoginNeededError,
     LoginRefusedError,
     NotOnvifError,
+    RightsMissingError,
 )
 from agent.outside.soap_http import ANSWER_BYTES_MAX, Answer, post, request_target
 from agent.outside.soap_login import Refusals
@@ -116,6 +117,19 @@ class SoapClient:
         self._authenticator.accepted()
         return _checked(reply, urlsplit(url).netloc)
 
+    def greet(self, url: str, envelope: Element) -> None:
+        """Find out whether SOAP is spoken there, without a login: a fault is an answer too. Raises as `ask`."""
+        reply = self._exchange(url, envelope, CONTENT_TYPE)
+        if not reply.is_refusal and not reply.fault:
+            _checked(reply, urlsplit(url).netloc)
+
+    @property
+    def login_kind(self) -> str:
+        """How the camera took the login; empty if it asked for none so far."""
+        if not self._is_login_proven:
+            return ""
+        return "WS-UsernameToken" if self._is_token_wanted else "HTTP Digest"
+
     def _logged_in(self, url: str, envelope: Element, content_type: str, reply: Reply) -> Reply:
         host = urlsplit(url).hostname or ""
         if self._login is None:
@@ -141,7 +155,7 @@ class SoapClient:
 
     def _refused(self, host: str, login: Login, reply: Reply) -> LoginRefusedError | ClockWrongError:
         if self._is_login_proven:
-            return LoginRefusedError(
+            return RightsMissingError(
                 f"{host} does not let this user ask that: {reply.fault or 'access denied'}",
                 cure="give the camera's ONVIF user the role Operator or Administrator",
             )
