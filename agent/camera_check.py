@@ -17,7 +17,7 @@ from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.encoding import encoding_warnings
 from agent.acquire.health import CameraHealth, CameraState
-from agent.acquire.media_profiles import Profile
+from agent.acquire.media_profiles import Profile, is_called_sub
 from agent.acquire.timeline import ClockSource
 from agent.buffer.chunk import ChunkKind, ChunkMeta
 from agent.clock import SECOND_NS, Clock
@@ -44,6 +44,10 @@ REPORT_S_MAX: Final = 6.0  # for the first sender report
 LOOK_EVERY_S: Final = 0.05
 STEPS: Final = ("reach", "clock", "login", "services", "profiles", "stream", "first key picture", "time bound")
 _NO_CURE: Final = "set the camera's NTP server: `transom cameras tune CAMERA --ntp SERVER`"
+_PERHAPS_HIDDEN: Final = (
+    "only a small stream is shown here; the main one may be H.265, which media 1 hides: update the firmware to one "
+    "with Profile T, or set the main stream to H.264"
+)
 _Told = TypeVar("_Told")
 
 
@@ -103,7 +107,7 @@ class _Check:
         self._client: SoapClient | None = None
         self._profile: Profile | None = None
         self._login_failure: TransomError | None = None
-        self._sink = _KeyTimes()
+        self._sink, self._play_s = _KeyTimes(), 0.0
         self._recorder: Recorder | None = None
         self._thread: threading.Thread | None = None
         self._steps: dict[str, Callable[[], tuple[Mark, str, str]]] = dict(
@@ -198,6 +202,8 @@ class _Check:
         camera = _there(self._camera)
         profile = self._profile = camera.main_profile(self._wanted)
         warnings = encoding_warnings(profile.encoding)
+        if camera.media().namespace != MEDIA2 and is_called_sub(profile):
+            warnings += (_PERHAPS_HIDDEN,)
         said = f"`{profile.name or profile.token}` of {len(camera.profiles())}: {profile.encoding}"
         return (Mark.DOUBTFUL if warnings else Mark.GOOD), said, "; ".join(warnings)
 
@@ -211,6 +217,7 @@ class _Check:
         recorder = self._recorder = Recorder(
             self._sink, self._clock, RtspDialer(), RecorderSettings(tick_ms=100, commit_ms=500)
         )
+        self._play_s = time.monotonic()
         recorder.add(stream)
         self._thread = threading.Thread(target=recorder.run, name="check", daemon=True)
         self._thread.start()
@@ -223,18 +230,18 @@ class _Check:
         return Mark.GOOD, "RTSP plays", ""
 
     def _await_key_picture(self) -> tuple[Mark, str, str]:
-        started, keys, profile = time.monotonic(), self._sink.keys, _there(self._profile)
+        keys, profile = self._sink.keys, _there(self._profile)
         health = self._await(lambda _: bool(keys), KEY_PICTURE_S_MAX)
         if not keys:
             why = health.error if health and health.error else "no key picture came"
             raise UnavailableError(
                 f"{why} within {KEY_PICTURE_S_MAX:.0f} s", cure="`transom cameras tune CAMERA --key-interval 2`"
             )
-        waited_s = time.monotonic() - started
         self._await(lambda _: len(keys) > 1, min(SECOND_KEY_S_MAX, profile.encoding.key_interval_s * 2 + 1))
         measured_s = (keys[1] - keys[0]) / SECOND_NS if len(keys) > 1 else None
         warnings = encoding_warnings(profile.encoding, measured_s)
-        said = f"after {waited_s:.1f} s" + (f", the next one {measured_s:.1f} s later" if measured_s else "")
+        said = f"{self._sink.first_s - self._play_s:.1f} s after the stream was asked for"
+        said += f", the next one {measured_s:.1f} s later" if measured_s else ""
         return (Mark.DOUBTFUL if warnings else Mark.GOOD), said, "; ".join(warnings)
 
     def _bound_time(self) -> tuple[Mark, str, str]:
@@ -262,10 +269,12 @@ class _KeyTimes:
 
     def __init__(self) -> None:
         self.keys: list[int] = []
+        self.first_s = 0.0  # when the first one was there, by time.monotonic()
 
     def append(self, meta: ChunkMeta, _payload: Wire) -> None:
         """Take one chunk: a key picture begins one."""
         if meta.kind is not ChunkKind.STREAM and meta.is_key:
+            self.first_s = self.first_s or time.monotonic()
             self.keys.append(meta.first_picture)
 
     def commit(self) -> None:

@@ -35,6 +35,7 @@ from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
+from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter
@@ -144,8 +145,10 @@ def _check_trust(enrolment: Enrolment) -> None:
 def _camera_watch(
     config: Config, clock: HostClock, recorder: Recorder, journal: Database, logins: LoginFolder, stop: threading.Event
 ) -> CameraWatch:
+    added = AddedCameras(config.data_dir / FILE)
+
     def search() -> Sequence[FoundCamera]:
-        return discover(config.cameras.interfaces, config.cameras.search_s, stop)
+        return added.beside(discover(config.cameras.interfaces, config.cameras.search_s, stop))
 
     def ask(found: FoundCamera) -> CameraStream:
         wanted = config.cameras.streams.get(found.camera, "")

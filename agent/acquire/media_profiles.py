@@ -120,8 +120,12 @@ def choose_profile(profiles: Sequence[Profile], wanted: str = "") -> Profile | N
     return max(usable, key=_merit, default=None)
 
 
+def is_called_sub(profile: Profile) -> bool:
+    """Whether the camera itself calls it a smaller stream beside the main one."""
+    return any(_SUB.search(text) for text in (profile.name, profile.token))
+
+
 def _merit(profile: Profile) -> tuple[bool, int, int]:
     encoding = profile.encoding
     is_main = any(_MAIN.search(text) for text in (profile.name, profile.token))
-    is_sub = any(_SUB.search(text) for text in (profile.name, profile.token))
-    return encoding.codec != "JPEG", is_main - is_sub, encoding.width * encoding.height
+    return encoding.codec != "JPEG", is_main - is_called_sub(profile), encoding.width * encoding.height

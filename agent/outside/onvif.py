@@ -7,7 +7,7 @@ blocking, bounded by a budget, for worker threads. media2 (Profile T) is asked w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -16,14 +16,21 @@ from lxml import etree
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_clock import narrowed, next_question, offset_from_second, read_camera_time
-from agent.acquire.discovery import FoundCamera, bracketed, printable
+from agent.acquire.discovery import FoundCamera, bracketed, normalise_epr, printable
+from agent.acquire.lenient_xml import text_of
 from agent.acquire.media_profiles import Profile, choose_profile
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
-from agent.outside.onvif_failures import CameraFaultError, CameraUnreachableError, NoStreamError, NotOnvifError
-from agent.outside.onvif_media import MEDIA2, Media, MediaOne, MediaTwo, ask_key_picture, get_services
+from agent.outside.onvif_failures import (
+    CameraFaultError,
+    CameraUnreachableError,
+    LoginNeededError,
+    NoStreamError,
+    NotOnvifError,
+)
+from agent.outside.onvif_media import MEDIA2, Media, MediaOne, MediaTwo, ask, ask_key_picture, get_services, no_stream
 from agent.outside.onvif_services import DEVICE, MEDIA, Service
 from agent.outside.soap import CONTENT_TYPE, SoapClient
 from agent.outside.soap_login import Refusals
@@ -100,6 +107,36 @@ def identify(
         return CameraCard(found.camera, found.name, camera.device(), clock, clock_note(clock))
 
     return _at_first_answer(found, login, now, refusals, card)
+
+
+def camera_of(
+    found: FoundCamera, login: Login | None, now: Callable[[], WallTime], *, refusals: Refusals = REFUSALS
+) -> OnvifCamera:
+    """Return the camera at the first of its addresses that answers, its clock measured. Raises as `examine`."""
+
+    def measured(camera: OnvifCamera) -> OnvifCamera:
+        camera.greet()
+        camera.measure_clock(questions=1)
+        return camera
+
+    return _at_first_answer(found, login, now, refusals, measured)
+
+
+def endpoint_reference(found: FoundCamera, now: Callable[[], WallTime]) -> tuple[str, str]:
+    """Ask, without a login, at which of its addresses a device answers and what its endpoint reference is.
+
+    The reference is empty if it does not say. Raises the failures of `examine`.
+    """
+
+    def reference(camera: OnvifCamera) -> tuple[str, str]:
+        camera.greet()
+        try:
+            answer = ask(camera.client, camera.address, DEVICE, "GetEndpointReference")
+        except (CameraFaultError, BadInputError, LoginNeededError):
+            return camera.address, ""
+        return camera.address, normalise_epr(text_of(answer, "GUID") or text_of(answer, "Address"))
+
+    return _at_first_answer(found, None, now, Refusals(), reference)
 
 
 def clock_note(clock: ClockOffset | None) -> str:
@@ -198,7 +235,7 @@ class OnvifCamera:
         media, profiles = self._media_and_profiles()
         chosen = choose_profile(profiles, wanted)
         if chosen is None:
-            raise _no_stream(media, profiles, wanted)
+            raise no_stream(media, profiles, wanted)
         return chosen
 
     def stream_url(self, profile: Profile) -> str:
@@ -243,22 +280,6 @@ class OnvifCamera:
             xaddr = _field(capabilities, "Media", "XAddr")
             told |= {MEDIA: xaddr} if isinstance(xaddr, str) else {}
         return {name: same_host(xaddr, self.address) for name, xaddr in told.items()}
-
-
-def _no_stream(media: Media, profiles: Sequence[Profile], wanted: str) -> NoStreamError:
-    others = ", ".join(sorted({profile.encoding.codec for profile in profiles})) or "no video profile"
-    if wanted:
-        names = ", ".join(f"`{profile.name or profile.token}`" for profile in profiles) or "none"
-        return NoStreamError(f"the camera has no usable profile `{printable(wanted)}`", cure=f"choose one of: {names}")
-    if media.namespace == MEDIA and not profiles:
-        return NoStreamError(
-            "the camera shows no video by ONVIF media 1; its streams may all be H.265, which that cannot show",
-            cure="update its firmware to one with ONVIF Profile T (media2), or set its main stream to H.264",
-        )
-    return NoStreamError(
-        f"the camera offers no stream in H.264, H.265 or JPEG (it offers {others})",
-        cure="set the encoding of the main stream to H.264 or H.265 in the camera's settings",
-    )
 
 
 def same_host(xaddr: str, address: str) -> str:

@@ -9,7 +9,7 @@ who asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -19,7 +19,7 @@ from agent.acquire.discovery import printable
 from agent.acquire.lenient_xml import Element, elements, text_of
 from agent.acquire.media_profiles import PROFILES_MAX, Profile, encoding_of, is_token, read_profiles
 from agent.errors import BadInputError
-from agent.outside.onvif_failures import CameraFaultError
+from agent.outside.onvif_failures import CameraFaultError, NoStreamError
 from agent.outside.onvif_services import DEVICE, MEDIA, Service
 from agent.outside.soap import CONTENT_TYPE, SoapClient
 
@@ -132,6 +132,23 @@ def ask_key_picture(media: Media, client: SoapClient, profile: Profile) -> bool:
     except (CameraFaultError, BadInputError):
         return False
     return True
+
+
+def no_stream(media: Media, profiles: Sequence[Profile], wanted: str) -> NoStreamError:
+    """Say why none of the profiles can be recorded."""
+    others = ", ".join(sorted({profile.encoding.codec for profile in profiles})) or "no video profile"
+    if wanted:
+        names = ", ".join(f"`{profile.name or profile.token}`" for profile in profiles) or "none"
+        return NoStreamError(f"the camera has no usable profile `{printable(wanted)}`", cure=f"choose one of: {names}")
+    if media.namespace == MEDIA and not profiles:
+        return NoStreamError(
+            "the camera shows no video by ONVIF media 1; its streams may all be H.265, which that cannot show",
+            cure="update its firmware to one with ONVIF Profile T (media2), or set its main stream to H.264",
+        )
+    return NoStreamError(
+        f"the camera offers no stream in H.264, H.265 or JPEG (it offers {others})",
+        cure="set the encoding of the main stream to H.264 or H.265 in the camera's settings",
+    )
 
 
 def _profile(told: object) -> Profile | None:
