@@ -38,6 +38,8 @@ from provisioning.store import IdentityStore
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    if options.call is not _run:
+        logging.getLogger().addHandler(logging.NullHandler())  # what a command has to say, it says
     try:
         return int(options.call(options))
     except (ConfigurationError, ProvisioningConfigurationError) as error:

@@ -71,7 +71,7 @@ def camera_at(text: str, login: Login | None, now: Callable[[], WallTime]) -> Fo
                 "the camera tells neither its endpoint reference nor its serial number",
                 cure="give its login by --user and --password-file, or update its firmware",
             )
-        epr = f"urn:transom:device:{device.maker} {device.serial}".upper()
+        epr = f"urn:transom:device:{f'{device.maker} {device.serial}'.upper()}"
         found = replace(found, name=f"{device.maker} {device.model}".strip() or found.name)
     return replace(found, camera=camera_id(epr), epr=epr)
 

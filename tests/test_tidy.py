@@ -57,6 +57,7 @@ TESTED_ELSEWHERE: Final = {
     "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",
     "agent/demo/camera_request.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_soap.py": "tests/demo/test_camera_onvif.py",
+    "agent/demo/video_encoder.py": "tests/demo/test_camera_media2.py, with both codecs",
     "agent/errors.py": "types only",
     "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
     "agent/outside/camera_table.py": "tests/outside/test_discovery_sockets.py",

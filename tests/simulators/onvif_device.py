@@ -18,6 +18,7 @@ from email.utils import formatdate
 USER, PASSWORD = "operator", 'pä:ss "word'
 NONCE = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
 LOGIN_SKEW_S_MAX = 5.0
+_OPEN = ("GetSystemDateAndTime", "GetEndpointReference")  # what needs no login
 _ENVELOPE = (
     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tt="http://www.onvif.org/ver10/schema"'
     ' xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:trt="http://www.onvif.org/ver10/media/wsdl"'
@@ -47,9 +48,13 @@ class OnvifDevice:
     is_media2_broken: bool = False  # it announces media2 and answers it with a fault
     is_rtsp_unknown: bool = False  # media2 knows the protocol `RtspUnicast` only
     gop: int = 50
+    bitrate_kbps: int = 4096
+    is_stubborn: bool = False  # it accepts every setting and keeps what it has
     smart: str = ""  # appended to every encoder's name
     refusal: str = "Sender not Authorized"  # the text of the fault
     refusal_status_when_given: int | None = None  # of a login that is wrong, not of one that is missing
+    serial: str = "SN0042"
+    epr: str = ""  # empty: it does not tell its endpoint reference
     settings: list[str] = field(default_factory=list)  # the bodies of the calls that set something, in order
     asked: list[str] = field(default_factory=list)  # operations, in order
     refused_logins: int = 0
@@ -61,6 +66,9 @@ class OnvifDevice:
     def answer(self, operation: str, address: str) -> str:
         """Write the content of the SOAP body for one operation."""
         media = f"http://{self.xaddr_host}:{address.rpartition(':')[2]}/onvif/media"
+        capability = (
+            f"<tt:Media><tt:XAddr>{media}</tt:XAddr><tt:StreamingCapabilities/></tt:Media>" if self.media else ""
+        )
         told = datetime.fromtimestamp(self.clock(), UTC)
         answers = {
             "GetSystemDateAndTime": (
@@ -74,13 +82,13 @@ class OnvifDevice:
             "GetDeviceInformation": (
                 "<tds:GetDeviceInformationResponse><tds:Manufacturer>Acme</tds:Manufacturer>"
                 "<tds:Model>Dome 4</tds:Model><tds:FirmwareVersion>1.2.3</tds:FirmwareVersion>"
-                "<tds:SerialNumber>SN0042</tds:SerialNumber><tds:HardwareId>1</tds:HardwareId>"
+                f"<tds:SerialNumber>{self.serial}</tds:SerialNumber><tds:HardwareId>1</tds:HardwareId>"
                 "</tds:GetDeviceInformationResponse>"
             ),
             "GetServices": f"<tds:GetServicesResponse>{self._services(media)}</tds:GetServicesResponse>",
             "GetCapabilities": (
-                f"<tds:GetCapabilitiesResponse><tds:Capabilities><tt:Media><tt:XAddr>{media}</tt:XAddr>"
-                "<tt:StreamingCapabilities/></tt:Media></tds:Capabilities></tds:GetCapabilitiesResponse>"
+                f"<tds:GetCapabilitiesResponse><tds:Capabilities>{capability}</tds:Capabilities>"
+                "</tds:GetCapabilitiesResponse>"
             ),
             "GetVideoEncoderConfigurations": "<trt:GetVideoEncoderConfigurationsResponse>"
             + "".join(self._encoder(number, "trt:Configurations") for number in range(len(self.encodings)))
@@ -92,11 +100,22 @@ class OnvifDevice:
                 "</tt:InvalidAfterReboot><tt:Timeout>PT0S</tt:Timeout></trt:MediaUri></trt:GetStreamUriResponse>"
             ),
         }
+        if self.epr:
+            answers["GetEndpointReference"] = (
+                f"<tds:GetEndpointReferenceResponse><tds:GUID>{self.epr}</tds:GUID></tds:GetEndpointReferenceResponse>"
+            )
         if not self.has_get_services:
             del answers["GetServices"]
         for order in ("SetVideoEncoderConfiguration", "SetSynchronizationPoint", "SetNTP", "SetSystemDateAndTime"):
             answers[order] = f"<tds:{order}Response/>"
         return answers.get(operation, _FAULT.format("ter:ActionNotSupported", "Optional Action Not Implemented"))
+
+    def take(self, body: str) -> None:
+        """Obey a call that sets something."""
+        self.settings.append(body)
+        gop, bitrate = re.search(r'GovLength(?:="|>)(\d+)', body), _between(body, "BitrateLimit")
+        if not self.is_stubborn:
+            self.gop, self.bitrate_kbps = int(gop[1]) if gop else self.gop, int(bitrate or self.bitrate_kbps)
 
     def answer_media2(self, operation: str, body: str) -> str:
         """Write the content of the SOAP body for one operation of media2."""
@@ -141,7 +160,7 @@ class OnvifDevice:
             f"<tt:UseCount>1</tt:UseCount><tt:Encoding>{encoding}</tt:Encoding><tt:Resolution><tt:Width>{width}"
             f"</tt:Width><tt:Height>{height}</tt:Height></tt:Resolution>"
             '<tt:RateControl ConstantBitRate="false"><tt:FrameRateLimit>25</tt:FrameRateLimit>'
-            f"<tt:BitrateLimit>4096</tt:BitrateLimit></tt:RateControl><tt:Quality>5</tt:Quality></{element}>"
+            f"<tt:BitrateLimit>{self.bitrate_kbps}</tt:BitrateLimit></tt:RateControl><tt:Quality>5</tt:Quality></{element}>"
         )
 
     def _encoder(self, number: int, element: str) -> str:
@@ -151,7 +170,7 @@ class OnvifDevice:
             f"<tt:Encoding>{encoding}</tt:Encoding><tt:Resolution><tt:Width>{width}</tt:Width>"
             f"<tt:Height>{height}</tt:Height></tt:Resolution><tt:Quality>5</tt:Quality><tt:RateControl>"
             "<tt:FrameRateLimit>25</tt:FrameRateLimit><tt:EncodingInterval>1</tt:EncodingInterval>"
-            "<tt:BitrateLimit>4096</tt:BitrateLimit></tt:RateControl><tt:H264>"
+            f"<tt:BitrateLimit>{self.bitrate_kbps}</tt:BitrateLimit></tt:RateControl><tt:H264>"
             f"<tt:GovLength>{self.gop}</tt:GovLength><tt:H264Profile>Main</tt:H264Profile></tt:H264></{element}>"
         )
 
@@ -224,7 +243,7 @@ def serve(device: OnvifDevice, host: str = "127.0.0.1") -> Iterator[str]:
             match = re.search(r"Body>\s*<(?:\w+:)?(\w+)", body)
             operation = match[1] if match else ""
             device.asked.append(operation)
-            is_open = operation == "GetSystemDateAndTime" and not device.is_clock_secret
+            is_open = operation in _OPEN and not (operation == _OPEN[0] and device.is_clock_secret)
             if not is_open and not device.is_logged_in(body, self.headers.get("Authorization", "")):
                 status = 401 if device.challenge else 400
                 if device.refused_logins and device.refusal_status_when_given is not None:
@@ -232,7 +251,7 @@ def serve(device: OnvifDevice, host: str = "127.0.0.1") -> Iterator[str]:
                 self._send(status, _FAULT.format("ter:NotAuthorized", device.refusal))
                 return
             if operation.startswith("Set"):
-                device.settings.append(body)
+                device.take(body)
             if self.path.endswith("/media2"):
                 content = device.answer_media2(operation, body)
             else:
