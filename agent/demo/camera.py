@@ -182,7 +182,8 @@ class VirtualCamera:
         self._latest = self._scene.picture(ticks, code)
         for unit in self._main_encoder.encode(self._latest, ticks, is_key=self._is_key_asked(_MAIN)):
             if self._log is not None:
-                self._log.note(LoggedPicture(unit.ticks, unit.is_key, marks_of(_CLIP_CODECS[self._main.settings.codec], unit.nal_units)))
+                marks = marks_of(_CLIP_CODECS[self._main.settings.codec], unit.nal_units)
+                self._log.note(LoggedPicture(unit.ticks, unit.is_key, marks))
             self._main.publish(unit)
         if not self._sub.viewers:
             self._sub_encoder = None

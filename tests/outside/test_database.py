@@ -200,6 +200,7 @@ def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
     with database._transaction() as rows:
         rows.execute("ALTER TABLE job DROP COLUMN sound")
         rows.execute("ALTER TABLE job DROP COLUMN masks")
+        rows.execute("ALTER TABLE camera DROP COLUMN encoding")
         rows.execute("PRAGMA user_version=2")
     database.close()
     database = opened(tmp_path)
