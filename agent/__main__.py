@@ -18,17 +18,14 @@ from typing import Any
 import msgspec
 
 from agent import daemon
-from agent.acquire.camera import Login
-from agent.acquire.stream import CameraId
 from agent.auditor import verify_audit
-from agent.clock import Instant, WallTime
+from agent.camera_commands import CALLS
+from agent.camera_options import add_parsers
+from agent.clock import Instant
 from agent.config import STATUS_FILE, Config, load
-from agent.crypto import Secret
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 from agent.evidence.note import verifier_of
 from agent.opener import describe, open_clip
-from agent.outside.camera_table import ListedCamera, discover_table
-from agent.outside.database import Database
 from agent.outside.keystore import Keystore
 from agent.outside.logs import configure_logging
 from agent.outside.shown_file import read_shown
@@ -42,6 +39,8 @@ from provisioning.store import IdentityStore
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    if options.call is not _run:
+        logging.getLogger().addHandler(logging.NullHandler())  # what a command has to say, it says
     try:
         return int(options.call(options))
     except (ConfigurationError, ProvisioningConfigurationError) as error:
@@ -74,32 +73,6 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Any:  # noqa: ANN401 - a generato
             yield error
 
 
-def _discover(options: argparse.Namespace) -> int:
-    login = None
-    if options.user:
-        password = options.password_file.read_text().rstrip("\r\n") if options.password_file else ""
-        login = Login(options.user, Secret(password))
-    found = discover_table(options.interface, options.seconds, login, now=lambda: WallTime(time.time_ns()))
-    if options.json:
-        print(msgspec.json.encode(found).decode())
-    else:
-        _print_cameras(found)
-    return 0 if found else 1
-
-
-def _print_cameras(found: list[ListedCamera]) -> None:
-    if not found:
-        print("No camera answered. Is ONVIF switched on in the cameras, and are they on this network?")
-        return
-    rows = [("CAMERA", "NAME", "MODEL", "ADDRESS", "NOTE")]
-    for one in found:
-        model = f"{one.device.maker} {one.device.model}".strip() or one.hardware
-        rows.append((one.camera, one.name, model, one.address, one.note))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)) + f"  {row[-1]}")
-
-
 def _status(options: argparse.Namespace) -> int:
     path = load(options.config).status_file if options.config else STATUS_FILE
     try:
@@ -116,24 +89,6 @@ def _status(options: argparse.Namespace) -> int:
 
         Console().print(status_table(vitals))
     return 1 if vitals.warnings else 0
-
-
-def _forget_camera(options: argparse.Namespace) -> int:
-    journal = load(options.config).data_dir / "journal.db"
-    if not journal.exists():
-        raise ConfigurationError(f"there is no {journal}", cure="start the agent once; it makes it for its own user")
-    book = Database(journal, "")
-    try:
-        known = {stream.camera: stream for stream in book.cameras()}
-        if options.camera not in known:
-            raise ConfigurationError(
-                f"no camera {options.camera} is known here", cure=f"one of: {', '.join(sorted(known)) or 'none yet'}"
-            )
-        book.put_pin(CameraId(options.camera), "")
-    finally:
-        book.close()
-    print(f"The next certificate that camera {options.camera} shows is taken for its own, within a minute.")
-    return 0
 
 
 def _snapshot(options: argparse.Namespace) -> int:
@@ -218,20 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(call=_status)
 
     cameras = commands.add_parser("cameras", help="the site's cameras").add_subparsers(required=True)
-    discover = cameras.add_parser("discover", help="list the ONVIF cameras on this network")
-    discover.add_argument(
-        "--interface", action="append", help="search here only (repeatable); default: all that are up"
-    )
-    discover.add_argument("--seconds", type=float, default=4.0, help="how long to listen (default %(default)s)")
-    discover.add_argument("--user", help="log in, to see maker and model")
-    discover.add_argument("--password-file", type=Path, metavar="FILE", help="the password as its only line")
-    discover.add_argument("--json", action="store_true", help="for programs")
-    discover.set_defaults(call=_discover)
-
-    forget = cameras.add_parser("forget", help="believe a camera's new certificate, after it was replaced or reset")
-    forget.add_argument("camera", help="its name, as in the hub's state message and in its log")
-    forget.add_argument("--config", type=Path, required=True, metavar="FILE")
-    forget.set_defaults(call=_forget_camera)
+    add_parsers(cameras, CALLS, print)
 
     _add_snapshot(cameras)
 

@@ -63,7 +63,7 @@ class CameraWatch:
         examine: Callable[[FoundCamera], CameraStream],
         roster: Roster,
         book: CameraBook,
-        login: Login | None,
+        login_of: Callable[[CameraId], Login | None],
         pause_s: float,
         *,
         has_sound: bool = False,
@@ -75,7 +75,7 @@ class CameraWatch:
         self.troubles: dict[CameraId, Trouble] = {}
         self.searches = 0
         for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
-            self._record(replace(known, login=login, has_sound=has_sound))
+            self._record(replace(known, login=login_of(known.camera), has_sound=has_sound))
 
     async def run(self, on_change: Callable[[], None]) -> None:
         """Search for ever; `on_change` is called when a camera is new, has moved, or cannot be used."""

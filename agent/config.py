@@ -50,6 +50,7 @@ class Cameras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interfaces: tuple[str, ...] | None = None  # None: every wired or wireless interface that is up
     search_s: Seconds = 4.0  # how long one search listens
     search_every_s: Seconds = 60.0  # pause between searches
+    streams: dict[str, str] = {}  # camera to the name or token of the profile to record; else what it calls main
     sound: bool = False  # whether the cameras' sound is recorded too
 
 

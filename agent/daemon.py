@@ -15,6 +15,7 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
 from agent.buffer.latch import KeyFrameLatch
+from agent.camera_logins import open_logins
 from agent.camera_watch import CameraWatch
 from agent.claim_watch import ClaimWatch
 from agent.clip_job import JobPart
@@ -35,6 +36,7 @@ from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
+from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter, ChildLimits
@@ -43,6 +45,7 @@ from agent.outside.discovery_sockets import discover
 from agent.outside.host import HostClock, notify_service_manager
 from agent.outside.https import TusUploader
 from agent.outside.keystore import Keystore
+from agent.outside.login_folder import LoginFolder
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.outside.onvif import examine
 from agent.outside.outbox_files import OutboxFiles
@@ -101,7 +104,8 @@ async def _work(config: Config) -> None:
         stack.callback(cutter.stop)
         searching = threading.Event()
         stack.callback(searching.set)
-        watch = _camera_watch(config, clock, recorder.recorder, journal, searching)
+        logins = open_logins(config, keys)
+        watch = _camera_watch(config, clock, recorder.recorder, journal, logins, searching)
         looker = ChildCutter(LOOK_LIMITS)
         stack.callback(looker.stop)
         pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publisher(config.snapshot_dir))
@@ -147,18 +151,19 @@ def _check_trust(enrolment: Enrolment) -> None:
 
 
 def _camera_watch(
-    config: Config, clock: HostClock, recorder: Recorder, journal: Database, stop: threading.Event
+    config: Config, clock: HostClock, recorder: Recorder, journal: Database, logins: LoginFolder, stop: threading.Event
 ) -> CameraWatch:
-    login = config.cameras.login.read() if config.cameras.login else None
+    added = AddedCameras(config.data_dir / FILE)
 
     def search() -> Sequence[FoundCamera]:
-        return discover(config.cameras.interfaces, config.cameras.search_s, stop)
+        return added.beside(discover(config.cameras.interfaces, config.cameras.search_s, stop))
 
     def ask(found: FoundCamera) -> CameraStream:
-        return examine(found, login, clock.now)
+        wanted = config.cameras.streams.get(found.camera, "")
+        return examine(found, logins.login_of(found.camera), clock.now, wanted=wanted)
 
     pause_s, has_sound = config.cameras.search_every_s, config.cameras.sound
-    return CameraWatch(search, ask, recorder, journal, login, pause_s, has_sound=has_sound)
+    return CameraWatch(search, ask, recorder, journal, logins.usable_login_of, pause_s, has_sound=has_sound)
 
 
 def _health_watch(config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch) -> HealthWatch:

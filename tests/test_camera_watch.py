@@ -38,7 +38,7 @@ class Network:
         self.examined: list[CameraId] = []
         self.is_down = False
         self.roster = ListedRoster()
-        self.watch = CameraWatch(self.search, self.examine, self.roster, book, LOGIN, 60, has_sound=has_sound)
+        self.watch = CameraWatch(self.search, self.examine, self.roster, book, lambda _: LOGIN, 60, has_sound=has_sound)
 
     def search(self) -> Sequence[FoundCamera]:
         """Answer a search."""

@@ -61,7 +61,7 @@ def board(tmp_path: Path, roster: ListedRoster) -> PresenceBoard:
         for place, name in enumerate((FRONT, BACK, SHED), 1)
     ]
     with closing(Database(tmp_path / "journal.db", STATUS_TOPIC)) as book:
-        watch = CameraWatch(lambda: here, examine, roster, book, None, 60)
+        watch = CameraWatch(lambda: here, examine, roster, book, lambda _: None, 60)
         asyncio.run(watch.look_once())
     return PresenceBoard(watch, roster.health)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.acquire.encoding import Encoding
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.crypto import Secret
@@ -28,3 +29,4 @@ class CameraStream:
     clock: ClockOffset | None  # None: the camera does not tell its time
     has_sound: bool = False  # whether to record the camera's sound as well; off unless the owner wants it
     pin: str = ""  # SHA-256 in hex of the TLS certificate that it showed first; empty: none is known yet
+    encoding: Encoding | None = None  # as the camera says itself; None: it was not asked yet

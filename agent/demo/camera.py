@@ -35,16 +35,19 @@ from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cade
 from agent.demo.camera_discovery import DiscoveryResponder
 from agent.demo.camera_log import LoggedPicture, open_log
 from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS, DigestGate
+from agent.demo.camera_media2 import MEDIA2_PATH
 from agent.demo.camera_onvif import OnvifServer
 from agent.demo.camera_rtsp import SESSION_SECONDS, RtspServer, VideoStream
 from agent.demo.camera_soap import TokenGate
 from agent.demo.clip_units import marks_of
-from agent.demo.h264_rtp import EncoderSettings, H264Encoder, parameter_sets
+from agent.demo.h264_rtp import EncoderSettings
 from agent.demo.scene import CodeMatrix, Planes, Scene, code_matrix, jpeg, shrink
+from agent.demo.video_encoder import CODECS, Encoder, make_encoder, make_sets
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 
 LINE_BYTES_MAX: Final = 16 * 1024
 _MAIN, _SUB = "main", "sub"
+_CLIP_CODECS: Final = {"H264": "h264", "H265": "hevc"}  # as libav names them
 _WIDTH_STEP: Final = 160  # the block code's cells must be whole pixels in both streams
 _HEIGHT_STEP: Final = 4
 
@@ -66,6 +69,7 @@ class CameraSettings:
     nonce_s: float = NONCE_SECONDS
     session_s: float = SESSION_SECONDS
     log: Path | None = None  # where it writes what its main stream sends; see FORMAT.md
+    has_media2: bool = False  # Profile T: the media2 service beside media 1
 
     def __post_init__(self) -> None:
         if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
@@ -102,13 +106,15 @@ class VirtualCamera:
         self._shown: tuple[CodeMatrix, int] | None = None  # the code on the phone, until which tick
         self._latest: Planes | None = None
         small = _sub_settings(settings.encoder)
-        self._main = VideoStream(_MAIN, settings.name, settings.encoder, parameter_sets(settings.encoder))
-        self._sub = VideoStream(_SUB, settings.name, small, parameter_sets(small))
-        self._main_encoder = H264Encoder(settings.encoder)
-        self._sub_encoder: H264Encoder | None = None
+        self._main = VideoStream(_MAIN, settings.name, settings.encoder, make_sets(settings.encoder))
+        self._sub = VideoStream(_SUB, settings.name, small, make_sets(small))
+        self._main_encoder = make_encoder(settings.encoder)
+        self._sub_encoder: Encoder | None = None
         digest = DigestGate(settings.login, "Transom camera", settings.digest_algorithms, settings.nonce_s)
         self._onvif = OnvifServer(self._clock, digest, TokenGate(settings.login, self._clock), self._snapshot)
         self._rtsp = RtspServer([self._main, self._sub], digest, self._clock, settings.session_s)
+        self._keys_asked: set[str] = set()  # profiles whose next picture shall be a key picture
+        self._onvif.on_synchronization_point = self._keys_asked.add
         self._discovery: DiscoveryResponder | None = None
         self._log = open_log(settings.log, settings.name, settings.clock_offset_ms) if settings.log else None
         self.filming: asyncio.Task[None] | None = None  # ends only if it fails
@@ -125,7 +131,8 @@ class VirtualCamera:
                 f"cannot listen on {settings.address}: {error}", cure="choose another port"
             ) from error
         profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
-        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles)
+        media2_path = MEDIA2_PATH if settings.has_media2 else ""
+        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles, media2_path)
         self._onvif.identity = identity
         self.filming = asyncio.create_task(self._film(cadence))
         if settings.interface:
@@ -173,16 +180,22 @@ class VirtualCamera:
         shown = self._shown
         code = shown[0] if shown and ticks < shown[1] else None
         self._latest = self._scene.picture(ticks, code)
-        for unit in self._main_encoder.encode(self._latest, ticks):
+        for unit in self._main_encoder.encode(self._latest, ticks, is_key=self._is_key_asked(_MAIN)):
             if self._log is not None:
-                self._log.note(LoggedPicture(unit.ticks, unit.is_key, marks_of("h264", unit.nal_units)))
+                marks = marks_of(_CLIP_CODECS[self._main.settings.codec], unit.nal_units)
+                self._log.note(LoggedPicture(unit.ticks, unit.is_key, marks))
             self._main.publish(unit)
         if not self._sub.viewers:
             self._sub_encoder = None
             return
-        self._sub_encoder = self._sub_encoder or H264Encoder(self._sub.settings)
-        for unit in self._sub_encoder.encode(shrink(self._latest, ticks), ticks):
+        self._sub_encoder = self._sub_encoder or make_encoder(self._sub.settings)
+        for unit in self._sub_encoder.encode(shrink(self._latest, ticks), ticks, is_key=self._is_key_asked(_SUB)):
             self._sub.publish(unit)
+
+    def _is_key_asked(self, profile: str) -> bool:
+        is_asked = profile in self._keys_asked
+        self._keys_asked.discard(profile)
+        return is_asked
 
     def _snapshot(self) -> bytes:
         latest = self._latest if self._latest is not None else self._scene.picture(self._clock.now_ticks())
@@ -215,7 +228,11 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _sub_settings(settings: EncoderSettings) -> EncoderSettings:
     return dataclasses.replace(
-        settings, width=settings.width // 2, height=settings.height // 2, bitrate_bps=settings.bitrate_bps // 4
+        settings,
+        width=settings.width // 2,
+        height=settings.height // 2,
+        bitrate_bps=settings.bitrate_bps // 4,
+        codec="H264",  # as cameras have it: what every phone can show
     )
 
 
@@ -273,9 +290,11 @@ def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--width", type=int, default=size.width)
     add("--height", type=int, default=size.height)
     add("--log", type=Path, help="write there what the main stream sends, to judge clips by")
+    add("--codec", choices=CODECS, default=size.codec, help="of the main stream; H265 needs --media2 to be seen")
+    add("--media2", action="store_true", help="offer the media2 service too (Profile T)")
     add("--digest", default="SHA-256,MD5", help="login algorithms in the order in which they are offered")
     said = parser.parse_args(arguments)
-    encoder = EncoderSettings(said.width, said.height, said.fps, said.gop, said.b_frames, said.bitrate_bps)
+    encoder = EncoderSettings(said.width, said.height, said.fps, said.gop, said.b_frames, said.bitrate_bps, said.codec)
     return CameraSettings(
         login=Login(said.user, Secret(first_line.rstrip(b"\r\n"))),
         name=said.name,
@@ -286,6 +305,7 @@ def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
         uuid=said.uuid,
         clock_offset_ms=said.clock_offset_ms,
         encoder=encoder,
+        has_media2=said.media2,
         digest_algorithms=tuple(said.digest.split(",")),
         log=said.log,
     )

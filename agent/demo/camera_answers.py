@@ -42,6 +42,7 @@ class Identity:
     http: str
     rtsp: str
     profiles: tuple[Profile, ...]
+    media2_path: str = ""  # where its media2 service is (Profile T); empty: it has none
 
     @property
     def serial(self) -> str:
@@ -94,10 +95,12 @@ def _capabilities(identity: Identity, _: Texts) -> str:
 
 
 def _services(identity: Identity, _: Texts) -> str:
+    paths = [("tds", DEVICE_PATH), ("trt", MEDIA_PATH)]
+    paths += [("tr2", identity.media2_path)] if identity.media2_path else []
     services = "".join(
         f"<tds:Service><tds:Namespace>{NAMESPACES[prefix]}</tds:Namespace><tds:XAddr>{escape(identity.http)}{path}"
         "</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version></tds:Service>"
-        for prefix, path in (("tds", DEVICE_PATH), ("trt", MEDIA_PATH))
+        for prefix, path in paths
     )
     return f"<tds:GetServicesResponse>{services}</tds:GetServicesResponse>"
 
@@ -156,14 +159,24 @@ def _profiles(identity: Identity, _: Texts) -> str:
         f'<trt:Profiles token="{profile.token}" fixed="true"><tt:Name>{profile.token}</tt:Name>'
         f"{_source_configuration(identity)}{_encoder_configuration(profile, 'tt:VideoEncoderConfiguration')}"
         "</trt:Profiles>"
-        for profile in identity.profiles
+        for profile in _shown_by_media1(identity)
     )
     return f"<trt:GetProfilesResponse>{profiles}</trt:GetProfilesResponse>"
 
 
 def _encoder_configurations(identity: Identity, _: Texts) -> str:
-    each = "".join(_encoder_configuration(profile, "trt:Configurations") for profile in identity.profiles)
+    each = "".join(_encoder_configuration(profile, "trt:Configurations") for profile in _shown_by_media1(identity))
     return f"<trt:GetVideoEncoderConfigurationsResponse>{each}</trt:GetVideoEncoderConfigurationsResponse>"
+
+
+def _shown_by_media1(identity: Identity) -> list[Profile]:
+    """Return the profiles whose codec media 1 has a word for."""
+    return [profile for profile in identity.profiles if profile.settings.codec == "H264"]
+
+
+def _synchronization_point(identity: Identity, texts: Texts) -> str:
+    named_profile(identity, texts)
+    return "<trt:SetSynchronizationPointResponse/>"
 
 
 def _video_sources(identity: Identity, _: Texts) -> str:
@@ -176,11 +189,11 @@ def _video_sources(identity: Identity, _: Texts) -> str:
 
 
 def _stream_uri(identity: Identity, texts: Texts) -> str:
-    return _media_uri("GetStreamUriResponse", f"{identity.rtsp}/{_named_profile(identity, texts).token}")
+    return _media_uri("GetStreamUriResponse", f"{identity.rtsp}/{named_profile(identity, texts).token}")
 
 
 def _snapshot_uri(identity: Identity, texts: Texts) -> str:
-    _named_profile(identity, texts)
+    named_profile(identity, texts)
     return _media_uri("GetSnapshotUriResponse", identity.http + SNAPSHOT_PATH)
 
 
@@ -192,7 +205,8 @@ def _media_uri(element: str, uri: str) -> str:
     )
 
 
-def _named_profile(identity: Identity, texts: Texts) -> Profile:
+def named_profile(identity: Identity, texts: Texts) -> Profile:
+    """Return the profile that a call names. Raises UnknownProfileError."""
     for profile in identity.profiles:
         if profile.token == texts.get("ProfileToken"):
             return profile
@@ -208,6 +222,7 @@ _ANSWERS: Final[dict[str, Callable[[Identity, Texts], str]]] = {
     "GetProfiles": _profiles,
     "GetVideoEncoderConfigurations": _encoder_configurations,
     "GetVideoSources": _video_sources,
+    "SetSynchronizationPoint": _synchronization_point,
     "GetStreamUri": _stream_uri,
     "GetSnapshotUri": _snapshot_uri,
 }

@@ -26,13 +26,15 @@ from agent.demo.camera_answers import (
 from agent.demo.camera_cadence import CameraClock
 from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
+from agent.demo.camera_media2 import MEDIA2_PATH, answer_media2
 from agent.demo.camera_request import HEAD_BYTES_MAX, Request, TooLargeError, read_request
-from agent.demo.camera_soap import Call, TokenGate, envelope, fault, parse_call
+from agent.demo.camera_soap import NAMESPACES, Call, TokenGate, envelope, fault, parse_call
 from agent.errors import BadInputError
 
 REQUEST_SECONDS: Final = 10
 CONNECTIONS_MAX: Final = 32
 _HEAR_OUT_READS: Final = 32
+_SOAP_PATHS: Final = (DEVICE_PATH, MEDIA_PATH, MEDIA2_PATH)
 _SOAP: Final = "application/soap+xml; charset=utf-8"
 
 
@@ -53,6 +55,7 @@ class OnvifServer:
         self, clock: CameraClock, digest: DigestGate, tokens: TokenGate, snapshot: Callable[[], bytes]
     ) -> None:
         self.identity: Identity | None = None
+        self.on_synchronization_point: Callable[[str], None] = lambda _: None  # called with the profile's token
         self._clock = clock
         self._digest = digest
         self._tokens = tokens
@@ -81,11 +84,11 @@ class OnvifServer:
     def answer(self, request: Request) -> Answer:
         """Answer one HTTP request."""
         match request.method, request.path:
-            case "POST", path if path in (DEVICE_PATH, MEDIA_PATH):
+            case "POST", path if path in _SOAP_PATHS:
                 return self._answer_soap(request)
             case "GET", path if path == SNAPSHOT_PATH:
                 return self._answer_snapshot(request)
-            case _, path if path in (DEVICE_PATH, MEDIA_PATH, SNAPSHOT_PATH):
+            case _, path if path in (*_SOAP_PATHS, SNAPSHOT_PATH):
                 return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
         return Answer(HTTPStatus.NOT_FOUND)
 
@@ -100,13 +103,22 @@ class OnvifServer:
                 return refusal
         now_s = self._clock.now_ns() // SECOND_NS
         try:
-            body = answer_call(self.identity, call.operation, call.texts, now_s) if self.identity else None
+            body = self._body(self.identity, call, now_s) if self.identity else None
         except UnknownProfileError:
             return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "InvalidArgVal", "No such profile"))
         if body is None:
             text = fault("Receiver", "ActionNotSupported", "Optional action not implemented")
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, text)
         return Answer(HTTPStatus.OK, envelope(body))
+
+    def _body(self, identity: Identity, call: Call, now_s: int) -> str | None:
+        if call.namespace == NAMESPACES["tr2"] and identity.media2_path:
+            body = answer_media2(identity, call.operation, call.texts)
+        else:
+            body = answer_call(identity, call.operation, call.texts, now_s)
+        if body is not None and call.operation == "SetSynchronizationPoint":
+            self.on_synchronization_point(call.texts.get("ProfileToken", ""))
+        return body
 
     def _check_login(self, request: Request, call: Call) -> Answer | None:
         """Return the refusal, or None for who may come in: HTTP Digest is looked at first, then the token."""

@@ -17,7 +17,8 @@ from agent.demo.camera_cadence import TICKS_HZ, CameraClock
 from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
 from agent.demo.camera_request import Request, read_request
-from agent.demo.h264_rtp import PAYLOAD_TYPE, AccessUnit, EncoderSettings, ParameterSets, RtpSession
+from agent.demo.h264_rtp import PAYLOAD_TYPE, AccessUnit, EncoderSettings, RtpSession
+from agent.demo.video_encoder import Sets
 from agent.errors import BadInputError
 
 SESSION_SECONDS: Final = 60
@@ -47,7 +48,7 @@ class VideoStream:
     path: str
     title: str
     settings: EncoderSettings
-    sets: ParameterSets
+    sets: Sets
     viewers: set[Viewer] = field(default_factory=set)
 
     def publish(self, unit: AccessUnit) -> None:
@@ -61,7 +62,7 @@ class VideoStream:
         lines = (
             "v=0", f"o=- 1 1 IN IP4 {host}", f"s={title}", "t=0 0", "a=control:*", "a=range:npt=now-",
             f"m=video 0 RTP/AVP {PAYLOAD_TYPE}", "c=IN IP4 0.0.0.0", f"b=AS:{self.settings.bitrate_bps // 1000}",
-            f"a=rtpmap:{PAYLOAD_TYPE} H264/{TICKS_HZ}", f"a=fmtp:{PAYLOAD_TYPE} {self.sets.fmtp}",
+            f"a=rtpmap:{PAYLOAD_TYPE} {self.settings.codec}/{TICKS_HZ}", f"a=fmtp:{PAYLOAD_TYPE} {self.sets.fmtp}",
             f"a=framerate:{self.settings.fps}", f"a=control:{TRACK}",
         )  # fmt: skip
         return "\r\n".join(lines) + "\r\n"

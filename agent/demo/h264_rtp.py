@@ -17,6 +17,7 @@ from typing import Final
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from agent.demo.camera_cadence import TICKS_HZ, ntp_of_ticks
@@ -39,6 +40,7 @@ class EncoderSettings:
     gop: int = 30
     b_frames: int = 0
     bitrate_bps: int = 400_000
+    codec: str = "H264"  # or "H265"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class AccessUnit:
     ticks: int
     is_key: bool
     nal_units: tuple[bytes, ...]
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield the RTP payloads of the picture (RFC 6184 sections 5.4-5.8)."""
+        return _payloads(self.nal_units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,14 @@ class H264Encoder:
         context.open()
         self._context = context
 
-    def encode(self, planes: Planes, ticks: int) -> list[AccessUnit]:
-        """Take one picture; return the access units that are now complete (later ones first, if there are B-frames)."""
+    def encode(self, planes: Planes, ticks: int, *, is_key: bool = False) -> list[AccessUnit]:
+        """Take one picture, as a key picture if one was asked for; return the access units that are now complete.
+
+        Later ones come first, if there are B-frames.
+        """
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        if is_key:
+            frame.pict_type = PictureType.I
         frame.pts, frame.time_base = ticks, Fraction(1, TICKS_HZ)
         return [_access_unit(packet) for packet in self._context.encode(frame)]
 
@@ -116,7 +127,7 @@ class RtpSession:
 
     def packets(self, unit: AccessUnit) -> Iterator[bytes]:
         """Yield the RTP packets of one picture; the last one has the marker (RFC 6184 sections 5.4-5.8)."""
-        payloads = list(_payloads(unit.nal_units))
+        payloads = list(unit.payloads())
         for number, payload in enumerate(payloads):
             marker = 0x80 if number == len(payloads) - 1 else 0
             head = (0x80, marker | PAYLOAD_TYPE, self.sequence, self.timestamp(unit.ticks), self.ssrc)
@@ -138,7 +149,7 @@ class RtpSession:
 def _x264_options(settings: EncoderSettings) -> dict[str, str]:
     gop = settings.gop
     exact = f"keyint={gop}:min-keyint={gop}:scenecut=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=0"
-    options = {"preset": "ultrafast", "x264-params": exact, "maxrate": str(settings.bitrate_bps)}
+    options = {"preset": "ultrafast", "forced-idr": "1", "x264-params": exact, "maxrate": str(settings.bitrate_bps)}
     options["bufsize"] = str(settings.bitrate_bps)
     if settings.b_frames == 0:
         return options | {"tune": "zerolatency"}
@@ -149,10 +160,10 @@ def _x264_options(settings: EncoderSettings) -> dict[str, str]:
 def _access_unit(packet: av.Packet[VideoStream]) -> AccessUnit:
     if packet.pts is None:
         raise ValueError("the encoder lost a picture's time")
-    return AccessUnit(packet.pts, packet.is_keyframe, tuple(_split_annex_b(bytes(packet))))
+    return AccessUnit(packet.pts, packet.is_keyframe, tuple(split_annex_b(bytes(packet))))
 
 
-def _split_annex_b(stream: bytes) -> Iterator[bytes]:
+def split_annex_b(stream: bytes) -> Iterator[bytes]:
     """Yield the NAL units between start codes (H.264 annex B; a zero before a start code belongs to the code)."""
     for piece in stream.split(b"\0\0\1")[1:]:
         nal = piece.rstrip(b"\0")  # a NAL unit never ends in a zero byte

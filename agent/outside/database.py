@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.acquire.camera import CameraStream
+from agent.acquire.encoding import decode_encoding, encode_encoding
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clip_job import OPEN_STATES, Job, JobPart, JobState, PartState, Status
@@ -25,10 +26,10 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import RefusalReason
 from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport
-from agent.errors import ConfigurationError, UnavailableError
+from agent.errors import BadInputError, ConfigurationError, UnavailableError
 from agent.ports import Document, Opening, Outgoing
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 OUTGOING_MAX: Final = 10_000
 """Messages kept for a broker that is away; the oldest progress goes first, an end of a job never."""
 
@@ -56,13 +57,14 @@ CREATE TABLE outgoing (
 CREATE TABLE document (name TEXT PRIMARY KEY, version INTEGER NOT NULL, token TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE camera (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, clock_low INTEGER, clock_high INTEGER,
-  pin TEXT NOT NULL DEFAULT ''
+  pin TEXT NOT NULL DEFAULT '', encoding TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 """
 _UPGRADES: Final = {
     1: "ALTER TABLE camera ADD COLUMN pin TEXT NOT NULL DEFAULT '';",
     2: "ALTER TABLE job ADD COLUMN sound TEXT NOT NULL DEFAULT '';",
     3: "ALTER TABLE job ADD COLUMN masks TEXT NOT NULL DEFAULT '{}';",
+    4: "ALTER TABLE camera ADD COLUMN encoding TEXT NOT NULL DEFAULT '';",
 }
 """What makes a file of each older version one of the next."""
 
@@ -234,11 +236,8 @@ class Database:
     # --------------------------------------------------------------- cameras
     def cameras(self) -> tuple[CameraStream, ...]:
         """Return every camera this hub has recorded, without logins."""
-        rows = self._query("SELECT id, name, url, clock_low, clock_high, pin FROM camera ORDER BY id")
-        return tuple(
-            CameraStream(CameraId(camera), name, url, None, None if low is None else ClockOffset(low, high), pin=pin)
-            for camera, name, url, low, high, pin in rows
-        )
+        rows = self._query("SELECT id, name, url, clock_low, clock_high, pin, encoding FROM camera ORDER BY id")
+        return tuple(_camera(row) for row in rows)
 
     def put_camera(self, stream: CameraStream) -> None:
         """Remember a camera; its login stays out, and its pin is left as it is."""
@@ -246,10 +245,10 @@ class Database:
         low, high = (clock.low_ns, clock.high_ns) if clock else (None, None)
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO camera (id, name, url, clock_low, clock_high) VALUES (?,?,?,?,?)"
-                " ON CONFLICT (id) DO UPDATE SET (name, url, clock_low, clock_high)=(excluded.name, excluded.url,"
-                " excluded.clock_low, excluded.clock_high)",
-                (stream.camera, stream.name, stream.url, low, high),
+                "INSERT INTO camera (id, name, url, clock_low, clock_high, encoding) VALUES (?,?,?,?,?,?)"
+                " ON CONFLICT (id) DO UPDATE SET (name, url, clock_low, clock_high, encoding)=(excluded.name,"
+                " excluded.url, excluded.clock_low, excluded.clock_high, excluded.encoding)",
+                (stream.camera, stream.name, stream.url, low, high, encode_encoding(stream.encoding)),
             )
 
     def put_pin(self, camera: CameraId, pin: str) -> None:
@@ -282,6 +281,16 @@ def _failing() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise UnavailableError(f"the journal cannot be used: {error}", cure="is the disk full or failing?") from error
+
+
+def _camera(row: Sequence[Any]) -> CameraStream:
+    camera, name, url, low, high, pin, told = row
+    clock = None if low is None else ClockOffset(low, high)
+    try:
+        encoding = decode_encoding(told)
+    except BadInputError:
+        encoding = None  # written by another version; the camera is asked again
+    return CameraStream(CameraId(camera), name, url, None, clock, pin=pin, encoding=encoding)
 
 
 def _job(row: Sequence[Any]) -> Job:

@@ -1,7 +1,7 @@
 """A camera found on the network to the stream to record: its clock first, then its services, profiles and stream URI.
 
 Rules of this file: no address a camera writes down is followed to another host; every answer may be missing or wrong;
-blocking, bounded by a budget, for worker threads. Profile T's media2 service has its place in `_media_profiles`.
+blocking, bounded by a budget, for worker threads. media2 (Profile T) is asked where the camera has it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,21 @@ from lxml import etree
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_clock import narrowed, next_question, offset_from_second, read_camera_time
-from agent.acquire.discovery import FoundCamera, bracketed, printable
+from agent.acquire.discovery import FoundCamera, bracketed, normalise_epr, printable
+from agent.acquire.lenient_xml import text_of
+from agent.acquire.media_profiles import Profile, choose_profile
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
-from agent.outside.onvif_failures import CameraFaultError, CameraUnreachableError, NoStreamError, NotOnvifError
+from agent.outside.onvif_failures import (
+    CameraFaultError,
+    CameraUnreachableError,
+    LoginNeededError,
+    NoStreamError,
+    NotOnvifError,
+)
+from agent.outside.onvif_media import MEDIA2, Media, MediaOne, MediaTwo, ask, ask_key_picture, get_services, no_stream
 from agent.outside.onvif_services import DEVICE, MEDIA, Service
 from agent.outside.soap import CONTENT_TYPE, SoapClient
 from agent.outside.soap_login import Refusals
@@ -32,11 +41,7 @@ CLOCK_QUESTIONS: Final = 8
 CLOCK_S_MAX: Final = 2.0
 CLOCK_ERROR_ENOUGH_NS: Final = 10_000_000
 CLOCK_WRONG_NS: Final = 5 * SECOND_NS  # from here on cameras and hubs disagree about logins and evidence
-PROFILES_MAX: Final = 64
-SERVICES_MAX: Final = 64
-TOKEN_CHARACTERS_MAX: Final = 256
 URL_CHARACTERS_MAX: Final = 1024
-PIXELS_MAX: Final = 1 << 16  # along one edge
 
 REFUSALS: Final = Refusals()
 """The process's memory of refused logins; tests bring their own."""
@@ -59,17 +64,6 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """One media profile with its video encoder."""
-
-    token: str
-    name: str
-    encoding: str  # "H264", "H265", "JPEG" ...
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
 class CameraCard:
     """A camera for people: who it is, and what is amiss with it."""
 
@@ -81,17 +75,24 @@ class CameraCard:
 
 
 def examine(
-    found: FoundCamera, login: Login | None, now: Callable[[], WallTime], *, refusals: Refusals = REFUSALS
+    found: FoundCamera,
+    login: Login | None,
+    now: Callable[[], WallTime],
+    *,
+    refusals: Refusals = REFUSALS,
+    wanted: str = "",
 ) -> CameraStream:
     """Ask a camera for everything the recorder needs; takes about 2 s for its clock, at most 30 s.
 
+    `wanted` is the name or token of the profile to record; empty: what the camera calls its main one.
     Raises the failures of `onvif_failures`, each with its cure, and BadInputError for answers that make no sense.
     """
 
     def stream(camera: OnvifCamera) -> CameraStream:
         clock = camera.measure_clock()
-        url = camera.stream_url(camera.main_profile())
-        return CameraStream(found.camera, found.name, url, login, clock)
+        profile = camera.main_profile(wanted)
+        url = camera.stream_url(profile)
+        return CameraStream(found.camera, found.name, url, login, clock, encoding=profile.encoding)
 
     return _at_first_answer(found, login, now, refusals, stream)
 
@@ -106,6 +107,36 @@ def identify(
         return CameraCard(found.camera, found.name, camera.device(), clock, clock_note(clock))
 
     return _at_first_answer(found, login, now, refusals, card)
+
+
+def camera_of(
+    found: FoundCamera, login: Login | None, now: Callable[[], WallTime], *, refusals: Refusals = REFUSALS
+) -> OnvifCamera:
+    """Return the camera at the first of its addresses that answers, its clock measured. Raises as `examine`."""
+
+    def measured(camera: OnvifCamera) -> OnvifCamera:
+        camera.greet()
+        camera.measure_clock(questions=1)
+        return camera
+
+    return _at_first_answer(found, login, now, refusals, measured)
+
+
+def endpoint_reference(found: FoundCamera, now: Callable[[], WallTime]) -> tuple[str, str]:
+    """Ask, without a login, at which of its addresses a device answers and what its endpoint reference is.
+
+    The reference is empty if it does not say. Raises the failures of `examine`.
+    """
+
+    def reference(camera: OnvifCamera) -> tuple[str, str]:
+        camera.greet()
+        try:
+            answer = ask(camera.client, camera.address, DEVICE, "GetEndpointReference")
+        except (CameraFaultError, BadInputError, LoginNeededError):
+            return camera.address, ""
+        return camera.address, normalise_epr(text_of(answer, "GUID") or text_of(answer, "Address"))
+
+    return _at_first_answer(found, None, now, Refusals(), reference)
 
 
 def clock_note(clock: ClockOffset | None) -> str:
@@ -144,9 +175,13 @@ class OnvifCamera:
     """One camera at the address of its device service, for one thread. Every call raises the failures of `examine`."""
 
     def __init__(self, address: str, client: SoapClient, now: Callable[[], WallTime]) -> None:
-        self._address = address
-        self._client = client
+        self.address, self.client = address, client
         self._now = now
+        self._media: tuple[Media, tuple[Profile, ...]] | None = None
+
+    def greet(self) -> None:
+        """Find out whether ONVIF is spoken there, without a login."""
+        self.client.greet(self.address, etree.fromstring(_GET_CLOCK))
 
     def measure_clock(self, questions: int = CLOCK_QUESTIONS) -> ClockOffset | None:
         """Bound the camera's clock minus the hub's within 2 s; None if the camera does not tell its time.
@@ -157,22 +192,22 @@ class OnvifCamera:
         offsets: list[ClockOffset] = []
         for left in range(questions - 1, -1, -1):
             try:
-                reply = self._client.ask(self._address, etree.fromstring(_GET_CLOCK), CONTENT_TYPE)
+                reply = self.client.ask(self.address, etree.fromstring(_GET_CLOCK), CONTENT_TYPE)
                 second = read_camera_time(reply.body) if reply.body is not None else None
             except (CameraFaultError, BadInputError):
                 second = None  # it speaks SOAP and keeps its time to itself
             if second is None:
                 break
             offsets.append(offset_from_second(second, reply.answer.asked, reply.answer.answered))
-            self._client.clock = narrowed(offsets)
+            self.client.clock = narrowed(offsets)
             wait_s = self._wait_s(left)
             if wait_s is None or time.monotonic() + wait_s > until_s:
                 break
             time.sleep(wait_s)
-        return self._client.clock
+        return self.client.clock
 
     def _wait_s(self, questions_left: int) -> float | None:
-        clock = self._client.clock
+        clock = self.client.clock
         if questions_left == 0 or clock is None or clock.high_ns - clock.low_ns <= 2 * CLOCK_ERROR_ENOUGH_NS:
             return None
         now = self._now()
@@ -181,7 +216,7 @@ class OnvifCamera:
     def device(self) -> Device:
         """Ask who made it; empty texts if the camera does not say."""
         try:
-            answer = Service(DEVICE, self._address, self._client).call("GetDeviceInformation")
+            answer = Service(DEVICE, self.address, self.client).call("GetDeviceInformation")
         except (CameraFaultError, BadInputError):
             return Device("", "", "", "")
         return Device(
@@ -192,63 +227,59 @@ class OnvifCamera:
         )
 
     def profiles(self) -> tuple[Profile, ...]:
-        """Return the media profiles that have a video encoder."""
-        return self._media_profiles(self._media_url())
+        """Return the media profiles that have a video encoder; raises NoStreamError if there is no media service."""
+        return self._media_and_profiles()[1]
 
-    def main_profile(self) -> Profile:
-        """Return the H.264 profile with the most pixels, the first among equals. Raises NoStreamError."""
-        profiles = self.profiles()
-        usable = [profile for profile in profiles if profile.encoding == "H264"]
-        if not usable:
-            others = ", ".join(sorted({profile.encoding for profile in profiles})) or "no video profile"
-            raise NoStreamError(
-                f"the camera offers no H.264 stream by ONVIF media 1 (it offers {others})",
-                cure="set the encoding of the main stream to H.264 in the camera's settings",
-            )
-        return max(usable, key=lambda profile: profile.width * profile.height)
+    def main_profile(self, wanted: str = "") -> Profile:
+        """Return the wanted profile, else the main one (`media_profiles.choose_profile`). Raises NoStreamError."""
+        media, profiles = self._media_and_profiles()
+        chosen = choose_profile(profiles, wanted)
+        if chosen is None:
+            raise no_stream(media, profiles, wanted)
+        return chosen
 
     def stream_url(self, profile: Profile) -> str:
         """Return `rtsp://host[:port]/path`: the host that answered, no userinfo. Treat the path as confidential."""
-        setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
-        media = Service(MEDIA, self._media_url(), self._client)
-        answer = media.call("GetStreamUri", {"StreamSetup": setup, "ProfileToken": profile.token})
-        return rtsp_url(_field(answer, "Uri"), self._address)
+        return rtsp_url(self._media_and_profiles()[0].stream_uri(profile), self.address)
 
-    def _media_url(self) -> str:
-        services = self._services()
-        if MEDIA not in services:
+    def ask_key_picture(self, profile: Profile) -> bool:
+        """Ask for a key picture now; False if the camera does not know how."""
+        return ask_key_picture(self._media_and_profiles()[0], self.client, profile)
+
+    def media(self) -> Media:
+        """Return the media service that is used: media2 if the camera has it and shows profiles there, else media 1."""
+        return self._media_and_profiles()[0]
+
+    def _media_and_profiles(self) -> tuple[Media, tuple[Profile, ...]]:
+        if self._media is not None:
+            return self._media
+        services = self.services()
+        media: list[Media] = [MediaTwo(services[MEDIA2], self.client)] if MEDIA2 in services else []
+        media += [MediaOne(services[MEDIA], self.client)] if MEDIA in services else []
+        if not media:
             raise NoStreamError("the camera has no ONVIF media service", cure="it may be a device without video")
-        return services[MEDIA]
+        for one in media:
+            try:
+                self._media = one, one.profiles()
+            except (CameraFaultError, BadInputError, NotOnvifError):
+                if one is media[-1]:
+                    raise
+                continue  # it announces media2 and has it not, or not for this user: media 1 may answer
+            if self._media[1]:
+                break
+        return self._media or (media[-1], ())
 
-    def _services(self) -> dict[str, str]:
+    def services(self) -> dict[str, str]:
         """Return the service addresses by namespace, all on the host that answered."""
-        device = Service(DEVICE, self._address, self._client)
         try:
-            answer = device.call("GetServices", {"IncludeCapability": False})
-            told = [(_field(service, "Namespace"), _field(service, "XAddr")) for service in _list(answer, SERVICES_MAX)]
+            told = get_services(self.client, self.address)
         except (CameraFaultError, BadInputError):  # ONVIF before 2.1 has GetCapabilities only
-            capabilities = device.call("GetCapabilities", {"Category": "All"})
-            told = [(MEDIA, _field(capabilities, "Media", "XAddr"))]
-        return {
-            name: same_host(xaddr, self._address)
-            for name, xaddr in told
-            if isinstance(name, str) and isinstance(xaddr, str)
-        }
-
-    def _media_profiles(self, url: str) -> tuple[Profile, ...]:
-        answer = Service(MEDIA, url, self._client).call("GetProfiles")
-        profiles = (_profile(told) for told in _list(answer, PROFILES_MAX))
-        return tuple(profile for profile in profiles if profile is not None)
-
-
-def _profile(told: object) -> Profile | None:
-    encoder = _field(told, "VideoEncoderConfiguration")
-    token, encoding = _field(told, "token"), _field(encoder, "Encoding")
-    width, height = _field(encoder, "Resolution", "Width"), _field(encoder, "Resolution", "Height")
-    if not (isinstance(token, str) and isinstance(encoding, str) and len(token) <= TOKEN_CHARACTERS_MAX):
-        return None
-    pixels = [edge if isinstance(edge, int) and 0 <= edge <= PIXELS_MAX else 0 for edge in (width, height)]
-    return Profile(token, _text(told, "Name"), printable(encoding).upper(), *pixels)
+            told = {}
+        if MEDIA not in told and MEDIA2 not in told:
+            capabilities = Service(DEVICE, self.address, self.client).call("GetCapabilities", {"Category": "All"})
+            xaddr = _field(capabilities, "Media", "XAddr")
+            told |= {MEDIA: xaddr} if isinstance(xaddr, str) else {}
+        return {name: same_host(xaddr, self.address) for name, xaddr in told.items()}
 
 
 def same_host(xaddr: str, address: str) -> str:
@@ -300,7 +331,3 @@ def _field(value: Any, *path: str) -> object:  # noqa: ANN401 - zeep's types are
 def _text(value: object, name: str) -> str:
     told = _field(value, name)
     return printable(told) if isinstance(told, str) else ""
-
-
-def _list(value: object, count_max: int) -> list[object]:
-    return value[:count_max] if isinstance(value, list) else []

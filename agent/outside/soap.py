@@ -7,6 +7,7 @@ refusal ends it (ONVIF Core 5.9). A password never leaves in clear: Basic is not
 from __future__ import annotations
 
 import copy
+import re
 import secrets
 import ssl
 import time
@@ -28,12 +29,14 @@ from agent.acquire.username_token import NONCE_BYTES, username_token
 from agent.clock import WallTime
 from agent.errors import BadInputError
 from agent.outside.onvif_failures import (
+    AccountLockedError,
     CameraFaultError,
     CameraUnreachableError,
     ClockWrongError,
     LoginNeededError,
     LoginRefusedError,
     NotOnvifError,
+    RightsMissingError,
 )
 from agent.outside.soap_http import ANSWER_BYTES_MAX, Answer, post, request_target
 from agent.outside.soap_login import Refusals
@@ -41,7 +44,10 @@ from agent.outside.soap_login import Refusals
 CALL_S_MAX: Final = 8.0
 CONTENT_TYPE: Final = "application/soap+xml; charset=utf-8"
 _REFUSAL_WORDS: Final = ("notauthorized", "failedauthentication", "invalidsecurity", "not authorized", "unauthorized")
-_CLOCK_WORDS: Final = ("messageexpired", "expired")
+_CLOCK_WORDS: Final = ("messageexpired", "expired", "time check failed")  # the last one: Dahua
+_LOCK_WORDS: Final = re.compile(r"\block|locked|too many|blocked", re.IGNORECASE)
+_LOCK_STATUS: Final = (HTTPStatus.LOCKED, HTTPStatus.TOO_MANY_REQUESTS)
+_ATTEMPTS_LEFT: Final = re.compile(r"still have (\d{1,3}) attempt", re.IGNORECASE)  # Dahua, Imou
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,14 @@ class Reply:
     @property
     def is_refusal(self) -> bool:
         """Whether the camera wants a login, or another one."""
-        if self.answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        if self.answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or self.is_locked:
             return True
         return any(word in self.fault.lower() for word in (*_REFUSAL_WORDS, *_CLOCK_WORDS))
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the camera says that nobody can log in for a while."""
+        return self.answer.status in _LOCK_STATUS or bool(_LOCK_WORDS.search(self.fault))
 
 
 class SoapClient:
@@ -106,6 +117,19 @@ class SoapClient:
         self._authenticator.accepted()
         return _checked(reply, urlsplit(url).netloc)
 
+    def greet(self, url: str, envelope: Element) -> None:
+        """Find out whether SOAP is spoken there, without a login: a fault is an answer too. Raises as `ask`."""
+        reply = self._exchange(url, envelope, CONTENT_TYPE)
+        if not reply.is_refusal and not reply.fault:
+            _checked(reply, urlsplit(url).netloc)
+
+    @property
+    def login_kind(self) -> str:
+        """How the camera took the login; empty if it asked for none so far."""
+        if not self._is_login_proven:
+            return ""
+        return "WS-UsernameToken" if self._is_token_wanted else "HTTP Digest"
+
     def _logged_in(self, url: str, envelope: Element, content_type: str, reply: Reply) -> Reply:
         host = urlsplit(url).hostname or ""
         if self._login is None:
@@ -131,11 +155,17 @@ class SoapClient:
 
     def _refused(self, host: str, login: Login, reply: Reply) -> LoginRefusedError | ClockWrongError:
         if self._is_login_proven:
-            return LoginRefusedError(
+            return RightsMissingError(
                 f"{host} does not let this user ask that: {reply.fault or 'access denied'}",
                 cure="give the camera's ONVIF user the role Operator or Administrator",
             )
         self._refusals.remember(host, login)
+        if reply.is_locked:
+            return AccountLockedError(
+                f"{host} has locked this account, or this hub's address: {reply.fault or 'too many logins'}",
+                cure="wait 30 min or restart the camera, find out what else logs in there with a wrong password, then "
+                "check user and password; nothing is sent to it for 10 min",
+            )
         is_time_known = self.clock is not None or self._http_clock is not None
         is_clock_named = any(word in reply.fault.lower() for word in _CLOCK_WORDS)
         if self._is_token_wanted and (is_clock_named or not is_time_known):
@@ -144,7 +174,7 @@ class SoapClient:
                 cure="set the camera's clock or its NTP server, then check user and password; tried again in 10 min",
             )
         return LoginRefusedError(
-            f"{host} refuses this user or password",
+            f"{host} refuses this user or password{_attempts_left(reply.fault)}",
             cure="enter the user and password of the camera's ONVIF account, which some makers keep apart from the web "
             "page's; the same login is not sent again for 10 min",
         )
@@ -173,6 +203,11 @@ class SoapClient:
             copied.insert(0, header)
         header.append(username_token(self._login, created, secrets.token_bytes(NONCE_BYTES)))
         return copied
+
+
+def _attempts_left(fault: str) -> str:
+    told = _ATTEMPTS_LEFT.search(fault)
+    return f" and locks the account after {told[1]} more" if told else ""
 
 
 def _soap_body(answer: Answer) -> Element | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.acquire.camera import CameraStream, Login
+from agent.acquire.encoding import Encoding
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
@@ -132,9 +133,10 @@ def test_somebody_is_called_whenever_there_is_something_to_say(tmp_path: Path) -
 
 
 def test_cameras_are_remembered_without_their_login(tmp_path: Path) -> None:
-    """Address and clock come back after a restart, the newest of each; the password is in no file."""
+    """Address, clock and encoding come back after a restart, the newest of each; the password is in no file."""
     login = Login("transom", Secret("hunter2"))
-    front = CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", login, ClockOffset(-5, 7))
+    how = Encoding("H265", 3840, 2160, 25.0, 50, 4096)
+    front = CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", login, ClockOffset(-5, 7), encoding=how)
     database = opened(tmp_path)
     database.put_camera(front)
     database.put_camera(CameraStream(CameraId("back"), "Back", "rtsp://10.0.0.2/1", login, None))
@@ -145,6 +147,16 @@ def test_cameras_are_remembered_without_their_login(tmp_path: Path) -> None:
     back, again = database.cameras()
     assert (back.camera, back.clock, back.login) == (CameraId("back"), None, None)
     assert again == replace(front, url="rtsp://10.0.0.9/1", login=None)
+    database.close()
+
+
+def test_an_encoding_that_cannot_be_read_is_asked_for_again(tmp_path: Path) -> None:
+    """Another version may have written more: the camera is there, and how it encodes is not known."""
+    database = opened(tmp_path)
+    database.put_camera(CameraStream(CameraId("front"), "Front door", "rtsp://10.0.0.1/1", None, None))
+    with database._transaction() as rows:
+        rows.execute("UPDATE camera SET encoding='{\"lens\":1}'")
+    assert [known.encoding for known in database.cameras()] == [None]
     database.close()
 
 
@@ -172,6 +184,7 @@ def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
         rows.execute("ALTER TABLE camera DROP COLUMN pin")
         rows.execute("ALTER TABLE job DROP COLUMN sound")
         rows.execute("ALTER TABLE job DROP COLUMN masks")
+        rows.execute("ALTER TABLE camera DROP COLUMN encoding")
         rows.execute("PRAGMA user_version=1")
     database.close()
     for _ in range(2):
@@ -187,6 +200,7 @@ def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
     with database._transaction() as rows:
         rows.execute("ALTER TABLE job DROP COLUMN sound")
         rows.execute("ALTER TABLE job DROP COLUMN masks")
+        rows.execute("ALTER TABLE camera DROP COLUMN encoding")
         rows.execute("PRAGMA user_version=2")
     database.close()
     database = opened(tmp_path)

@@ -16,6 +16,7 @@ import pytest
 
 from agent.acquire.camera import Login
 from agent.acquire.discovery import FoundCamera, camera_id, found_camera, parse_reply
+from agent.acquire.encoding import Encoding
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime
 from agent.crypto import Secret
@@ -23,6 +24,7 @@ from agent.errors import BadInputError
 from agent.outside.discovery_sockets import search
 from agent.outside.onvif import clock_note, examine, identify, rtsp_url, same_host
 from agent.outside.onvif_failures import (
+    AccountLockedError,
     CameraUnreachableError,
     ClockWrongError,
     LoginNeededError,
@@ -127,11 +129,77 @@ def test_a_camera_without_get_services_is_asked_for_its_capabilities() -> None:
     assert "GetCapabilities" in device.asked
 
 
-def test_no_h264_profile_is_told_with_what_there_is() -> None:
+def test_a_camera_without_a_codec_that_is_recorded_is_told_with_what_there_is() -> None:
     """The installer learns which setting to change."""
-    device = OnvifDevice(login="none", encodings=(("JPEG", 640, 360), ("H265", 3840, 2160)))
-    with serve(device) as address, pytest.raises(NoStreamError, match=r"H265, JPEG.*set the encoding"):
+    device = OnvifDevice(login="none", encodings=(("MPEG4", 640, 360),))
+    with serve(device) as address, pytest.raises(NoStreamError, match=r"offers MPEG4.*set the encoding"):
         examine(found_at(address), None, hub_now, refusals=Refusals())
+
+
+def test_a_camera_that_hides_its_h265_stream_is_told_to_need_profile_t() -> None:
+    """Media 1 shows no profile at all: the cause may be H.265, and two ways out are named."""
+    device = OnvifDevice(login="none", encodings=())
+    with serve(device) as address, pytest.raises(NoStreamError, match=r"H\.265.*Profile T \(media2\)"):
+        examine(found_at(address), None, hub_now, refusals=Refusals())
+
+
+@pytest.mark.parametrize(("login", "is_rtsp_unknown"), [("digest-sha-256", False), ("token", True)])
+def test_media2_gives_the_h265_stream(login: str, *, is_rtsp_unknown: bool) -> None:
+    """Profile T: the H.265 stream with the most pixels, and how it is encoded, whichever protocol word it knows."""
+    device = OnvifDevice(login=login, media=(1, 2), is_rtsp_unknown=is_rtsp_unknown)
+    with serve(device) as address:
+        stream = examine(found_at(address), LOGIN, hub_now, refusals=Refusals())
+    assert stream.encoding == Encoding("H265", 3840, 2160, 25.0, 50, 4096)
+    assert stream.url == "rtsp://127.0.0.1:8554/main?a=1&b=2"
+    assert device.refused_logins == 0
+
+
+def test_what_the_camera_calls_main_or_what_is_wanted_is_recorded() -> None:
+    """A name counts more than pixels; what a person wants counts more than both."""
+    device = OnvifDevice(login="none", media=(2,), names=("MainStream", "Third", "sub"))
+    with serve(device) as address:
+        main = examine(found_at(address), None, hub_now, refusals=Refusals())
+        wanted = examine(found_at(address), None, hub_now, refusals=Refusals(), wanted="SUB")
+        with pytest.raises(NoStreamError, match=r"`fourth`.*`MainStream`, `Third`, `sub`"):
+            examine(found_at(address), None, hub_now, refusals=Refusals(), wanted="fourth")
+    assert main.encoding is not None
+    assert wanted.encoding is not None
+    assert (main.encoding.width, wanted.encoding.width) == (640, 3840)
+
+
+def test_media2_that_is_announced_and_does_not_work_falls_back_to_media1() -> None:
+    """Some firmware announces what it does not have."""
+    device = OnvifDevice(login="none", media=(1, 2), is_media2_broken=True)
+    with serve(device) as address:
+        stream = examine(found_at(address), None, hub_now, refusals=Refusals())
+    assert stream.encoding == Encoding("H264", 1920, 1080, 25.0, 50, 4096)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "error", "words"),
+    [
+        ("Account is locked, try again in 5 minutes", None, AccountLockedError, "has locked this account.*wait 30 min"),
+        ("Not now", 429, AccountLockedError, "has locked this account"),
+        ("Device locked", 423, AccountLockedError, "Device locked"),
+        ("Wsse authorized time check failed.", None, ClockWrongError, "clock may be wrong.*NTP"),
+        ("Invalid username or password! You still have 4 attempt(s).", None, LoginRefusedError, "after 4 more"),
+        ("Sender not Authorized", None, LoginRefusedError, "refuses this user or password"),
+    ],
+)
+def test_refusals_are_told_apart(refusal: str, status: int | None, error: type[Exception], words: str) -> None:
+    """A locked account, a wrong clock and a wrong password each have their own cure, and each is sent once only."""
+    device = OnvifDevice(login="token", refusal=refusal)
+    wrong, refusals = Login(USER, Secret("guess")), Refusals()
+    with serve(device) as address:
+        if status is not None:  # the camera asks for a login first, and locks when it is wrong
+            device.refusal_status_when_given = status
+        with pytest.raises(error, match=words) as refused:
+            identify(found_at(address), wrong, hub_now, refusals=refusals)
+        with pytest.raises(LoginRefusedError, match="not sent again"):
+            identify(found_at(address), wrong, hub_now, refusals=refusals)
+    assert type(refused.value) is error
+    assert "guess" not in str(refused.value)
+    assert device.refused_logins == 1
 
 
 @pytest.mark.parametrize(
