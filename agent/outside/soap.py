@@ -42,6 +42,7 @@ CALL_S_MAX: Final = 8.0
 CONTENT_TYPE: Final = "application/soap+xml; charset=utf-8"
 _REFUSAL_WORDS: Final = ("notauthorized", "failedauthentication", "invalidsecurity", "not authorized", "unauthorized")
 _CLOCK_WORDS: Final = ("messageexpired", "expired")
+_GONE_WORDS: Final = ("subscription", "resourceunknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ class Reply:
         """Whether the camera wants a login, or another one."""
         if self.answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return True
-        return any(word in self.fault.lower() for word in (*_REFUSAL_WORDS, *_CLOCK_WORDS))
+        said = self.fault.lower()
+        if any(word in said for word in _GONE_WORDS):
+            return False  # it is the subscription that has expired, not the login
+        return any(word in said for word in (*_REFUSAL_WORDS, *_CLOCK_WORDS))
 
 
 class SoapClient:
