@@ -97,7 +97,7 @@ class Recorder:
             self._new_sink, self._has_wishes = (sink, last_run), True
 
     def note_events(self, camera: CameraId, events: tuple[CameraEvent, ...]) -> None:
-        """Store what a camera told of itself beside its pictures, with the next commit; beyond a bound, the oldest go."""
+        """Store what a camera told beside its pictures, with the next commit; beyond a bound, the oldest go."""
         with self._lock:
             self._events.append((camera, events))
 

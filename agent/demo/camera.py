@@ -3,8 +3,8 @@
     python -m agent.demo.camera --name "Front door" --user hub --password-stdin
 
 The password is the first line of stdin. One JSON line on stdout says that the camera is ready and where; afterwards
-each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}` or `{"quit": true}`. It ends with stdin, SIGTERM or
-SIGINT.
+each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}`, `{"motion": true}` (what its events tell) or
+`{"quit": true}`. It ends with stdin, SIGTERM or SIGINT.
 
 Rules of this file: pictures keep their cadence without gaps; a late camera makes up for every picture it owes.
 """
@@ -33,6 +33,7 @@ from agent.crypto import Secret
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
+from agent.demo.camera_events import EventManners, EventService
 from agent.demo.camera_log import LoggedPicture, open_log
 from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS, DigestGate
 from agent.demo.camera_onvif import OnvifServer
@@ -66,6 +67,7 @@ class CameraSettings:
     nonce_s: float = NONCE_SECONDS
     session_s: float = SESSION_SECONDS
     log: Path | None = None  # where it writes what its main stream sends; see FORMAT.md
+    events: EventManners = field(default_factory=EventManners)
 
     def __post_init__(self) -> None:
         if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
@@ -109,6 +111,8 @@ class VirtualCamera:
         digest = DigestGate(settings.login, "Transom camera", settings.digest_algorithms, settings.nonce_s)
         self._onvif = OnvifServer(self._clock, digest, TokenGate(settings.login, self._clock), self._snapshot)
         self._rtsp = RtspServer([self._main, self._sub], digest, self._clock, settings.session_s)
+        self.events = EventService(self._clock, settings.events)
+        self._onvif.events = self.events
         self._discovery: DiscoveryResponder | None = None
         self._log = open_log(settings.log, settings.name, settings.clock_offset_ms) if settings.log else None
         self.filming: asyncio.Task[None] | None = None  # ends only if it fails
@@ -116,6 +120,7 @@ class VirtualCamera:
     async def start(self) -> Ready:
         """Open the sockets, start filming. Raises ConfigurationError or UnavailableError."""
         settings = self._settings
+        self.events.start()
         cadence = start_cadence(self._clock, settings.encoder.fps)
         try:
             http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
@@ -125,7 +130,7 @@ class VirtualCamera:
                 f"cannot listen on {settings.address}: {error}", cure="choose another port"
             ) from error
         profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
-        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles)
+        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles, settings.events.has_events)
         self._onvif.identity = identity
         self.filming = asyncio.create_task(self._film(cadence))
         if settings.interface:
@@ -210,6 +215,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     show_qr: str = ""
     seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 8
+    motion: bool | None = None  # whether something moves from now on
     quit: bool = False
 
 
@@ -243,7 +249,10 @@ def _read_orders(
             order = msgspec.json.decode(line, type=Order)
             if order.quit:
                 break
-            camera.show_code(order.show_qr, order.seconds)
+            if order.motion is not None:
+                camera.events.motion(is_so=order.motion)
+            if order.show_qr or order.motion is None:
+                camera.show_code(order.show_qr, order.seconds)
         except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError) as error:
             _say({"event": "error", "what": f"not an order: {error}"})
     with contextlib.suppress(RuntimeError):  # the loop is closed: a signal was faster

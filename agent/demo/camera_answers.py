@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+from agent.demo.camera_events import EVENTS_PATH
 from agent.demo.camera_soap import NAMESPACES
 from agent.demo.h264_rtp import EncoderSettings
 
@@ -42,6 +43,7 @@ class Identity:
     http: str
     rtsp: str
     profiles: tuple[Profile, ...]
+    has_events: bool = True
 
     @property
     def serial(self) -> str:
@@ -97,7 +99,8 @@ def _services(identity: Identity, _: Texts) -> str:
     services = "".join(
         f"<tds:Service><tds:Namespace>{NAMESPACES[prefix]}</tds:Namespace><tds:XAddr>{escape(identity.http)}{path}"
         "</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version></tds:Service>"
-        for prefix, path in (("tds", DEVICE_PATH), ("trt", MEDIA_PATH))
+        for prefix, path in (("tds", DEVICE_PATH), ("trt", MEDIA_PATH), ("tev", EVENTS_PATH))
+        if prefix != "tev" or identity.has_events
     )
     return f"<tds:GetServicesResponse>{services}</tds:GetServicesResponse>"
 
