@@ -1,4 +1,4 @@
-"""Cameras' own events, from virtual cameras over real sockets to what the hub keeps: good manners, and all the bad ones."""
+"""Cameras' own events, from virtual cameras over real sockets to what the hub keeps: good manners and bad ones."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_a_life_that_cannot_be_is_not_believed(end: str) -> None:
     assert read_lives_s(answer(times=times)) is None
 
 
-GOOD = f"<tev:PullMessagesResponse {SPACES}>{message('2026-11-28T11:59:59.5Z', TRUE) * 3}</tev:PullMessagesResponse>".encode()
+GOOD = etree.tostring(answer(*[message("2026-11-28T11:59:59.5Z", TRUE)] * 3))
 
 
 @given(st.data())

@@ -24,6 +24,7 @@ from agent.acquire.event_session import (
 from agent.clock import SECOND_NS, Instant
 
 START = Instant(10**12)
+CHANCE = random.Random(1)  # noqa: S311 - spreads waits
 
 
 def after(seconds: float) -> Instant:
@@ -33,7 +34,7 @@ def after(seconds: float) -> Instant:
 
 def subscribed(lives_s: int | None = SUBSCRIPTION_S) -> EventSession:
     """Return a session that has just subscribed."""
-    session = EventSession(START, random.Random(1))
+    session = EventSession(START, CHANCE)
     assert session.next_effect(START) is Effect.FIND
     session.feed(Done(Effect.FIND), START)
     assert session.next_effect(START) is Effect.SUBSCRIBE
@@ -95,7 +96,7 @@ def test_a_camera_that_does_not_renew_is_pulled_until_it_ends() -> None:
 
 def test_failures_wait_longer_each_time() -> None:
     """From seconds to ten minutes, whatever fails."""
-    session = EventSession(START, random.Random(2))
+    session = EventSession(START, CHANCE)
     now, waits = START, []
     for _ in range(12):
         effect = session.next_effect(now)
@@ -136,7 +137,7 @@ def test_a_subscription_that_is_lost_at_once_does_not_make_a_storm() -> None:
 )
 def test_what_a_person_must_change_is_asked_for_rarely(failure: Failure, state: EventState, seconds: float) -> None:
     """A refused login waits ten minutes, a camera without events an hour."""
-    session = EventSession(START, random.Random(3))
+    session = EventSession(START, CHANCE)
     session.feed(failed(Effect.FIND, failure), START)
     assert session.state is state
     assert session.next_effect(after(seconds - 1)) is None
@@ -150,7 +151,7 @@ def test_at_the_end_it_says_goodbye_once() -> None:
     assert session.next_effect(START) is Effect.UNSUBSCRIBE
     session.feed(Done(Effect.UNSUBSCRIBE), START)
     assert (session.next_effect(after(10**6)), session.deadline()) == (None, None)
-    session = EventSession(START, random.Random(4))
+    session = EventSession(START, CHANCE)
     session.stop()
     assert (session.next_effect(START), session.deadline()) == (None, None)
 
@@ -159,7 +160,7 @@ def test_at_the_end_it_says_goodbye_once() -> None:
 @settings(max_examples=200)
 def test_whatever_a_camera_does(fates: list[tuple[str | Failure, int | None]]) -> None:
     """There is never more than one subscription, and never more than four calls a second go on for ever."""
-    session = EventSession(START, random.Random(5))
+    session = EventSession(START, CHANCE)
     now, open_count, calls = START, 0, 0
     for fate, lives_s in fates:
         effect = session.next_effect(now)

@@ -76,7 +76,7 @@ def test_a_camera_without_events_says_so() -> None:
 
 
 def test_a_lost_subscription_is_no_refused_login() -> None:
-    """`The subscription has expired` sounds like an expired login; it is neither sent again nor remembered as refused."""
+    """`The subscription has expired` sounds like an expired login, which is neither sent again nor remembered."""
     with event_camera(EventManners(loses_after_pulls=1)) as (camera, ready):
         client = service(ready.onvif)
         client.find()
@@ -109,14 +109,16 @@ def test_addresses_never_leave_the_host_that_answered() -> None:
     assert event_address("http://[", at) == at
 
 
+TOO_LONG = f"<ReferenceParameters><Id>{'1' * 5000}</Id></ReferenceParameters>"
+
+
 @pytest.mark.parametrize(
     "reference",
     [
         "",
         "<SubscriptionReference/>",
         "<SubscriptionReference><Address/></SubscriptionReference>",
-        "<SubscriptionReference><Address>http://x/</Address><ReferenceParameters>"
-        + f"<Id>{'1' * 5000}</Id></ReferenceParameters></SubscriptionReference>",
+        f"<SubscriptionReference><Address>http://x/</Address>{TOO_LONG}</SubscriptionReference>",
     ],
 )
 def test_a_subscription_without_a_usable_address_is_none(reference: str) -> None:

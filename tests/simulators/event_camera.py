@@ -1,4 +1,4 @@
-"""A virtual camera that tells events, without pictures: its event service over real sockets, and what a test waits for."""
+"""A virtual camera that tells events, its event service over real sockets, and what a test waits for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes `vectors.json`: headers, sealed chunks, events, indexes and footers of the ring, each bad one with just one failure.
+"""Writes `vectors.json`: headers, chunks, events, indexes and footers of the ring, each bad one with one failure.
 
 Run from the repository's root: `python -m tests.vectors.buffer.make`.
 """
