@@ -28,6 +28,7 @@ FLOOR_MARGIN: Final = 0.9  # footage leaves by whole slabs, so there is a little
 
 LASTS_S: Final = {
     "no_video": NO_VIDEO_S,  # a reconnection is no news
+    "tampered": 60,  # a light that goes on or off blinds a camera for a moment
     "packets_lost": 10,  # after a start, one packet is a large share
     "time_uncertain": 30,  # each run learns for 10 s
     "clock_untrusted": 120,  # after a start, until the time server has answered

@@ -104,6 +104,7 @@ def test_a_cause_must_last(code: str) -> None:
     ill = {
         "no_video": hub(camera(state="waiting")),
         "packets_lost": hub(LOST),
+        "tampered": hub(camera(events=EVENTS)),
         "time_uncertain": hub(camera(time_error_ms=2000.0)),
         "clock_untrusted": hub(is_clock_trusted=False),
     }[code]

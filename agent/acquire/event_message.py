@@ -22,6 +22,7 @@ from agent.clock import SECOND_NS, WallTime
 
 MESSAGES_MAX: Final = 256  # of one answer; more are left out
 ITEMS_MAX: Final = 32  # of one message
+ELEMENTS_MAX: Final = 128  # of one message; a larger one is left out, it would only cost time
 LATE_NS_MAX: Final = 30 * SECOND_NS
 """How much earlier than it could be told an event may have happened: cameras queue while they are busy."""
 
@@ -56,8 +57,9 @@ def read_events(answer: Element, heard: Heard) -> tuple[CameraEvent, ...]:
 
     Messages that mean nothing to the hub are left out. Never raises.
     """
-    messages = islice(elements(answer, "NotificationMessage"), MESSAGES_MAX)
-    return tuple(event for event in (_event(message, heard) for message in messages) if event is not None)
+    messages = islice((child for child in answer if local_name(child) == "NotificationMessage"), MESSAGES_MAX)
+    events = (_event(message, heard) for message in messages if _is_small(message))
+    return tuple(event for event in events if event is not None)
 
 
 def read_offset(answer: Element, asked: WallTime, answered: WallTime) -> ClockOffset | None:
@@ -100,6 +102,10 @@ def read_stamp(text: str) -> Stamp | None:
     decimals_ns = int(digits[:9].ljust(9, "0"))
     at = WallTime((moment - _EPOCH) // timedelta(seconds=1) * SECOND_NS + decimals_ns)
     return Stamp(at, 10 ** (9 - min(len(digits), 9)))
+
+
+def _is_small(message: Element) -> bool:
+    return sum(1 for _ in islice(message.iter(), ELEMENTS_MAX + 1)) <= ELEMENTS_MAX
 
 
 def _event(message: Element, heard: Heard) -> CameraEvent | None:

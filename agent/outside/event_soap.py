@@ -32,6 +32,7 @@ EVENTS: Final = "http://www.onvif.org/ver10/events/wsdl"
 SERVICES_MAX: Final = 64
 UNSUBSCRIBE_S_MAX: Final = 4.0
 PARAMETERS_MAX: Final = 8  # of a subscription reference, echoed in every call
+EVENTS_BYTES_MAX: Final = 256 * 1024  # of one answer: many times what 32 messages take
 PARAMETERS_BYTES_MAX: Final = 4096
 _SOAP: Final = "http://www.w3.org/2003/05/soap-envelope"
 _ADDRESSING: Final = "http://www.w3.org/2005/08/addressing"
@@ -157,6 +158,8 @@ class EventService:
         reply = self._client.ask(url, envelope, _content_type(name))
         if reply.body is None:  # never: `ask` has looked
             raise BadInputError("the camera's answer is empty")
+        if len(reply.answer.body) > EVENTS_BYTES_MAX:
+            raise BadInputError(f"the camera's answer about events is over {EVENTS_BYTES_MAX} bytes")
         return Told(reply.body, reply.answer.asked, reply.answer.answered)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -123,6 +124,17 @@ def test_messages_that_mean_nothing_are_left_out() -> None:
     good = message("2026-11-28T11:59:59Z", TRUE)
     assert len(read_events(answer(*odd, good, *odd), heard())) == 1
     assert len(read_events(answer(*[good] * (MESSAGES_MAX + 50)), heard())) == MESSAGES_MAX
+
+
+def test_an_answer_made_to_cost_time_costs_little() -> None:
+    """Messages within messages, and one of a million elements, are left out; what is beside them is read."""
+    good = message("2026-11-28T11:59:59Z", TRUE)
+    nested = "<wsnt:NotificationMessage>" * 100 + good + "</wsnt:NotificationMessage>" * 100
+    large = message("2026-11-28T11:59:59Z", TRUE + "<a/>" * 60_000)
+    hostile = answer(nested, large, *["<wsnt:NotificationMessage/>"] * 100, good)
+    began_s = time.thread_time()
+    assert len(read_events(hostile, heard())) == 1
+    assert time.thread_time() - began_s < 0.2
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,15 @@ def test_a_subscription_without_a_usable_address_is_none(reference: str) -> None
             client.subscribe(60)
 
 
+def test_an_answer_without_end_is_refused() -> None:
+    """A third of a megabyte is not what 32 messages take."""
+    with _device(lambda operation: _found(operation) or "<a/>" * 80_000) as address:
+        client = service(address)
+        assert client.find()
+        with pytest.raises(BadInputError, match="over 262144 bytes"):
+            client.subscribe(60)
+
+
 def test_a_camera_that_never_answers_is_left_in_time() -> None:
     """A pull that hangs ends by its own deadline, not by the camera's leave."""
     with event_camera(EventManners(hangs=True)) as (_, ready):
