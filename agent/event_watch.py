@@ -134,11 +134,14 @@ class EventWatch:
     def stop(self) -> None:
         """Unsubscribe everywhere, as far as the cameras answer within `GOODBYE_S_MAX`; may be called twice."""
         with self._lock:
-            goodbyes = [listener.leave() for listener in self._listeners.values()]
+            listeners = list(self._listeners.values())
             self._listeners.clear()
+        goodbyes = [listener.leave() for listener in listeners]
         until_s = time.monotonic() + GOODBYE_S_MAX
         for goodbye in goodbyes:
             goodbye.join(max(0.0, until_s - time.monotonic()))
+        for listener in listeners:
+            listener.join(max(0.0, until_s - time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,9 @@ class _Listener:
         self._board = EventBoard()
         self._since = clock.now()
         self._service: PullPoint | None = None
-        threading.Thread(target=self._run, name=f"events {stream.camera}", daemon=True).start()
+        self._is_pulling = False
+        self._thread = threading.Thread(target=self._run, name=f"events {stream.camera}", daemon=True)
+        self._thread.start()
 
     def is_of(self, stream: CameraStream, address: str) -> bool:
         """Whether it would do the same for this camera."""
@@ -185,6 +190,11 @@ class _Listener:
         goodbye = threading.Thread(target=self._unsubscribe, name="events goodbye", daemon=True)
         goodbye.start()
         return goodbye
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread, unless it waits in a pull: that subscription has been ended for it."""
+        if not self._is_pulling:
+            self._thread.join(seconds)
 
     def _unsubscribe(self) -> None:
         service = self._service
@@ -247,11 +257,18 @@ class _Listener:
             case Effect.RENEW:
                 told = service.renew(SUBSCRIPTION_S)
             case _:
-                told = service.pull(PULL_S, PULL_MESSAGES)
+                told = self._pull(service)
         self._measure(told)
         if effect is Effect.PULL:
             self._hear(told)
         return Done(effect, read_lives_s(told.body))
+
+    def _pull(self, service: PullPoint) -> Told:
+        self._is_pulling = True
+        try:
+            return service.pull(PULL_S, PULL_MESSAGES)
+        finally:
+            self._is_pulling = False
 
     def _hear(self, told: Told) -> None:
         heard = Heard(self._since, told.answered, self._offset())

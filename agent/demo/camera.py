@@ -205,9 +205,18 @@ def running_camera(settings: CameraSettings) -> Iterator[tuple[VirtualCamera, Re
         yield camera, asyncio.run_coroutine_threadsafe(camera.start(), loop).result()
     finally:
         asyncio.run_coroutine_threadsafe(camera.stop(), loop).result()
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end_tasks() -> None:
+    """Let go of whoever connected in the very moment of the end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

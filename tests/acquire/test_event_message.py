@@ -129,7 +129,7 @@ def test_messages_that_mean_nothing_are_left_out() -> None:
 def test_an_answer_made_to_cost_time_costs_little() -> None:
     """Messages within messages, and one of a million elements, are left out; what is beside them is read."""
     good = message("2026-11-28T11:59:59Z", TRUE)
-    nested = "<wsnt:NotificationMessage>" * 100 + good + "</wsnt:NotificationMessage>" * 100
+    nested = "<wsnt:NotificationMessage>" * 200 + good + "</wsnt:NotificationMessage>" * 200
     large = message("2026-11-28T11:59:59Z", TRUE + "<a/>" * 60_000)
     hostile = answer(nested, large, *["<wsnt:NotificationMessage/>"] * 100, good)
     began_s = time.thread_time()
