@@ -48,6 +48,19 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
         assert said["hub"] == site.factory.hub_id
         assert said["ring"]["bytes"] > 0
 
+        site.cameras[1].move(is_so=True)
+
+        def told() -> list[dict[str, Any]]:
+            return [
+                camera
+                for camera in status(site)[1]["cameras"]
+                if camera["name"] == site.cameras[1].ready.name
+                and any(kind["kind"] == "motion" and kind["is_active"] for kind in camera["events"]["kinds"])
+            ]
+
+        (moving,) = wait_for(told, 20, "the motion in the status")
+        assert (moving["events"]["state"], moving["events"]["kept"]) == ("subscribed", 1)
+
         dead = site.cameras[0]
         dead.kill()
 
@@ -67,6 +80,9 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
             return text if len(samples) >= len(site.cameras) else None
 
         metrics = wait_for(measured, 20, "both cameras in the metrics")
+        assert b'kind="motion"} 1' in metrics
+        assert "subscribed" in [one.events for one in presence.cameras]
+        assert "motion" not in repr(presence)
         password = config["cameras"]["login"]["password_file"]
         for secret in (Path(password).read_text(), "rtsp:", "127.0.0.1"):
             assert secret not in json.dumps(said) + metrics.decode()
