@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
 
 from agent.acquire.camera_clock import agreed
 from agent.acquire.camera_event import CameraEvent
@@ -234,9 +235,14 @@ class _Listener:
         except ConfigurationError as error:
             # A login that was good enough to subscribe is not refused: some cameras say so of a subscription lost.
             is_login = effect in {Effect.FIND, Effect.SUBSCRIBE}
-            return Failed(effect, Failure.LOGIN if is_login else Failure.CAMERA, str(error))
+            return Failed(effect, Failure.LOGIN if is_login else Failure.CAMERA, self._words(error))
         except TransomError as error:
-            return Failed(effect, Failure.CAMERA, str(error))
+            return Failed(effect, Failure.CAMERA, self._words(error))
+
+    def _words(self, error: TransomError) -> str:
+        """Say it without the camera's address, which is nobody's business where health is shown."""
+        place = urlsplit(self._address)
+        return str(error).replace(place.netloc, "the camera").replace(place.hostname or place.netloc, "the camera")
 
     def _attempt(self, effect: Effect) -> Done | Failed:
         if effect is Effect.FIND or self._service is None:

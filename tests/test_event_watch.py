@@ -95,6 +95,7 @@ def test_a_lost_subscription_comes_back() -> None:
         camera.events.motion(is_so=True)
         wait_for(lambda: watch.health()[DOOR].state is EventState.WAITING)
         assert "expired" in watch.health()[DOOR].why
+        assert "127.0.0.1" not in watch.health()[DOOR].why
         camera.events.manners.loses_after_pulls = 0
         wait_for(lambda: len(heard.of("door")) == 2, 15)
         assert [one.is_initial for one in heard.of("door")] == [False, True]
