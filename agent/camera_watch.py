@@ -77,6 +77,13 @@ class CameraWatch:
         for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
             self._record(replace(known, login=login_of(known.camera), has_sound=has_sound))
 
+    @property
+    def reached(self) -> dict[CameraId, tuple[CameraStream, str]]:
+        """The cameras that were found since the start, each with the address of its device service."""
+        return {
+            name: (self.streams[name], address) for name, address in self._addresses.items() if name in self.streams
+        }
+
     async def run(self, on_change: Callable[[], None]) -> None:
         """Search for ever; `on_change` is called when a camera is new, has moved, or cannot be used."""
         while True:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -31,6 +31,7 @@ from agent.cut.plan import PartSettings
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError, UnavailableError
+from agent.event_watch import EventWatch
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
@@ -42,6 +43,7 @@ from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.outside.database import Database
 from agent.outside.discovery_sockets import discover
+from agent.outside.event_soap import EventService
 from agent.outside.host import HostClock, notify_service_manager
 from agent.outside.https import TusUploader
 from agent.outside.keystore import Keystore
@@ -106,16 +108,19 @@ async def _work(config: Config) -> None:
         stack.callback(searching.set)
         logins = open_logins(config, keys)
         watch = _camera_watch(config, clock, recorder.recorder, journal, logins, searching)
+        events = EventWatch(_open_events(clock), recorder.recorder.note_events, clock)
+        stack.callback(events.stop)
         looker = ChildCutter(LOOK_LIMITS)
         stack.callback(looker.stop)
         pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publisher(config.snapshot_dir))
-        health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch)
+        health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch, events)
         health.watch_pictures(pictures)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
             tasks.create_task(health.run(board.changed), name="health")
+            tasks.create_task(events.run(lambda: watch.reached), name="events")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
@@ -166,14 +171,20 @@ def _camera_watch(
     return CameraWatch(search, ask, recorder, journal, logins.usable_login_of, pause_s, has_sound=has_sound)
 
 
-def _health_watch(config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch) -> HealthWatch:
+def _open_events(clock: HostClock) -> Callable[[CameraStream, str], EventService]:
+    return lambda stream, address: EventService(address, stream.login, clock.now)
+
+
+def _health_watch(
+    config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch, events: EventWatch
+) -> HealthWatch:
     def names() -> dict[CameraId, str]:
         return {camera: stream.name for camera, stream in watch.streams.items()}
 
     outlets = [Outlet(config.status_file, encode_vitals, STATUS_EVERY_S)]
     if config.metrics_file is not None:
         outlets.append(Outlet(config.metrics_file, encode_metrics, METRICS_EVERY_S))
-    return HealthWatch(hub, recorder.health, names, config.ring.settings(), clock, outlets)
+    return HealthWatch(hub, recorder.health, names, config.ring.settings(), clock, outlets, events.health)
 
 
 def _sign_off(audit: AuditFile) -> None:

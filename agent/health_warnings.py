@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from agent.acquire.event_topics import EventKind
 from agent.acquire.health import CameraState
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, Instant, parse_rfc3339
@@ -28,6 +29,7 @@ FLOOR_MARGIN: Final = 0.9  # footage leaves by whole slabs, so there is a little
 
 LASTS_S: Final = {
     "no_video": NO_VIDEO_S,  # a reconnection is no news
+    "tampered": 60,  # a light that goes on or off blinds a camera for a moment
     "packets_lost": 10,  # after a start, one packet is a large share
     "time_uncertain": 30,  # each run learns for 10 s
     "clock_untrusted": 120,  # after a start, until the time server has answered
@@ -65,6 +67,7 @@ def find_warnings(vitals: HubVitals, changes: Changes) -> tuple[HealthWarning, .
         found += _of_what_comes(camera, vitals.written)
         found += _of_its_times(camera)
         found += _of_its_picture(camera)
+        found += _of_its_events(camera)
         found += _of_its_footage(camera, vitals, changes, is_ring_short=is_ring_short)
     return tuple(found)
 
@@ -153,6 +156,15 @@ def _of_what_comes(camera: CameraVitals, now: str) -> Iterator[HealthWarning]:
     if is_recording and camera.key_interval_s is not None and camera.key_interval_s > KEY_INTERVAL_S_MAX:
         words = f"key pictures are {camera.key_interval_s:.1f} s apart: clips begin and end late"
         yield HealthWarning("key_pictures_rare", words, "set its I-frame interval to 1 or 2 s", camera.id)
+
+
+def _of_its_events(camera: CameraVitals) -> Iterator[HealthWarning]:
+    active = {kind.kind for kind in (camera.events.kinds if camera.events else ()) if kind.is_active}
+    if EventKind.TAMPER in active:
+        words = "it says that it is covered, blinded, moved or out of focus"
+        yield HealthWarning("tampered", words, "look at its picture, and clean or point it again", camera.id)
+    if EventKind.FAILURE in active:
+        yield HealthWarning("camera_failing", "it reports a failure of its hardware", "see its own page", camera.id)
 
 
 def _of_its_times(camera: CameraVitals) -> Iterator[HealthWarning]:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from agent.acquire.event_board import EventHealth
 from agent.acquire.health import CameraHealth
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import RingSettings
@@ -59,10 +60,11 @@ class HealthWatch:
         settings: RingSettings,
         clock: Clock,
         outlets: Sequence[Outlet] = (),
+        events: Callable[[], Mapping[CameraId, EventHealth]] = dict,
     ) -> None:
         self.vitals: HubVitals | None = None
         self._hub, self._health, self._names, self._settings, self._clock = hub, health, names, settings, clock
-        self._outlets = outlets
+        self._outlets, self._events = outlets, events
         self._silent: set[Path] = set()  # outlets whose failure was said
         self._warnings = WarningWatch()
         self._ring: SlabLog | None = None
@@ -112,7 +114,8 @@ class HealthWatch:
         """See how the hub does now."""
         ring = (self._ring.stats(), self._settings) if self._ring else None
         pictures = self._pictures.vitals() if self._pictures else {}
-        now = gather(self._hub, self._health(), self._names(), ring, self._tests, self._clock, pictures)
+        told = (self._hub, self._health(), self._names(), ring, self._tests, self._clock)
+        now = gather(*told, pictures=pictures, events=self._events())
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
         self.vitals = msgspec.structs.replace(now, warnings=self._warnings.look(now, self._clock.instant()))
         for warning in self.vitals.warnings:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from agent.acquire.event_session import EventState
 from agent.acquire.health import CameraState
 from agent.clock import SECOND_NS, parse_rfc3339
-from agent.vitals import CameraVitals, HubVitals, RingVitals
+from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, RingVitals
 
 Number = int | float | None
 _Source = TypeVar("_Source")
@@ -69,6 +70,18 @@ _CAMERA: Final[tuple[_Metric[CameraVitals], ...]] = (
     ),
 )
 
+_EVENTS: Final[tuple[_Metric[EventVitals], ...]] = (
+    _Metric("events_subscribed", "gauge", "1 while it tells its events.", lambda e: e.state == EventState.SUBSCRIBED),
+    _Metric("events_kept_total", "counter", "Events of it that were kept.", lambda e: e.kept),
+    _Metric("events_left_out_total", "counter", "Events beyond what it may say in a minute.", lambda e: e.left_out),
+)
+
+_EVENT_KIND: Final[tuple[_Metric[EventKindVitals], ...]] = (
+    _Metric("event_active", "gauge", "1 while the camera says that it is so.", lambda k: k.is_active),
+    _Metric("event_starts_total", "counter", "How often it began.", lambda k: k.count),
+    _Metric("event_last_timestamp_seconds", "gauge", "When it was so last.", lambda k: _moment(k.last)),
+)
+
 _RING: Final[tuple[_Metric[RingVitals], ...]] = (
     _Metric("footage_bytes", "gauge", "Footage in the ring.", lambda r: r.bytes),
     _Metric("limit_bytes", "gauge", "How large the ring may become.", lambda r: r.bytes_max),
@@ -102,6 +115,16 @@ def _lines(vitals: HubVitals) -> Iterator[str]:
     cameras = [(_labels(camera=one.id), one) for one in vitals.cameras]
     for camera in _CAMERA:
         yield from _family(f"transom_camera_{camera.name}", camera, cameras)
+    listened = [(_labels(camera=one.id), one.events) for one in vitals.cameras if one.events]
+    for events in _EVENTS:
+        yield from _family(f"transom_camera_{events.name}", events, listened)
+    told = [
+        (_labels(camera=one.id, kind=kind.kind), kind)
+        for one in vitals.cameras
+        for kind in (one.events.kinds if one.events else ())
+    ]
+    for fact in _EVENT_KIND:
+        yield from _family(f"transom_camera_{fact.name}", fact, told)
     if vitals.ring is not None:
         for ring in _RING:
             yield from _family(f"transom_ring_{ring.name}", ring, [("", vitals.ring)])

@@ -23,7 +23,7 @@ NOTE_CHARS_MAX: Final = 240
 class CameraPresence(msgspec.Struct, frozen=True, omit_defaults=True):
     """One camera, for the server's and the owner's lists. Minutes are of when the message was written.
 
-    There are no bit rates in it: those tell whoever reads them when something moves before the camera.
+    There are no bit rates and no motion in it: those tell whoever reads them when something moves before the camera.
     """
 
     id: CameraId
@@ -33,6 +33,7 @@ class CameraPresence(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()  # codes of `health_warnings.py`
     footage_min: int = 0  # in the ring
     covered_min: int = 0  # of the last hour, by the last self-test
+    events: str = ""  # a word of `EventState`
 
 
 class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,6 +120,7 @@ class PresenceBoard:
                 warnings=tuple(warning.code for warning in own),
                 footage_min=int(figures.footage_s // 60) if figures else 0,
                 covered_min=int(tested.covered_s // 60) if tested else 0,
+                events=figures.events.state if figures and figures.events else "",
             )
         for name, trouble in sorted(self._watch.troubles.items()):
             if name not in self._watch.streams:

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
+from agent.acquire.camera_event import EVENTS_MAX, CameraEvent
 from agent.acquire.health import CameraHealth
 from agent.acquire.reader import RunNumbers
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import StepWatch
 from agent.acquire.wire import wire_memory
+from agent.buffer.event_chunk import event_chunk
 from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
-from agent.errors import UnavailableError
+from agent.errors import BadInputError, UnavailableError
 from agent.ports import CameraDialer, ChunkSink
 
 SHARE_MS_MIN: Final = 2  # of one camera in one round, however many there are: it reads half a megabyte
 SHARE_MS_MAX: Final = 50
 TELL_EVERY_S: Final = 2  # figures that changed; a new state is told at once
+EVENTS_WAITING_MAX: Final = 1024  # answers with events, of all cameras, until the next commit
 CUT_BYTES_MIN: Final = 64 * 1024  # what is sealed before the commit; less would only make more headers
 
 _log: Final = logging.getLogger(__name__)
@@ -63,6 +67,8 @@ class Recorder:
         self._has_wishes = False
         self._cameras: dict[CameraId, CameraRecording] = {}
         self._urgent: list[CameraRecording] = []
+        self._events: deque[tuple[CameraId, tuple[CameraEvent, ...]]] = deque(maxlen=EVENTS_WAITING_MAX)
+        self._last_event_chunk = 0
         self._health: tuple[CameraHealth, ...] = ()
         self._pins: dict[CameraId, str] = {}
         self._stop = threading.Event()
@@ -89,6 +95,11 @@ class Recorder:
         """Record to another place from the next tick on; every camera begins a new run there, numbered above."""
         with self._lock:
             self._new_sink, self._has_wishes = (sink, last_run), True
+
+    def note_events(self, camera: CameraId, events: tuple[CameraEvent, ...]) -> None:
+        """Store what a camera told beside its pictures, with the next commit; beyond a bound, the oldest go."""
+        with self._lock:
+            self._events.append((camera, events))
 
     def health(self) -> tuple[CameraHealth, ...]:
         """Return how each camera does, as of the last commit or change of a state."""
@@ -126,6 +137,7 @@ class Recorder:
         now = self._read_clocks()
         for camera in self._cameras.values():
             camera.leave(now, self._sink)
+        self._store_events(now)
         self._commit()
         self._tell()
         while self._dialer.close_parted(self._clock.instant()):
@@ -139,6 +151,7 @@ class Recorder:
             camera.cut(now, self._sink, bytes_min)
         self._urgent = [camera for camera in cameras if camera.is_urgent]
         if is_commit:
+            self._store_events(now)
             self._commit()
         if now.instant >= self._next_tale or any(camera.has_news for camera in cameras):
             self._next_tale = Instant(now.instant + TELL_EVERY_S * SECOND_NS)
@@ -191,6 +204,19 @@ class Recorder:
         for camera in self._cameras.values():
             camera.cut(now, self._sink)
         self._commit()
+
+    def _store_events(self, now: Tick) -> None:
+        with self._lock:
+            waiting = list(self._events)
+            self._events.clear()
+        for camera, events in waiting:
+            for begin in range(0, len(events), EVENTS_MAX):
+                self._last_event_chunk = max(self._last_event_chunk + 1, now.wall)
+                try:
+                    chunk = event_chunk(camera, events[begin : begin + EVENTS_MAX], self._last_event_chunk, now.wall)
+                    self._sink.append(*chunk)
+                except (UnavailableError, BadInputError) as error:
+                    _log.warning("camera %s: its events are not stored: %s", camera, error)
 
     def _commit(self) -> None:
         try:

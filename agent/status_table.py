@@ -27,7 +27,7 @@ def status_table(vitals: HubVitals) -> Group:
     warned = vitals.camera_warnings
     for camera in vitals.cameras:
         cameras.add_row(*_cells(camera, _BAD if warned.get(camera.id) else ""))
-    return Group(head, Text(), cameras, Text(), _ring(vitals), *_warnings(vitals))
+    return Group(head, Text(), cameras, Text(), *_events(vitals), _ring(vitals), *_warnings(vitals))
 
 
 def _cells(camera: CameraVitals, style: str) -> tuple[Text, ...]:
@@ -42,6 +42,19 @@ def _cells(camera: CameraVitals, style: str) -> tuple[Text, ...]:
         Text("" if camera.time_error_ms is None else f"{camera.time_error_ms:.0f} ms"),
         Text(f"{camera.footage_s / 3600:.1f} h"),
     )
+
+
+def _events(vitals: HubVitals) -> list[Text]:
+    lines = []
+    for camera in vitals.cameras:
+        told = [
+            f"{kind.kind} now" if kind.is_active else f"{kind.kind} at {kind.last}"
+            for kind in (camera.events.kinds if camera.events else ())
+            if kind.is_active or kind.last
+        ]
+        if told:
+            lines.append(Text(f"{camera.id} told: {', '.join(told)}"))
+    return lines
 
 
 def _ring(vitals: HubVitals) -> Text:

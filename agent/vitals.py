@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from agent.acquire.event_board import EventHealth
 from agent.acquire.health import CameraHealth
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import CameraUsage, RingSettings
@@ -39,6 +40,25 @@ class HealthWarning(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __str__(self) -> str:
         return f"{self.words} ({self.cure})" if self.cure else self.words
+
+
+class EventKindVitals(msgspec.Struct, frozen=True):
+    """How one kind of a camera's own events stands."""
+
+    kind: str  # a word of `EventKind`
+    is_active: bool  # some source says that it is so now
+    last: str  # when it was so last; RFC 3339, empty: not since the daemon began with it
+    count: int  # how often it began
+
+
+class EventVitals(msgspec.Struct, frozen=True):
+    """A camera's own events: motion, tamper, inputs, failures."""
+
+    state: str  # a word of `EventState`
+    note: str  # the last failure, with what a person can do
+    kept: int
+    left_out: int  # beyond what a camera may say in a minute
+    kinds: tuple[EventKindVitals, ...] = ()  # those it has told of
 
 
 class CameraVitals(msgspec.Struct, frozen=True):
@@ -73,6 +93,7 @@ class CameraVitals(msgspec.Struct, frozen=True):
     footage_s: float = 0.0  # from the oldest to the newest
     self_test: CameraTest | None = None  # the last one
     picture: PictureVitals | None = None  # None: none was looked at yet
+    events: EventVitals | None = None  # None: it was not asked for any yet
 
 
 class RingVitals(msgspec.Struct, frozen=True):
@@ -114,14 +135,16 @@ class HubVitals(msgspec.Struct, frozen=True):
         return found
 
 
-def gather(
+def gather(  # noqa: PLR0913 - all that a hub's health is put together from
     hub: str,
     health: Sequence[CameraHealth],
     names: Mapping[CameraId, str],
     ring: tuple[RingStats, RingSettings] | None,
     tests: Mapping[CameraId, CameraTest],
     clock: Clock,
+    *,
     pictures: Mapping[CameraId, PictureVitals] = NOT_LOOKED,
+    events: Mapping[CameraId, EventHealth] | None = None,
 ) -> HubVitals:
     """Put together how the hub does now, without warnings. `names` is what the cameras call themselves."""
     stats = ring[0] if ring else None
@@ -133,6 +156,7 @@ def gather(
             tests.get(one.camera),
             pictures.get(one.camera),
             is_apart=stats is not None and one.camera in stats.noisy,
+            events=(events or {}).get(one.camera),
         )
         for one in sorted(health, key=lambda one: one.camera)
     ]
@@ -175,6 +199,7 @@ def _camera_vitals(
     picture: PictureVitals | None,
     *,
     is_apart: bool,
+    events: EventHealth | None,
 ) -> CameraVitals:
     return CameraVitals(
         id=health.camera,
@@ -206,7 +231,16 @@ def _camera_vitals(
         footage_s=round((usage.newest - usage.oldest) / SECOND_NS, 1) if usage else 0.0,
         self_test=test,
         picture=picture,
+        events=_event_vitals(events) if events else None,
     )
+
+
+def _event_vitals(health: EventHealth) -> EventVitals:
+    kinds = [
+        EventKindVitals(kind.value, fact.is_active, _time(fact.last), fact.count)
+        for kind, fact in sorted(health.facts.items())
+    ]
+    return EventVitals(health.state.value, health.why, health.kept, health.left_out, tuple(kinds))
 
 
 def _ring_vitals(stats: RingStats, settings: RingSettings) -> RingVitals:

@@ -234,3 +234,13 @@ def test_sound_is_recorded_if_the_owner_wants_it(book: Database) -> None:
     assert network.roster.added[-1].has_sound
     assert [stream.has_sound for stream in Network(book, has_sound=True).roster.added] == [True]
     assert [stream.has_sound for stream in Network(book).roster.added] == [False]
+
+
+def test_it_says_where_cameras_can_be_asked(network: Network, book: Database) -> None:
+    """Those that were found, under their newest address; one that is only remembered has none before it is found."""
+    network.look(at(FRONT, "10.0.0.5"))
+    network.look(at(FRONT, "10.0.0.9"))
+    assert network.watch.reached == {FRONT: (network.watch.streams[FRONT], "http://10.0.0.9/onvif/device_service")}
+    again = Network(book)
+    assert set(again.watch.streams) == {FRONT}
+    assert again.watch.reached == {}

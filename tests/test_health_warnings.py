@@ -14,8 +14,8 @@ from agent.health_warnings import LASTS_S, QUIET_S, Changes, WarningWatch, find_
 from agent.picture_judge import Fault
 from agent.picture_watch import PictureVitals
 from agent.self_test import CameraTest
-from agent.vitals import HealthWarning, HubVitals
-from tests.simulators.vital_signs import DOOR, YARD, at, camera, hub, ring
+from agent.vitals import EventKindVitals, HealthWarning, HubVitals
+from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub, ring
 
 LOST = camera(loss_share=0.02)
 
@@ -118,6 +118,7 @@ def test_a_cause_must_last(code: str) -> None:
     ill = {
         "no_video": hub(camera(state="waiting")),
         "packets_lost": hub(LOST),
+        "tampered": hub(camera(events=EVENTS)),
         "time_uncertain": hub(camera(time_error_ms=2000.0)),
         "clock_untrusted": hub(is_clock_trusted=False),
     }[code]
@@ -169,6 +170,18 @@ ILL = st.sampled_from(
         hub(camera(state="waiting"), camera(YARD, is_apart=True)),
     ]
 )
+
+
+def test_tamper_and_failure_are_warnings_and_motion_is_none() -> None:
+    """A camera that says it is covered is looked at; one before which something moves is doing its work."""
+    kinds = [
+        EventKindVitals(kind, is_active=True, last="", count=1) for kind in ("motion", "tamper", "input", "failure")
+    ]
+    told = [replace(EVENTS, kinds=(kind,)) for kind in kinds]
+    found = [codes(find_warnings(hub(camera(events=one)), Changes())) for one in told]
+    assert found == [[], ["door:tampered"], [], ["door:camera_failing"]]
+    quiet = replace(EVENTS, state="none", note="the camera offers no events", kinds=())
+    assert find_warnings(hub(camera(events=quiet)), Changes()) == ()
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), ILL), min_size=1, max_size=40))

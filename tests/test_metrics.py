@@ -12,12 +12,13 @@ from agent.health_warnings import Changes, find_warnings
 from agent.metrics import encode_metrics
 from agent.picture_watch import PictureVitals
 from tests.simulators.exposition import read_exposition
-from tests.simulators.vital_signs import DOOR, START, YARD, at, camera, hub, ring
+from tests.simulators.vital_signs import DOOR, EVENTS, START, YARD, at, camera, hub, ring
 
 UNITS = {"seconds", "bytes", "total", "info", "second", "ratio"}
 PLAIN = {
     *("transom_clock_trusted", "transom_cameras", "transom_warning", "transom_camera_recording"),
     *("transom_camera_kept_apart", "transom_camera_can_serve", "transom_camera_self_test_bad_chunks"),
+    *("transom_camera_events_subscribed", "transom_camera_event_active"),
     *("transom_ring_slabs", "transom_ring_failing", "transom_ring_damaged_chunks"),
 }
 """Metrics without a unit: counts, and what is true or not."""
@@ -87,9 +88,22 @@ def test_what_is_not_known_is_left_out() -> None:
             *("self_test_bad_chunks", "self_test_timestamp_seconds", "picture_timestamp_seconds"),
             *("picture_brightness_ratio", "picture_sharpness_ratio", "picture_likeness_ratio"),
             *("picture_group_bytes", "picture_looks_total", "picture_looks_failed_total"),
+            *("events_subscribed", "events_kept_total", "events_left_out_total"),
+            *("event_active", "event_starts_total", "event_last_timestamp_seconds"),
         )
     }
     assert not [name for name in read if name.startswith("transom_ring")]
+
+
+def test_events_are_metrics() -> None:
+    """By camera and kind; a kind that was never so has no time."""
+    read = read_exposition(encode_metrics(hub(camera(events=EVENTS))))
+    motion, tamper = ((("camera", DOOR), ("kind", kind)) for kind in ("motion", "tamper"))
+    assert read["transom_camera_events_subscribed"].samples == {(("camera", DOOR),): 1}
+    assert read["transom_camera_event_active"].samples == {motion: 0, tamper: 1}
+    assert read["transom_camera_event_starts_total"].samples == {motion: 7, tamper: 1}
+    assert read["transom_camera_event_last_timestamp_seconds"].samples == {motion: START / 1e9 + 60}
+    assert read["transom_camera_events_kept_total"].samples == {(("camera", DOOR),): 15}
 
 
 def test_warnings_are_metrics_too() -> None:

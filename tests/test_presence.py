@@ -108,7 +108,7 @@ def test_neither_login_nor_address_is_in_it(board: PresenceBoard) -> None:
 def test_warnings_and_minutes_are_in_it(board: PresenceBoard, roster: ListedRoster) -> None:
     """By their codes, the first in words where there is no other note; never a bit rate, which tells who moves."""
     test = CameraTest(FRONT, can_serve=True, covered_s=3599.0)
-    ill = vital_signs.camera(FRONT, loss_share=0.05, footage_s=5460.0, self_test=test)
+    ill = vital_signs.camera(FRONT, events=vital_signs.EVENTS, loss_share=0.05, footage_s=5460.0, self_test=test)
     back = vital_signs.camera(BACK, state="waiting", footage_s=59.0, self_test=None)
     vitals = vital_signs.hub(ill, back, ring=vital_signs.ring(last_error="Input/output error"))
     vitals = replace(vitals, warnings=find_warnings(vitals, Changes()))
@@ -118,12 +118,13 @@ def test_warnings_and_minutes_are_in_it(board: PresenceBoard, roster: ListedRost
     words = "5.0% of its packets were lost in the last minute (check cable, switch and Wi-Fi, or lower its bit rate)"
     assert presence.cameras == (
         CameraPresence(BACK, "Back", "waiting", "check its cable", ("no_video",)),
-        CameraPresence(FRONT, "Front", "recording", words, ("packets_lost",), 91, 59),
+        CameraPresence(FRONT, "Front", "recording", words, ("packets_lost", "tampered"), 91, 59, "subscribed"),
         CameraPresence(SHED, "", "trouble", "the password is wrong"),
     )
     assert (presence.warnings, "Input/output error" in presence.note) == (("disk_failing",), True)
     assert b"500000" not in told
     assert b"4000" not in told
+    assert b"motion" not in told
 
 
 def test_the_message_of_a_large_hub_fits(board: PresenceBoard, roster: ListedRoster) -> None:

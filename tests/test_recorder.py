@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from agent.acquire.camera import CameraStream, Login
+from agent.acquire.camera_event import CameraEvent, EventClock, decode_events
+from agent.acquire.event_topics import EventKind
 from agent.acquire.health import CameraState
 from agent.acquire.stream import CameraId, decode_stream_header
 from agent.acquire.timeline import ClockOffset, ClockSource
@@ -175,6 +177,25 @@ def test_step_of_the_hubs_clock_begins_a_new_run_without_a_gap(step_s: int) -> N
     assert bench.runs() == sorted(bench.runs())
     old, new = metas[0], metas[-1]
     assert abs(new.first_picture - old.first_picture - step_s * SECOND_NS) < 60 * SECOND_NS
+
+
+def test_events_are_stored_beside_the_pictures() -> None:
+    """What a camera told goes into the ring with the next commit, in chunks of at most 64, numbered upwards."""
+    event = CameraEvent(EventKind.MOTION, 5, 1, EventClock.CAMERA, "tns1:VideoSource/MotionAlarm")
+    with recording() as bench:
+        bench.recorder.note_events(YARD, (event,) * 100)
+        bench.recorder.note_events(DOOR, (event,))
+        bench.wait_until(lambda: len(bench.sink.chunks) == 3)
+        first, second = bench.sink.of(YARD, ChunkKind.EVENTS)
+        assert [len(decode_events(payload)) for _, payload in (first, second)] == [64, 36]
+        assert first[0].sequence < second[0].sequence < bench.sink.of(DOOR, ChunkKind.EVENTS)[0][0].sequence
+        bench.sink.is_broken = True
+        bench.recorder.note_events(DOOR, (event,))
+        commits = bench.sink.commits
+        bench.wait_until(lambda: bench.sink.commits > commits + 1)
+        bench.sink.is_broken = False
+        bench.recorder.note_events(DOOR, (event,))
+        bench.wait_until(lambda: len(bench.sink.of(DOOR, ChunkKind.EVENTS)) == 2)
 
 
 def test_removed_camera_is_left_politely() -> None:

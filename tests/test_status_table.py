@@ -9,7 +9,7 @@ from rich.console import Console
 from agent.health_warnings import Changes, find_warnings
 from agent.status_table import status_table
 from agent.vitals import HubVitals
-from tests.simulators.vital_signs import DOOR, YARD, camera, hub
+from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub
 
 
 def drawn(vitals: HubVitals, width: int = 200) -> str:
@@ -55,6 +55,13 @@ def test_a_camera_cannot_draw() -> None:
     """What it calls itself is text, not markup."""
     page = drawn(hub(camera(DOOR, name="[red]x[/red][link=http://a]")))
     assert "[red]x[/red][link=http://a]" in page
+
+
+def test_what_cameras_told_is_a_line_each() -> None:
+    """What is so now, and when it was so last; a camera that told nothing has no line."""
+    page = drawn(hub(camera(DOOR, events=EVENTS), camera(YARD)))
+    assert f"door told: motion at {at(60)}, tamper now" in page
+    assert "yard told" not in page
 
 
 def test_a_hub_without_owner() -> None:

@@ -92,6 +92,7 @@ STORIES: Final = frozenset(
         "documents",
         "presence",
         "camera_watch",
+        "event_watch",
         "claim_watch",
         "opener",
         "auditor",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.acquire.event_board import EventFact, EventHealth
+from agent.acquire.event_session import EventState
+from agent.acquire.event_topics import EventKind
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockSource
 from agent.clock import SECOND_NS, Instant, rfc3339
 from agent.errors import BadInputError, UnavailableError
 from agent.self_test import CameraTest
-from agent.vitals import STALE_S, HealthWarning, decode_vitals, encode_vitals, gather
+from agent.vitals import STALE_S, EventKindVitals, EventVitals, HealthWarning, decode_vitals, encode_vitals, gather
 from tests.simulators.ring_content import CAMERA, StillClock, at
 from tests.simulators.ring_log import SETTINGS, opened, record
 from tests.simulators.vital_signs import DOOR, YARD, camera, hub
@@ -66,6 +70,17 @@ def test_without_a_ring_there_are_cameras_all_the_same() -> None:
     vitals = gather("hub-1", [HEALTH], {}, None, {}, StillClock(is_trusted=False))
     assert (vitals.ring, vitals.is_clock_trusted) == (None, False)
     assert vitals.cameras[0].footage_bytes == 0
+
+
+def test_events_are_shown_with_their_camera() -> None:
+    """What a camera told, by kind; a time only where it was so."""
+    facts = {EventKind.TAMPER: EventFact(), EventKind.MOTION: EventFact(is_active=True, last=at(3), count=2)}
+    told = {DOOR: EventHealth(EventState.SUBSCRIBED, "", facts, kept=3, left_out=1)}
+    vitals = gather("hub-1", [replace(HEALTH, camera=DOOR)], {}, None, {}, StillClock(), events=told)
+    motion = EventKindVitals("motion", is_active=True, last=rfc3339(at(3)), count=2)
+    tamper = EventKindVitals("tamper", is_active=False, last="", count=0)
+    assert vitals.cameras[0].events == EventVitals("subscribed", "", 3, 1, (motion, tamper))
+    assert decode_vitals(encode_vitals(vitals), Instant(vitals.instant_ns)) == vitals
 
 
 def test_old_news_are_no_news() -> None:

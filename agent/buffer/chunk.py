@@ -35,6 +35,7 @@ class ChunkKind(IntEnum):
     STREAM = 1  # a StreamHeader as JSON
     MEDIA = 2  # whole interleaved RTP and RTCP frames: "$", channel, 16-bit length, packet
     INDEX = 3  # what the slab holds, written when it is left; of no camera
+    EVENTS = 4  # what the camera told beside its pictures, as JSON (`acquire.camera_event`)
 
 
 _KINDS: Final = {int(kind): kind for kind in ChunkKind}

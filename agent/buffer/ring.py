@@ -11,10 +11,11 @@ from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import ChunkKind, StoredChunk
-from agent.buffer.row import figures
+from agent.buffer.event_track import EventTrack
+from agent.buffer.row import Rows, figures, pack_row
 from agent.buffer.run import Run, Runs
 from agent.buffer.slab import SLAB_BYTES_MAX, SLAB_BYTES_MIN, is_slab_size
-from agent.buffer.slab_index import SlabRun, pack_slab_index, unpack_slab_index
+from agent.buffer.slab_index import EVENTS_RUN, SlabRun, pack_slab_index, unpack_slab_index
 from agent.clock import WallTime, Window
 from agent.errors import ConfigurationError
 
@@ -119,6 +120,7 @@ class _Slab:
     newest: WallTime
     runs: dict[tuple[CameraId, int], None] = field(default_factory=dict)
     usage: dict[CameraId, CameraUsage] = field(default_factory=dict)
+    events: dict[CameraId, None] = field(default_factory=dict)  # cameras; events are no footage and count as none
 
 
 class RingIndex:
@@ -126,6 +128,7 @@ class RingIndex:
 
     def __init__(self) -> None:
         self._cameras: dict[CameraId, Runs] = {}
+        self._events: dict[CameraId, EventTrack] = {}
         self._slabs: dict[int, _Slab] = {}  # by number
         self._usage: dict[CameraId, CameraUsage] = {}
         self._last_run = 0
@@ -140,6 +143,9 @@ class RingIndex:
         meta = chunk.meta
         if meta.kind is ChunkKind.INDEX:
             return
+        if meta.kind is ChunkKind.EVENTS:
+            self._add_events(chunk.slab, meta.camera, pack_row(chunk), meta.last_arrival)
+            return
         self._run(meta.camera, meta.run).add(chunk)
         usage = CameraUsage(chunk.length, meta.first_arrival, meta.last_arrival)
         self._count(chunk.slab, meta.camera, meta.run, usage)
@@ -153,11 +159,17 @@ class RingIndex:
             stream, media = run.rows(number) if run else (b"", b"")
             if stream or media:
                 contents.append(SlabRun(camera, number_of_run, stream, media, figures(stream + media)))
+        for camera in slab.events if slab else ():
+            rows = self._events[camera].rows(number)
+            contents.append(SlabRun(camera, EVENTS_RUN, b"", rows, figures(rows)))
         return pack_slab_index(contents)
 
     def load_slab(self, number: int, payload: bytes) -> None:
         """Take all chunks of a slab from its index chunk. Raises BadInputError, and takes none, if it is not one."""
         for part in unpack_slab_index(payload):
+            if part.run == EVENTS_RUN:
+                self._add_events(number, part.camera, part.media, part.figures.newest)
+                continue
             self._run(part.camera, part.run).load(number, part.stream, part.media, part.figures.error_ns_max)
             usage = CameraUsage(part.figures.size, part.figures.oldest, part.figures.newest)
             self._count(number, part.camera, part.run, usage)
@@ -175,6 +187,10 @@ class RingIndex:
                     del self._cameras[camera]
         for camera, gone in slab.usage.items():
             self._uncount(camera, gone)
+        for camera in slab.events:
+            self._events[camera].forget(number)
+            if self._events[camera].is_gone:
+                del self._events[camera]
 
     def footage(self, camera: CameraId, window: Window) -> Footage:
         """Return what is committed for a window, in O(log chunks) for each run; of a run without header, nothing."""
@@ -188,6 +204,11 @@ class RingIndex:
                 chunks += found
         span = self._span(camera)
         return Footage(tuple(headers), tuple(chunks), span.newest if span else None)
+
+    def events(self, camera: CameraId, window: Window) -> tuple[StoredChunk, ...]:
+        """Return the chunks that may hold a camera's events of a window, in the order in which they were told."""
+        track = self._events.get(camera)
+        return track.chunks(camera, window) if track else ()
 
     def spans(self) -> tuple[CameraSpan, ...]:
         """Return what there is of each camera, sorted by its name."""
@@ -206,6 +227,14 @@ class RingIndex:
         """Return the same of one slab; None if nothing of it is known."""
         slab = self._slabs.get(number)
         return slab.newest if slab else None
+
+    def _add_events(self, number: int, camera: CameraId, rows: Rows, newest: WallTime) -> None:
+        if camera not in self._events:
+            self._events[camera] = EventTrack()
+        self._events[camera].add(number, rows)
+        slab = self._slabs.setdefault(number, _Slab(newest))
+        slab.newest = max(slab.newest, newest)
+        slab.events[camera] = None
 
     def _run(self, camera: CameraId, run: int) -> Run:
         runs = self._cameras.get(camera)

@@ -36,10 +36,13 @@ _FOOTER: Final = struct.Struct("<4sH2xQQQ")
 _FOOTER_BYTES: Final = _FOOTER.size + 4
 _INDEX_CAMERA: Final = CameraId("index")
 
+EVENTS_RUN: Final = 0
+"""Stands where a chunk of events has no run; those of footage begin at 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlabRun:
-    """What one slab has of one run."""
+    """What one slab has of one run, or of a camera's events: those are run `EVENTS_RUN`, and `media` their rows."""
 
     camera: CameraId
     run: int
@@ -108,7 +111,8 @@ def unpack_slab_index(payload: bytes) -> tuple[SlabRun, ...]:
         camera = unpack_camera(name)
         media_at = position + _GROUP.size + streams * ROW_BYTES
         end = media_at + rows * ROW_BYTES
-        if streams > 1 or not rows + streams or end > len(payload) or (camera, number) <= last:
+        is_known = streams <= (number != EVENTS_RUN) and rows + streams > 0
+        if not is_known or end > len(payload) or (camera, number) <= last:
             raise BadInputError("an index with a group that is empty, repeated, out of order or too long")
         # 3. Its rows.
         stream, media = payload[position + _GROUP.size : media_at], payload[media_at:end]

@@ -3,8 +3,8 @@
     python -m agent.demo.camera --name "Front door" --user hub --password-stdin
 
 The password is the first line of stdin. One JSON line on stdout says that the camera is ready and where; afterwards
-each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}` or `{"quit": true}`. It ends with stdin, SIGTERM or
-SIGINT.
+each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}`, `{"motion": true}` (what its events tell) or
+`{"quit": true}`. It ends with stdin, SIGTERM or SIGINT.
 
 Rules of this file: pictures keep their cadence without gaps; a late camera makes up for every picture it owes.
 """
@@ -33,6 +33,7 @@ from agent.crypto import Secret
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
+from agent.demo.camera_events import EventManners, EventService
 from agent.demo.camera_log import LoggedPicture, open_log
 from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS, DigestGate
 from agent.demo.camera_media2 import MEDIA2_PATH
@@ -70,6 +71,7 @@ class CameraSettings:
     session_s: float = SESSION_SECONDS
     log: Path | None = None  # where it writes what its main stream sends; see FORMAT.md
     has_media2: bool = False  # Profile T: the media2 service beside media 1
+    events: EventManners = field(default_factory=EventManners)
 
     def __post_init__(self) -> None:
         if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
@@ -115,6 +117,8 @@ class VirtualCamera:
         self._rtsp = RtspServer([self._main, self._sub], digest, self._clock, settings.session_s)
         self._keys_asked: set[str] = set()  # profiles whose next picture shall be a key picture
         self._onvif.on_synchronization_point = self._keys_asked.add
+        self.events = EventService(self._clock, settings.events)
+        self._onvif.events = self.events
         self._discovery: DiscoveryResponder | None = None
         self._log = open_log(settings.log, settings.name, settings.clock_offset_ms) if settings.log else None
         self.filming: asyncio.Task[None] | None = None  # ends only if it fails
@@ -122,6 +126,7 @@ class VirtualCamera:
     async def start(self) -> Ready:
         """Open the sockets, start filming. Raises ConfigurationError or UnavailableError."""
         settings = self._settings
+        self.events.start()
         cadence = start_cadence(self._clock, settings.encoder.fps)
         try:
             http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
@@ -132,7 +137,8 @@ class VirtualCamera:
             ) from error
         profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
         media2_path = MEDIA2_PATH if settings.has_media2 else ""
-        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles, media2_path)
+        has_events = settings.events.has_events
+        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles, media2_path, has_events)
         self._onvif.identity = identity
         self.filming = asyncio.create_task(self._film(cadence))
         if settings.interface:
@@ -213,9 +219,18 @@ def running_camera(settings: CameraSettings) -> Iterator[tuple[VirtualCamera, Re
         yield camera, asyncio.run_coroutine_threadsafe(camera.start(), loop).result()
     finally:
         asyncio.run_coroutine_threadsafe(camera.stop(), loop).result()
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end_tasks() -> None:
+    """Let go of whoever connected in the very moment of the end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -223,6 +238,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     show_qr: str = ""
     seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 8
+    motion: bool | None = None  # whether something moves from now on
     quit: bool = False
 
 
@@ -260,7 +276,10 @@ def _read_orders(
             order = msgspec.json.decode(line, type=Order)
             if order.quit:
                 break
-            camera.show_code(order.show_qr, order.seconds)
+            if order.motion is not None:
+                camera.events.motion(is_so=order.motion)
+            if order.show_qr or order.motion is None:
+                camera.show_code(order.show_qr, order.seconds)
         except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError) as error:
             _say({"event": "error", "what": f"not an order: {error}"})
     with contextlib.suppress(RuntimeError):  # the loop is closed: a signal was faster

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+from agent.demo.camera_events import EVENTS_PATH
 from agent.demo.camera_soap import NAMESPACES
 from agent.demo.h264_rtp import EncoderSettings
 
@@ -43,6 +44,7 @@ class Identity:
     rtsp: str
     profiles: tuple[Profile, ...]
     media2_path: str = ""  # where its media2 service is (Profile T); empty: it has none
+    has_events: bool = True
 
     @property
     def serial(self) -> str:
@@ -97,6 +99,7 @@ def _capabilities(identity: Identity, _: Texts) -> str:
 def _services(identity: Identity, _: Texts) -> str:
     paths = [("tds", DEVICE_PATH), ("trt", MEDIA_PATH)]
     paths += [("tr2", identity.media2_path)] if identity.media2_path else []
+    paths += [("tev", EVENTS_PATH)] if identity.has_events else []
     services = "".join(
         f"<tds:Service><tds:Namespace>{NAMESPACES[prefix]}</tds:Namespace><tds:XAddr>{escape(identity.http)}{path}"
         "</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version></tds:Service>"

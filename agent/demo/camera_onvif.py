@@ -24,6 +24,7 @@ from agent.demo.camera_answers import (
     answer_call,
 )
 from agent.demo.camera_cadence import CameraClock
+from agent.demo.camera_events import EVENTS_PATH, PULL_POINT_PATH, EventRefusedError, EventService
 from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
 from agent.demo.camera_media2 import MEDIA2_PATH, answer_media2
@@ -56,6 +57,7 @@ class OnvifServer:
     ) -> None:
         self.identity: Identity | None = None
         self.on_synchronization_point: Callable[[str], None] = lambda _: None  # called with the profile's token
+        self.events: EventService | None = None  # None: it has none
         self._clock = clock
         self._digest = digest
         self._tokens = tokens
@@ -79,7 +81,11 @@ class OnvifServer:
             return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except BadInputError:
             return Answer(HTTPStatus.BAD_REQUEST)
-        return None if request is None else self.answer(request)
+        if request is None:
+            return None
+        if self.events is not None and request.method == "POST" and request.path in (EVENTS_PATH, PULL_POINT_PATH):
+            return await self._answer_events(request, self.events)
+        return self.answer(request)
 
     def answer(self, request: Request) -> Answer:
         """Answer one HTTP request."""
@@ -119,6 +125,23 @@ class OnvifServer:
         if body is not None and call.operation == "SetSynchronizationPoint":
             self.on_synchronization_point(call.texts.get("ProfileToken", ""))
         return body
+
+    async def _answer_events(self, request: Request, events: EventService) -> Answer:
+        if not events.manners.has_events:
+            return Answer(HTTPStatus.NOT_FOUND)
+        try:
+            call = parse_call(request.body)
+        except BadInputError:
+            return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "WellFormed", "Not a SOAP 1.2 call"))
+        refusal = self._check_login(request, call)
+        if refusal is not None:
+            return refusal
+        try:
+            body = await events.answer(call, request.uri, request.body, self.identity.http if self.identity else "")
+        except EventRefusedError as error:
+            subcode, reason = error.args
+            return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", subcode, reason))
+        return Answer(HTTPStatus.OK, envelope(body))
 
     def _check_login(self, request: Request, call: Call) -> Answer | None:
         """Return the refusal, or None for who may come in: HTTP Digest is looked at first, then the token."""

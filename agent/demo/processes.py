@@ -109,6 +109,10 @@ class CameraProgram(Program):
         """Hold a code before the camera."""
         self._write_line(msgspec.json.encode({"show_qr": text, "seconds": seconds}))
 
+    def move(self, *, is_so: bool) -> None:
+        """Let something move before the camera, or no longer: its events tell."""
+        self._write_line(msgspec.json.encode({"motion": is_so}))
+
 
 class HubProgram(Program):
     """The real daemon, from a configuration file."""

@@ -11,10 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.acquire.camera_event import CameraEvent, decode_events
 from agent.acquire.stream import STREAM_HEADER_BYTES_MAX, CameraId
 from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
 from agent.buffer.recovery import Recovered, recover
@@ -101,12 +103,16 @@ class SlabLog:
     def append(self, meta: ChunkMeta, payload: bytes | bytearray | memoryview) -> None:
         """Take one chunk; the recorder sends each run's stream chunk before its media chunks.
 
-        A stream chunk goes to disk with the first media chunk of its run. Raises BadInputError outside the limits.
+        A stream chunk goes to disk with the first media chunk of its run; events need none. Raises BadInputError
+        outside the limits.
         """
         if meta.kind is ChunkKind.STREAM:
             if len(payload) > STREAM_HEADER_BYTES_MAX:
                 raise BadInputError(f"a stream chunk of {len(payload)} bytes (limit {STREAM_HEADER_BYTES_MAX})")
             self._runs[meta.camera] = StreamPayload(meta, bytes(payload))
+            return
+        if meta.kind is ChunkKind.EVENTS:
+            self._sealing.append(Lane.SHARED, meta, payload)
             return
         run = self._runs.get(meta.camera)
         if run is None or run.meta.run != meta.run:
@@ -132,6 +138,18 @@ class SlabLog:
     def footage(self, camera: CameraId, window: Window) -> Footage:
         """Return what is committed for a window."""
         return self._shelf.footage(camera, window)
+
+    def events(self, camera: CameraId, window: Window) -> tuple[CameraEvent, ...]:
+        """Return a camera's committed events that may have happened in a window; damaged chunks are left out."""
+        found: list[CameraEvent] = []
+        for chunk in self._shelf.events(camera, window):
+            with suppress(UnavailableError, BadInputError):
+                found += decode_events(self.read(chunk))
+        return tuple(
+            event
+            for event in found
+            if event.at - event.error_ns < window.end and window.start <= event.at + event.error_ns
+        )
 
     def read(self, chunk: StoredChunk) -> bytes:
         """Read and decrypt one chunk's payload. Raises UnavailableError if it is gone or damaged."""

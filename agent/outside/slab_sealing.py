@@ -40,12 +40,20 @@ class Sealing:
         """Go on in the slabs of before a restart, so that restarts do not use the ring up."""
         self._slabs = dict(slabs)
 
-    def append(self, lane: Lane, meta: ChunkMeta, payload: bytes | bytearray | memoryview, run: StreamPayload) -> None:
-        """Seal a media chunk, before it the run's stream chunk if its slab has none. Raises BadInputError."""
+    def append(
+        self,
+        lane: Lane,
+        meta: ChunkMeta,
+        payload: bytes | bytearray | memoryview,
+        run: StreamPayload | None = None,
+    ) -> None:
+        """Seal a chunk, before it its run's stream chunk, if it has one and its slab has none. Raises BadInputError."""
         if len(payload) + CHUNK_EXTRA_BYTES > BATCH_BYTES:
             raise BadInputError(f"a chunk of {len(payload)} bytes does not fit a batch of {BATCH_BYTES}")
-        slab = self._slab(lane, len(payload), len(run.payload))
-        if (meta.camera, meta.run) not in slab.streams:
+        slab = self._slab(lane, len(payload), len(run.payload) if run else 0)
+        if run is None:
+            slab.runs += 1  # its camera's group in the slab's index, or one more than that
+        elif (meta.camera, meta.run) not in slab.streams:
             batch = self._batch(slab, len(run.payload))
             slab.keep(run.meta, batch.sealed(batch.seal(run.meta, run.payload)))
             slab.chunks += 1

@@ -120,6 +120,11 @@ class SlabShelf:
         with self._lock:
             return self._index.footage(camera, window)
 
+    def events(self, camera: CameraId, window: Window) -> tuple[StoredChunk, ...]:
+        """Return the committed chunks that may hold a camera's events of a window."""
+        with self._lock:
+            return self._index.events(camera, window)
+
     def spans(self) -> tuple[CameraSpan, ...]:
         """Return from when to when there is footage of each camera."""
         with self._lock:

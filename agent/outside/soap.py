@@ -48,6 +48,7 @@ _CLOCK_WORDS: Final = ("messageexpired", "expired", "time check failed")  # the 
 _LOCK_WORDS: Final = re.compile(r"\block|locked|too many|blocked", re.IGNORECASE)
 _LOCK_STATUS: Final = (HTTPStatus.LOCKED, HTTPStatus.TOO_MANY_REQUESTS)
 _ATTEMPTS_LEFT: Final = re.compile(r"still have (\d{1,3}) attempt", re.IGNORECASE)  # Dahua, Imou
+_GONE_WORDS: Final = ("subscription", "resourceunknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,10 @@ class Reply:
         """Whether the camera wants a login, or another one."""
         if self.answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or self.is_locked:
             return True
-        return any(word in self.fault.lower() for word in (*_REFUSAL_WORDS, *_CLOCK_WORDS))
+        said = self.fault.lower()
+        if any(word in said for word in _GONE_WORDS):
+            return False  # it is the subscription that has expired, not the login
+        return any(word in said for word in (*_REFUSAL_WORDS, *_CLOCK_WORDS))
 
     @property
     def is_locked(self) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from agent.acquire.camera_event import CameraEvent, EventClock
+from agent.acquire.event_topics import EventKind
 from agent.acquire.stream import CameraId
+from agent.buffer.event_chunk import event_chunk
 from agent.buffer.latch import LATCH_BYTES_MAX, LATCH_CAMERAS_MAX, KeyFrameLatch
 from agent.errors import BadInputError
 from tests.simulators.ring_content import CAMERA, media, stream
@@ -76,3 +79,16 @@ def test_a_bad_stream_header_is_refused() -> None:
     """A stream chunk that is no stream header is the sender's error."""
     with pytest.raises(BadInputError):
         KeyFrameLatch().append(stream()[0], b"{}")
+
+
+def test_events_are_passed_over() -> None:
+    """A hub without owner keeps nothing of what cameras tell, and its pictures stay as they are."""
+    latch = KeyFrameLatch()
+    latch.append(*stream())
+    latch.append(media(1, is_key=True), b"key")
+    before = latch.newest(CAMERA)
+    event = CameraEvent(EventKind.MOTION, 5, 1, EventClock.CAMERA, "t")
+    for camera in (CAMERA, CameraId("new")):
+        latch.append(*event_chunk(camera, [event], 1, media(1).last_arrival))
+    assert latch.newest(CAMERA) == before is not None
+    assert latch.cameras() == (CAMERA,)

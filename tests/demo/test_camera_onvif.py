@@ -109,8 +109,8 @@ def test_the_clock_is_open_and_wrong_as_set(ready: Ready) -> None:
 
 def test_the_camera_says_who_and_where_it_is(ready: Ready) -> None:
     """Services, capabilities, device information, scopes and interfaces hold what a hub needs."""
-    media = ready.onvif.replace("device_service", "media_service")
-    assert set(texts(call(ready, "<tds:GetServices/>"), "XAddr")) == {ready.onvif, media}
+    media, events = (ready.onvif.replace("device", name) for name in ("media", "event"))
+    assert set(texts(call(ready, "<tds:GetServices/>"), "XAddr")) == {ready.onvif, media, events}
     assert texts(call(ready, "<tds:GetCapabilities/>"), "XAddr") == [ready.onvif, media]
     assert texts(call(ready, "<tds:GetDeviceInformation/>"), "SerialNumber") == ["7c1d0e3f4a5b"]
     assert texts(call(ready, "<tds:GetNetworkInterfaces/>"), "HwAddress") == ["02:1d:0e:3f:4a:5b"]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime, rfc3339
 from agent.self_test import CameraTest
-from agent.vitals import CameraVitals, HubVitals, RingVitals
+from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, RingVitals
 
 DOOR, YARD = CameraId("door"), CameraId("yard")
 START: Final = WallTime(1_795_000_000 * SECOND_NS)
@@ -19,6 +19,18 @@ GIB: Final = 1024**3
 def at(seconds: float) -> str:
     """Return a time after the start."""
     return rfc3339(WallTime(START + round(seconds * SECOND_NS)))
+
+
+EVENTS: Final = EventVitals(
+    state="subscribed",
+    note="",
+    kept=15,
+    left_out=0,
+    kinds=(
+        EventKindVitals("motion", is_active=False, last=at(60), count=7),
+        EventKindVitals("tamper", is_active=True, last="", count=1),
+    ),
+)
 
 
 def camera(camera_id: CameraId = DOOR, /, **changes: Any) -> CameraVitals:  # noqa: ANN401 - fields of CameraVitals

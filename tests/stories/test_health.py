@@ -25,6 +25,38 @@ def status(site: Site) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout) if done.stdout else {}
 
 
+def see_pictures(site: Site, shots: Path) -> None:
+    """Wait until each camera's picture was looked at and found well, and a snapshot of it lies there."""
+
+    def all_seen() -> list[dict[str, Any]] | None:
+        pictures = [one["picture"] for one in status(site)[1].get("cameras", []) if one["name"]]
+        is_so = len(pictures) >= len(site.cameras) and all(one and one["taken"] for one in pictures)
+        return pictures if is_so else None
+
+    for picture in wait_for(all_seen, 60, "a look at each camera's picture"):
+        assert (picture["faults"], picture["why_unjudged"], picture["looks_failed"]) == ([], "", 0)
+    taken = list(shots.iterdir())
+    assert len(taken) == len(site.cameras)
+    assert all(shot.read_bytes().startswith(b"\xff\xd8") for shot in taken)
+
+
+def hear_motion(site: Site) -> None:
+    """Let something move before the second camera, and wait until the status knows."""
+    camera = site.cameras[1]
+    camera.move(is_so=True)
+
+    def told() -> list[dict[str, Any]]:
+        return [
+            one
+            for one in status(site)[1]["cameras"]
+            if one["name"] == camera.ready.name
+            and any(kind["kind"] == "motion" and kind["is_active"] for kind in one["events"]["kinds"])
+        ]
+
+    (moving,) = wait_for(told, 20, "the motion in the status")
+    assert (moving["events"]["state"], moving["events"]["kept"]) == ("subscribed", 1)
+
+
 def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
     """Status, metrics and state message agree; without a daemon there is no status; no secret is in any of it."""
     shown = tmp_path / "run"
@@ -49,17 +81,8 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
         assert said["hub"] == site.factory.hub_id
         assert said["ring"]["bytes"] > 0
 
-        def all_seen() -> list[dict[str, Any]] | None:
-            pictures = [one["picture"] for one in status(site)[1].get("cameras", []) if one["name"]]
-            is_so = len(pictures) >= len(site.cameras) and all(one and one["taken"] for one in pictures)
-            return pictures if is_so else None
-
-        for picture in wait_for(all_seen, 60, "a look at each camera's picture"):
-            assert (picture["faults"], picture["why_unjudged"], picture["looks_failed"]) == ([], "", 0)
-        shots = list((tmp_path / "shots").iterdir())
-        assert len(shots) == len(site.cameras)
-        assert all(shot.read_bytes().startswith(b"\xff\xd8") for shot in shots)
-
+        see_pictures(site, tmp_path / "shots")
+        hear_motion(site)
         dead = site.cameras[0]
         dead.kill()
 
@@ -79,6 +102,9 @@ def test_a_hub_says_how_it_does(tmp_path: Path) -> None:
             return text if len(samples) >= len(site.cameras) else None
 
         metrics = wait_for(measured, 20, "both cameras in the metrics")
+        assert b'kind="motion"} 1' in metrics
+        assert "subscribed" in [one.events for one in presence.cameras]
+        assert "motion" not in repr(presence)
         password = config["cameras"]["login"]["password_file"]
         for secret in (Path(password).read_text(), "rtsp:", "127.0.0.1"):
             assert secret not in json.dumps(said) + metrics.decode()

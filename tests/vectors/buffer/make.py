@@ -1,4 +1,4 @@
-"""Writes `vectors.json`: headers, sealed chunks, indexes and footers of the ring, each bad one with just one failure.
+"""Writes `vectors.json`: headers, chunks, events, indexes and footers of the ring, each bad one with one failure.
 
 Run from the repository's root: `python -m tests.vectors.buffer.make`.
 """
@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
+from agent.acquire.camera_event import CameraEvent, EventClock
+from agent.acquire.event_topics import EventKind
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import Anchor, ClockSource
 from agent.buffer.chunk import ChunkHeader, ChunkKind, ChunkMeta, StoredChunk, pack_chunk_header
+from agent.buffer.event_chunk import event_chunk
 from agent.buffer.ring import RingIndex
 from agent.buffer.slab import ChunkSealer, Cipher, Lane, SlabHeader, pack_slab_header, wrap_key
 from agent.buffer.slab_index import index_meta, pack_footer
@@ -90,6 +93,7 @@ def vectors() -> Vectors:
     for cipher in Cipher:
         yield from sealed_chunks(cipher)
     yield from indexes()
+    yield from events()
     yield from footers()
 
 
@@ -101,7 +105,7 @@ def chunk_headers() -> Vectors:
         ("magic", 0, b"TRCX"),
         ("version", 4, b"\x02\x00"),
         ("header length", 6, b"\xa1\x00"),
-        ("kind", 8, b"\x04"),
+        ("kind", 8, b"\x05"),
         ("flags", 9, b"\x03"),
         ("clock source", 10, b"\x00"),
         ("payload length", 12, (4 * 1024 * 1024 + 1).to_bytes(4, "little")),
@@ -192,6 +196,50 @@ def indexes() -> Vectors:
     yield "index", "too long", "length", good + b"\0"
     yield "index", "shorter than its count", "length", good[:7]
     yield "index chunk", "good", "", sealed(Cipher.AES_256_GCM, index_meta(META.last_arrival), good)
+
+
+def events() -> Vectors:
+    """Yield payloads of events, a chunk of them, and the payload of an index that lists one beside footage."""
+    motion = CameraEvent(
+        kind=EventKind.MOTION,
+        at=META.first_arrival,
+        error_ns=600_000_000,
+        clock=EventClock.CAMERA,
+        topic="tns1:RuleEngine/CellMotionDetector/Motion",
+        source="source/Zone 1",
+        state=True,
+    )
+    door = CameraEvent(EventKind.INPUT, META.last_arrival, 7_000_000_000, EventClock.ARRIVAL, "tns1:Device/Trigger")
+    meta, good = event_chunk(META.camera, [motion, door], 42, META.last_arrival)
+    yield "events", "good", "", good
+    for name, old, new in (
+        ("no events", good, b'{"events":[]}'),
+        ("too many events", good, b'{"events":[' + b",".join([good[11:].partition(b"},")[0] + b"}"] * 65) + b"]}"),
+        ("unknown member", b'"kind":"motion"', b'"kind":"motion","zone":1'),
+        ("unknown kind", b'"motion"', b'"sound"'),
+        ("unknown clock", b'"camera"', b'"guess"'),
+        ("negative error", b"600000000", b"-1"),
+        ("time out of range", b"1795000000000000000", b"9223372036854775808"),
+        ("topic too long", b"tns1:RuleEngine", b"t" * 129),
+        ("topic not printable", b"tns1:RuleEngine", b"\\u0000"),
+        ("source too long", b"Zone 1", b"Z" * 65),
+        ("cut short", good, good[:-1]),
+    ):
+        yield "events", f"bad {name}", name, good.replace(old, new, 1)
+    yield "events chunk", "good", "", sealed(Cipher.AES_256_GCM, meta, good)
+    index = RingIndex()
+    for chunk in (*contents(), StoredChunk(meta, NUMBER, 45_056, 400)):
+        index.add(chunk)
+    listed = index.pack_slab(NUMBER)
+    yield "index with events", "good", "", listed
+    begins = listed.index(META.camera.encode())
+    has_stream = (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    yield (
+        "index with events",
+        "a stream row among events",
+        "stream row",
+        listed[: begins + 40] + has_stream + listed[begins + 48 :],
+    )
 
 
 def footers() -> Vectors:
