@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -245,9 +248,12 @@ def test_a_disk_that_is_taken_out_while_recording_and_put_back(
         assert "cannot be used" in mounted.wait_for("error")["last_error"]
         while has_slab and mounted.stats()["errors"] < 4:  # more than a bad place is given
             mounted.ask("settle")
-    mounted.tell("run", "mount", "--move", str(tmp_path / "spare"), str(tmp_path / "disk"))
+        os.kill(mounted.pid, signal.SIGSTOP)  # or its next try would reach the old disk, which is only hidden here
+    inside = ("nsenter", "--target", str(mounted.pid), "--user", "--preserve-credentials", "--mount")
+    subprocess.run((*inside, "mount", "--move", str(tmp_path / "spare"), str(tmp_path / "disk")), check=True)
     assert list((tmp_path / "disk").iterdir()) == []
     with FailingCalls(mounted.pid, "pwrite64", when="1"):
+        os.kill(mounted.pid, signal.SIGCONT)
         mounted.record(range(61, 64))
         stats = mounted.wait_for("settled")
     found = mounted.ask("sequences")
