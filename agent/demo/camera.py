@@ -3,8 +3,8 @@
     python -m agent.demo.camera --name "Front door" --user hub --password-stdin
 
 The password is the first line of stdin. One JSON line on stdout says that the camera is ready and where; afterwards
-each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}`, `{"motion": true}` (what its events tell) or
-`{"quit": true}`. It ends with stdin, SIGTERM or SIGINT.
+each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}`, `{"motion": true}` (what its events tell),
+`{"move_to": "127.0.0.9"}` or `{"quit": true}`. It ends with stdin, SIGTERM or SIGINT.
 
 Rules of this file: pictures keep their cadence without gaps; a late camera makes up for every picture it owes.
 """
@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -64,6 +65,8 @@ class CameraSettings:
     rtsp_port: int = 0
     interface: str = "lo"  # where it answers discovery; empty: it cannot be found
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    serial: str = ""  # empty: the end of its UUID
+    is_greeting: bool = True  # whether it says Hello and Bye
     clock_offset_ms: int = 0  # how far its clock is ahead of this machine's
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # in the order in which they are offered
@@ -128,22 +131,8 @@ class VirtualCamera:
         settings = self._settings
         self.events.start()
         cadence = start_cadence(self._clock, settings.encoder.fps)
-        try:
-            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
-            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
-        except OSError as error:
-            raise UnavailableError(
-                f"cannot listen on {settings.address}: {error}", cure="choose another port"
-            ) from error
-        profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
-        media2_path = MEDIA2_PATH if settings.has_media2 else ""
-        has_events = settings.events.has_events
-        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles, media2_path, has_events)
-        self._onvif.identity = identity
+        http, rtsp = await self._open()
         self.filming = asyncio.create_task(self._film(cadence))
-        if settings.interface:
-            self._discovery = DiscoveryResponder(identity, settings.interface, settings.address)
-            self._discovery.start()
         return Ready(
             name=settings.name,
             onvif=http + DEVICE_PATH,
@@ -155,16 +144,55 @@ class VirtualCamera:
             clock_offset_ms=settings.clock_offset_ms,
         )
 
-    async def stop(self) -> None:
-        """Say goodbye and close everything; may be called after a failed start too."""
+    async def move(self, address: str) -> None:
+        """Leave every connection and come back at another address, on the same ports, filming all the while."""
+        identity = self._onvif.identity
+        await self._close()
+        ports = [urlsplit(url).port or 0 for url in (identity.http, identity.rtsp)] if identity else [0, 0]
+        self._settings = dataclasses.replace(self._settings, address=address, http_port=ports[0], rtsp_port=ports[1])
+        await self._open()
+
+    async def _open(self) -> tuple[str, str]:
+        settings = self._settings
+        try:
+            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
+            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot listen on {settings.address}: {error}", cure="choose another port"
+            ) from error
+        profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
+        identity = Identity(
+            settings.name,
+            settings.uuid,
+            http,
+            rtsp,
+            profiles,
+            MEDIA2_PATH if settings.has_media2 else "",
+            settings.events.has_events,
+            settings.serial,
+        )
+        self._onvif.identity = identity
+        if settings.interface:
+            self._discovery = DiscoveryResponder(
+                identity, settings.interface, settings.address, is_greeting=settings.is_greeting
+            )
+            self._discovery.start()
+        return http, rtsp
+
+    async def _close(self) -> None:
         if self._discovery is not None:
             self._discovery.stop()
+        await self._rtsp.stop()
+        await self._onvif.stop()
+
+    async def stop(self) -> None:
+        """Say goodbye and close everything; may be called after a failed start too."""
         if self.filming is not None:
             self.filming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.filming
-        await self._rtsp.stop()
-        await self._onvif.stop()
+        await self._close()
         if self._log is not None:
             self._log.close()
 
@@ -237,6 +265,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line on stdin."""
 
     show_qr: str = ""
+    move_to: str = ""
     seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 8
     motion: bool | None = None  # whether something moves from now on
     quit: bool = False
@@ -276,11 +305,13 @@ def _read_orders(
             order = msgspec.json.decode(line, type=Order)
             if order.quit:
                 break
+            if order.move_to:
+                asyncio.run_coroutine_threadsafe(camera.move(order.move_to), loop).result()
             if order.motion is not None:
                 camera.events.motion(is_so=order.motion)
-            if order.show_qr or order.motion is None:
+            if order.show_qr or (order.motion is None and not order.move_to):
                 camera.show_code(order.show_qr, order.seconds)
-        except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError, UnavailableError) as error:
             _say({"event": "error", "what": f"not an order: {error}"})
     with contextlib.suppress(RuntimeError):  # the loop is closed: a signal was faster
         loop.call_soon_threadsafe(is_over.set)
@@ -301,6 +332,8 @@ def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--rtsp-port", type=int, default=0)
     add("--interface", default="lo", help="where to answer WS-Discovery; empty for nowhere")
     add("--uuid", default=str(uuid.uuid4()), help="the camera's identity (EPR)")
+    add("--serial", default="", help="its serial number; the end of its identity by default")
+    add("--no-greeting", action="store_true", help="say neither Hello nor Bye")
     add("--clock-offset-ms", type=int, default=0, help="how wrong the camera's clock is")
     add("--fps", type=int, default=size.fps)
     add("--gop", type=int, default=size.gop, help="pictures from one key picture to the next")
@@ -322,6 +355,8 @@ def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
         rtsp_port=said.rtsp_port,
         interface=said.interface,
         uuid=said.uuid,
+        serial=said.serial,
+        is_greeting=not said.no_greeting,
         clock_offset_ms=said.clock_offset_ms,
         encoder=encoder,
         has_media2=said.media2,
