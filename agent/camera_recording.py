@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
+from agent.acquire.confirmation import Confirmation
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.receive_memory import ReceiveMemory
@@ -61,6 +62,7 @@ class CameraRecording:
     ) -> None:
         self.stream = stream
         self.has_news = True  # its health is to be told before the next commit
+        self.confirmation = Confirmation()
         self._connection = CameraConnection(dialer, stream.pin)
         self._clock, self._runs, self._backoff, self._memory = clock, runs, backoff, memory
         self._url, self._redirects = stream.url, 0
@@ -103,6 +105,7 @@ class CameraRecording:
             health,
             next_try_at=self._next_try if is_waiting else None,
             datagrams_dropped=self._connection.dropped(),
+            is_unconfirmed=self.confirmation.is_awaited and self._connection.has_begun and self._reader is None,
         )
 
     def tick(self, now: Tick, sink: ChunkSink) -> None:
@@ -161,6 +164,7 @@ class CameraRecording:
             self._connection.pin = pin
             self._backoff.settled()
             self._url, self._redirects, self._next_try = stream.url, 0, now.instant
+            self.confirmation.lapse()
         elif old.clock != stream.clock:
             self.begin_run(now, sink)
 
@@ -172,7 +176,7 @@ class CameraRecording:
 
     def _open(self, now: Tick, sink: ChunkSink) -> None:
         known = self.pin
-        if not self._connection.is_open(now.instant):
+        if not self._connection.is_open(now.instant) or not self._is_confirmed(now):
             return
         if self.pin != known:
             self.has_news = True
@@ -180,6 +184,15 @@ class CameraRecording:
         stream = self.stream if self._url == self.stream.url else replace(self.stream, url=self._url)
         self._reader = Reader(stream, secrets.token_hex(16), now.instant, self._runs, self._memory)
         self._take(self._reader.act(now.instant), now, sink)
+
+    def _is_confirmed(self, now: Tick) -> bool:
+        """Say whether to begin a session with whoever answers. Raises UnavailableError if it is not the camera."""
+        was_awaited = self.confirmation.is_awaited
+        if self.confirmation.refusal:
+            raise UnavailableError(self.confirmation.refusal)
+        is_over = self.confirmation.is_over(now.instant)
+        self.has_news = self.has_news or self.confirmation.is_awaited != was_awaited
+        return is_over
 
     def _read(self, reader: Reader, now: Tick, sink: ChunkSink) -> None:
         """Read media until there is none, or the camera has had its share.
@@ -273,6 +286,7 @@ class CameraRecording:
 
     def _hang_up(self, now: Tick) -> None:
         reader, self._reader = self._reader, None
+        self.confirmation.lapse()
         self._figures.session_ended(reader)
         self._recording_since = None
         goodbye = [event.octets for event in reader.leave(now.instant) if isinstance(event, Send)] if reader else []

@@ -1,36 +1,42 @@
 """Before story one: find the site's cameras, ask each for its stream, and hand them to the recorder; again and again.
 
-Rules of this file: a camera is its endpoint reference, never its address; found under another address it is the same
-camera. One camera's failure costs the others nothing, and is kept in words for the installer. A certificate that a
-camera has shown to the recorder is in the book within a second; what the book says of it goes, also that it is
-forgotten.
+Rules of this file: a camera is its marks (endpoint reference, serial number, MAC), never its address; found under
+another address it is the same camera. A stream that fails is a reason to search at once. One camera's failure costs the
+others nothing, and is kept in words for the installer. A certificate that a camera has shown to the recorder is in the
+book within a second; what the book says of it goes, also that it is forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from agent.acquire.camera import CameraStream, Login
-from agent.acquire.discovery import FoundCamera, ambiguous
+from agent.acquire.discovery import FoundCamera
 from agent.acquire.health import CameraHealth, CameraState
+from agent.acquire.identity import TWINS, Known, Marks, UnrecognisedError, marks_of, recognise
+from agent.acquire.search_pace import SearchPace
 from agent.acquire.stream import CameraId
+from agent.camera_confirmation import LOOK_EVERY_S, CameraConfirmation, Verify
 from agent.errors import TransomError, UnavailableError
-from agent.ports import CameraBook
+from agent.loose_thread import in_thread
+from agent.ports import CameraBook, IdentityBook
+from agent.sightings import Sightings
 
-FIRST_SEARCHES: Final = 5
-FIRST_PAUSE_S: Final = 1.0
-"""While a hub is new, somebody stands beside it: the first searches follow each other closely."""
 PINS_EVERY_S: Final = 1.0
 CAMERAS_MAX: Final = 64
-EXAMINED_AT_ONCE_MAX: Final = 8
-CLONE: Final = "two devices answer with this identity: give one of them another (factory reset), or remove it"
-
-_Answer = TypeVar("_Answer")
+EXAMINED_AT_ONCE_MAX: Final = 32
+DOUBTED_AT_ONCE_MAX: Final = 8  # of those that could not be used before: they may hold each question to its limit
+EXAMINE_WAIT_S: Final = (
+    10.0  # then the next search comes, and those that still keep us waiting are waited for beside it
+)
+WELL: Final = frozenset({CameraState.RECORDING, CameraState.LOGIN_REFUSED, CameraState.CERTIFICATE_REFUSED})
+"""States in which a search would help nobody."""
 
 
 class Roster(Protocol):
@@ -45,6 +51,12 @@ class Roster(Protocol):
     def pins(self) -> dict[CameraId, str]:
         """Return the certificates (SHA-256, hex) that cameras with TLS have shown."""
 
+    def vouch(self, camera: CameraId) -> None:
+        """Say that the device at the camera's address is the camera."""
+
+    def refuse(self, camera: CameraId, why: str) -> None:
+        """Say that it is another device, which must not be recorded as this camera."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -54,12 +66,24 @@ class Trouble:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """How cameras are told from each other beyond their endpoint references.
+
+    `ask_marks` asks a device that was examined for its marks; `verify` is as in `camera_confirmation`.
+    """
+
+    book: IdentityBook
+    ask_marks: Callable[[FoundCamera, CameraStream], Marks]
+    verify: Verify
+
+
 class CameraWatch:
     """Keeps the recorder's list of cameras true."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two ways to ask, two books, and the settings
         self,
-        search: Callable[[], Sequence[FoundCamera]],
+        search: Callable[[], Iterable[FoundCamera]],
         examine: Callable[[FoundCamera], CameraStream],
         roster: Roster,
         book: CameraBook,
@@ -67,13 +91,21 @@ class CameraWatch:
         pause_s: float,
         *,
         has_sound: bool = False,
+        recognition: Recognition | None = None,
     ) -> None:
         self._search, self._examine, self._roster, self._book = search, examine, roster, book
-        self._pause_s, self._has_sound = pause_s, has_sound
-        self._addresses: dict[CameraId, str] = {}
+        self._has_sound, self._recognition = has_sound, recognition
+        self._pace = SearchPace(pause_s)
+        self._confirmation = CameraConfirmation(roster, recognition.verify) if recognition else None
+        self._known: dict[CameraId, Known] = {}
+        self._addresses: dict[CameraId, str] = {}  # of the device service, as last examined
+        self._examining: set[asyncio.Task[None]] = set()
+        self._looking: set[tuple[CameraId, str]] = set()  # who is being asked, and from where it answered
         self.streams: dict[CameraId, CameraStream] = {}
         self.troubles: dict[CameraId, Trouble] = {}
         self.searches = 0
+        if recognition is not None:
+            self._known = dict(recognition.book.identities())
         for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
             self._record(replace(known, login=login_of(known.camera), has_sound=has_sound))
 
@@ -86,40 +118,97 @@ class CameraWatch:
 
     async def run(self, on_change: Callable[[], None]) -> None:
         """Search for ever; `on_change` is called when a camera is new, has moved, or cannot be used."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._attend())
+                tasks.create_task(self._search_on(on_change))
+        finally:
+            for task in self._examining:
+                task.cancel()
+
+    def heard(self) -> None:
+        """Note that a device said Hello or Bye: the next search comes soon."""
+        self._pace.heard(asyncio.get_running_loop().time())
+
+    async def _search_on(self, on_change: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             before = (dict(self.streams), dict(self.troubles))
             await self.look_once()
             if (self.streams, self.troubles) != before:
                 on_change()
-            left_s = FIRST_PAUSE_S if self.searches < FIRST_SEARCHES else self._pause_s
-            while left_s > 0:
-                await asyncio.sleep(min(left_s, PINS_EVERY_S))
-                left_s -= PINS_EVERY_S
+            self._pace.searched(loop.time(), self.searches)
+            while loop.time() < self._pace.due_s:  # noqa: ASYNC110 - what is due changes while we wait
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _attend(self) -> None:
+        """See to what cannot wait for the next search: certificates, failed streams, cameras that may be others."""
+        loop, next_pins_s = asyncio.get_running_loop(), 0.0
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if loop.time() >= next_pins_s:
+                next_pins_s = loop.time() + PINS_EVERY_S
                 self.note_pins()
+            health = self._roster.health()
+            failed = [one.camera for one in health if one.state is CameraState.WAITING]
+            self._pace.note_lost(failed, {one.camera for one in health if one.state in WELL}, loop.time())
+            if self._confirmation is not None:
+                self._confirmation.look(self.streams, self._known)
 
     async def look_once(self) -> None:
         """Do one search and examine what is new, has moved, or has fallen silent; several cameras at once."""
         self.searches += 1
         self.note_pins()
         self._forget_pins()
-        try:
-            sightings = await _in_thread(self._search)
-        except TransomError:
-            return  # no network at the moment: the next search may find one
-        silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
-        sightings = self._of_interest(sightings)
-        clones = ambiguous(sightings)
-        for seen in sightings:
-            if seen.camera in clones:
-                self.troubles[seen.camera] = Trouble(seen.addresses[0], CLONE)
-        wanted = [
-            seen
-            for seen in sightings
-            if seen.camera not in clones
-            and (self._addresses.get(seen.camera) != seen.addresses[0] or seen.camera in silent)
+        sightings = Sightings()
+        fresh, doubted = asyncio.Semaphore(EXAMINED_AT_ONCE_MAX), asyncio.Semaphore(DOUBTED_AT_ONCE_MAX)
+        async for batch in sightings.batches(self._search):
+            silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
+            for seen in self._to_examine(batch, sightings, silent):
+                at_once = doubted if seen.camera in self.troubles else fresh
+                self._examining.add(asyncio.create_task(self._look_at(seen, sightings, at_once)))
+        if self._examining:
+            done, self._examining = await asyncio.wait(self._examining, timeout=EXAMINE_WAIT_S)
+            for task in done:
+                task.result()
+
+    def _to_examine(
+        self, batch: Sequence[FoundCamera], sightings: Sightings, silent: set[CameraId]
+    ) -> list[FoundCamera]:
+        """Choose whom of a batch to ask, and note whose identity two devices claim."""
+        chosen, twins = [], sightings.twins()
+        for seen in self._of_interest(batch):
+            name = self._name_of(seen)
+            if (name, seen.sender) in self._looking or (self._is_at(name, seen) and name not in silent):
+                continue
+            if self._is_second_way(name, seen, sightings, silent):
+                continue
+            if seen.camera in twins and self._recognition is None:
+                self._note_trouble(seen.camera, seen, TWINS)
+                continue
+            self._looking.add((name, seen.sender))
+            chosen.append(seen)
+        return chosen
+
+    def _name_of(self, seen: FoundCamera) -> CameraId:
+        """Say who this probably is: of two with one endpoint reference, the one that was last there."""
+        for camera, known in self._known.items():
+            if known.marks.epr == seen.epr and seen.epr and known.address == seen.addresses[0]:
+                return camera
+        return next(
+            (camera for camera, at in self._addresses.items() if not seen.epr and at in seen.addresses), seen.camera
+        )
+
+    def _is_at(self, camera: CameraId, seen: FoundCamera) -> bool:
+        return self._addresses.get(camera) == seen.addresses[0]
+
+    def _is_second_way(self, name: CameraId, seen: FoundCamera, sightings: Sightings, silent: set[CameraId]) -> bool:
+        """Say whether a camera that answers by IPv4 and IPv6 is well by the other one, or to be asked by it first."""
+        others = [
+            one for one in sightings.all if one.camera == seen.camera and (":" in one.sender) != (":" in seen.sender)
         ]
-        at_once = asyncio.Semaphore(EXAMINED_AT_ONCE_MAX)
-        await asyncio.gather(*(self._look_at(seen, at_once) for seen in wanted))
+        is_recorded = name not in silent and any(self._is_at(name, one) for one in others)
+        return is_recorded or (":" in seen.sender and bool(others))
 
     def note_pins(self) -> None:
         """Store the certificates that cameras have shown for the first time, and have them kept to from now on."""
@@ -146,48 +235,69 @@ class CameraWatch:
         A device that announces ever new identities pushes no camera out, and is not followed without end.
         """
         new = [name for name in dict.fromkeys(seen.camera for seen in sightings) if name not in self.streams]
-        room = set(new[: max(0, CAMERAS_MAX - len(self.streams))])
+        new.sort(key=self.troubles.__contains__)  # who could be used has room before who could not, last time
+        room = set(new[: max(0, CAMERAS_MAX - len(self.streams) - len(self._looking))])
         for name in list(self.troubles)[: max(0, len(self.troubles) - CAMERAS_MAX)]:
             del self.troubles[name]
         return [seen for seen in sightings if seen.camera in self.streams or seen.camera in room]
 
-    async def _look_at(self, seen: FoundCamera, at_once: asyncio.Semaphore) -> None:
+    async def _look_at(self, seen: FoundCamera, sightings: Sightings, at_once: asyncio.Semaphore) -> None:
+        name = self._name_of(seen)
         try:
             async with at_once:
-                stream = await _in_thread(lambda: self._examine(seen))
+                stream = await in_thread(lambda: self._examine(seen))
+                marks = await self._marks_of(seen, stream)
+            camera = self._recognised(seen, marks, sightings)
         except TransomError as error:
-            self.troubles[seen.camera] = Trouble(seen.addresses[0], str(error))
+            self._note_trouble(name, seen, str(error))
             return
-        self.troubles.pop(seen.camera, None)
-        self._addresses[seen.camera] = seen.addresses[0]
-        known = self.streams.get(seen.camera)
-        stream = replace(stream, pin=known.pin if known else "", has_sound=self._has_sound)
+        finally:
+            self._looking.discard((name, seen.sender))
+        self.troubles.pop(name, None)
+        self.troubles.pop(camera, None)
+        known = self.streams.get(camera)
+        if known is None and len(self.streams) >= CAMERAS_MAX:
+            return
+        self._addresses[camera] = seen.addresses[0]
+        stream = replace(stream, camera=camera, pin=known.pin if known else "", has_sound=self._has_sound)
         self._record(stream)
+        self._roster.vouch(camera)
         with contextlib.suppress(UnavailableError):  # a full disk: it is recorded all the same, and found again
             self._book.put_camera(stream)
+            self._keep(camera, marks, seen.addresses[0])
+
+    async def _marks_of(self, seen: FoundCamera, stream: CameraStream) -> Marks:
+        recognition = self._recognition
+        if recognition is None:
+            return marks_of(seen.epr)
+        return await in_thread(lambda: recognition.ask_marks(seen, stream))
+
+    def _recognised(self, seen: FoundCamera, marks: Marks, sightings: Sightings) -> CameraId:
+        """Say which camera was examined. Raises UnrecognisedError."""
+        if self._recognition is None:
+            return seen.camera
+        known = {camera: one.marks for camera, one in self._known.items()}
+        shared = Counter(marks.epr for marks in known.values())  # which of them was seen where is not known
+        places = {
+            camera: (one.marks.epr, urlsplit(one.address).hostname or "")
+            for camera, one in self._known.items()
+            if shared[one.marks.epr] == 1
+        }
+        if seen.camera in sightings.twins() and not (marks.serial or marks.mac):
+            raise UnrecognisedError(TWINS)
+        return recognise(marks, known, sightings.elsewhere(seen, places))
+
+    def _keep(self, camera: CameraId, marks: Marks, address: str) -> None:
+        if self._recognition is None:
+            return
+        before = self._known[camera].marks if camera in self._known else Marks()
+        whole = Marks(marks.epr or before.epr, marks.serial or before.serial, marks.mac or before.mac)
+        self._known[camera] = Known(camera, whole, address)
+        self._recognition.book.put_identity(self._known[camera])
+
+    def _note_trouble(self, camera: CameraId, seen: FoundCamera, why: str) -> None:
+        self.troubles[camera] = Trouble(seen.addresses[0], why)
 
     def _record(self, stream: CameraStream) -> None:
         self.streams[stream.camera] = stream
         self._roster.add(stream)
-
-
-async def _in_thread(call: Callable[[], _Answer]) -> _Answer:
-    """Run a call that a camera can hold up, in a thread that nobody waits for when the hub stops."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[_Answer] = loop.create_future()
-
-    def settle(deliver: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the hub has stopped
-            loop.call_soon_threadsafe(lambda: None if answer.done() else deliver())
-
-    def work() -> None:
-        try:
-            result = call()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where it was awaited
-            failure = error
-            settle(lambda: answer.set_exception(failure))
-        else:
-            settle(lambda: answer.set_result(result))
-
-    threading.Thread(target=work, name="camera", daemon=True).start()
-    return await answer

@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from agent.acquire.camera import Login
+from agent.acquire.given_addresses import GivenHost, given_hosts
 from agent.buffer.ring import RingSettings, fitting_slab_bytes
 from agent.crypto import Secret
 from agent.errors import ConfigurationError
@@ -48,10 +49,16 @@ class Cameras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     login: CameraLogin | None = None
     interfaces: tuple[str, ...] | None = None  # None: every wired or wireless interface that is up
+    addresses: tuple[str, ...] = ()  # cameras where multicast does not reach, one by one
+    ranges: tuple[str, ...] = ()  # the same as ranges or networks; 1024 addresses at most
     search_s: Seconds = 4.0  # how long one search listens
     search_every_s: Seconds = 60.0  # pause between searches
     streams: dict[str, str] = {}  # camera to the name or token of the profile to record; else what it calls main
     sound: bool = False  # whether the cameras' sound is recorded too
+
+    def given(self) -> tuple[GivenHost, ...]:
+        """Spell out `addresses` and `ranges`. Raises ConfigurationError."""
+        return given_hosts(self.addresses, self.ranges)
 
 
 class RingPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +129,7 @@ def parse(text: bytes, name: str) -> Config:
         config = msgspec.convert(content, Config, strict=True, dec_hook=_path)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{name}: {_explained(str(error))}") from error
+    config.cameras.given()
     if config.key_dir.resolve().is_relative_to(config.data_dir.resolve()):
         raise ConfigurationError(
             f"{name}: key_dir lies inside data_dir",

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import Final
 
 from agent.acquire.camera import CameraStream
-from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
 from agent.buffer.latch import KeyFrameLatch
 from agent.camera_logins import open_logins
@@ -28,6 +27,7 @@ from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
+from agent.daemon_cameras import build_camera_watch, hearing
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError, UnavailableError
@@ -37,19 +37,15 @@ from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
-from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.outside.database import Database
-from agent.outside.discovery_sockets import discover
 from agent.outside.event_soap import EventService
 from agent.outside.host import HostClock, notify_service_manager
 from agent.outside.https import TusUploader
 from agent.outside.keystore import Keystore
-from agent.outside.login_folder import LoginFolder
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
-from agent.outside.onvif import examine
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
@@ -69,6 +65,7 @@ from provisioning.store import IdentityStore
 LOOK_LIMITS: Final = ChildLimits(deadline_s=20.0, memory_bytes=1024 * MIB, cpu_s=10)  # one key picture
 STATUS_EVERY_S: Final = 5.0
 METRICS_EVERY_S: Final = 15.0
+CONFIRM_S: Final = 3.0  # a unicast probe is answered in milliseconds; a camera just started takes longer
 
 log: Final = logging.getLogger("transom")
 
@@ -97,7 +94,7 @@ async def _work(config: Config) -> None:
         KeyFrameLatch(),
     )
     topics = Topics(identity.load_factory().hub_id)
-    settings = RecorderSettings(tick_ms=config.ring.tick_ms, commit_ms=config.ring.commit_ms)
+    settings = RecorderSettings(config.ring.tick_ms, config.ring.commit_ms, confirm_s=CONFIRM_S)
     with contextlib.ExitStack() as stack:
         journal = Database(config.data_dir / "journal.db", topics.status)
         stack.callback(journal.close)
@@ -107,9 +104,10 @@ async def _work(config: Config) -> None:
         searching = threading.Event()
         stack.callback(searching.set)
         logins = open_logins(config, keys)
-        watch = _camera_watch(config, clock, recorder.recorder, journal, logins, searching)
+        watch = build_camera_watch(config, clock, recorder.recorder, journal, logins, searching)
         events = EventWatch(_open_events(clock), recorder.recorder.note_events, clock)
         stack.callback(events.stop)
+        stack.enter_context(hearing(config, watch))
         looker = ChildCutter(LOOK_LIMITS)
         stack.callback(looker.stop)
         pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publisher(config.snapshot_dir))
@@ -153,22 +151,6 @@ def _check_trust(enrolment: Enrolment) -> None:
         open_first_bundle(enrolment.trust_bundle.encode())
     except BadInputError as error:
         raise BadAnswerError(f"the server's trust bundle: {error}", cure="tell the operator") from error
-
-
-def _camera_watch(
-    config: Config, clock: HostClock, recorder: Recorder, journal: Database, logins: LoginFolder, stop: threading.Event
-) -> CameraWatch:
-    added = AddedCameras(config.data_dir / FILE)
-
-    def search() -> Sequence[FoundCamera]:
-        return added.beside(discover(config.cameras.interfaces, config.cameras.search_s, stop))
-
-    def ask(found: FoundCamera) -> CameraStream:
-        wanted = config.cameras.streams.get(found.camera, "")
-        return examine(found, logins.login_of(found.camera), clock.now, wanted=wanted)
-
-    pause_s, has_sound = config.cameras.search_every_s, config.cameras.sound
-    return CameraWatch(search, ask, recorder, journal, logins.usable_login_of, pause_s, has_sound=has_sound)
 
 
 def _open_events(clock: HostClock) -> Callable[[CameraStream, str], EventService]:

@@ -16,6 +16,7 @@ from agent.errors import UnavailableError
 
 if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.acquire.camera import CameraStream
+    from agent.acquire.identity import Known
     from agent.acquire.stream import CameraId
     from agent.buffer.chunk import ChunkMeta, StoredChunk
     from agent.buffer.ring import Footage
@@ -275,6 +276,16 @@ class CameraBook(Protocol):
 
     def put_pin(self, camera: CameraId, pin: str) -> None:
         """Remember the TLS certificate of a camera that is known, as SHA-256 in hex; empty: forget it."""
+
+
+class IdentityBook(Protocol):
+    """By which marks each camera is recognised."""
+
+    def identities(self) -> dict[CameraId, Known]:
+        """Return them all."""
+
+    def put_identity(self, known: Known) -> None:
+        """Store one; it is on the disk when this returns. Raises UnavailableError."""
 
 
 class Audit(Protocol):

@@ -15,6 +15,7 @@ from typing import Final
 from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
 from agent.acquire.camera_event import EVENTS_MAX, CameraEvent
+from agent.acquire.confirmation import Confirmation
 from agent.acquire.health import CameraHealth
 from agent.acquire.reader import RunNumbers
 from agent.acquire.stream import CameraId
@@ -44,6 +45,7 @@ class RecorderSettings:
     backoff_s_min: float = 1.0
     backoff_s_max: float = 60.0
     login_backoff_s: float = 600.0  # cameras lock accounts after a few wrong passwords
+    confirm_s: float = 0.0  # how long a connection waits for `vouch` or `refuse`; 0: nobody says either
 
     @property
     def ticks_per_commit(self) -> int:
@@ -63,6 +65,7 @@ class Recorder:
         self._sink, self._clock, self._dialer, self._settings = sink, clock, dialer, settings
         self._lock = threading.Lock()
         self._wanted: dict[CameraId, CameraStream] = {}
+        self._words: dict[CameraId, str] = {}
         self._new_sink: tuple[ChunkSink, int] | None = None
         self._has_wishes = False
         self._cameras: dict[CameraId, CameraRecording] = {}
@@ -90,6 +93,15 @@ class Recorder:
         with self._lock:
             self._wanted.pop(camera, None)
             self._has_wishes = True
+
+    def vouch(self, camera: CameraId) -> None:
+        """Say that the device at the camera's address is the camera: it is recorded without waiting."""
+        self.refuse(camera, "")
+
+    def refuse(self, camera: CameraId, why: str) -> None:
+        """Say that it is another device: it is left, and asked about again at the next try."""
+        with self._lock:
+            self._words[camera], self._has_wishes = why, True
 
     def replace_sink(self, sink: ChunkSink, last_run: int = 0) -> None:
         """Record to another place from the next tick on; every camera begins a new run there, numbered above."""
@@ -177,8 +189,8 @@ class Recorder:
 
     def _apply_wishes(self, now: Tick) -> None:
         with self._lock:
-            wanted, new_sink = dict(self._wanted), self._new_sink
-            self._new_sink, self._has_wishes = None, False
+            wanted, new_sink, words = dict(self._wanted), self._new_sink, self._words
+            self._new_sink, self._words, self._has_wishes = None, {}, False
         if new_sink is not None:
             self._commit_all(now)
             self._sink, last_run = new_sink
@@ -192,13 +204,17 @@ class Recorder:
                 self._cameras[name] = self._recording_of(stream)
             elif self._cameras[name].stream is not stream:
                 self._cameras[name].change(stream, now, self._sink)
+        for name in words.keys() & self._cameras.keys():
+            self._cameras[name].confirmation.hear(words[name])
         self._urgent = [camera for camera in self._cameras.values() if camera.is_urgent]
         self._tell()
 
     def _recording_of(self, stream: CameraStream) -> CameraRecording:
         settings = self._settings
         backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max, settings.login_backoff_s)
-        return CameraRecording(stream, self._dialer, self._clock, self._runs, backoff, self._memory)
+        recording = CameraRecording(stream, self._dialer, self._clock, self._runs, backoff, self._memory)
+        recording.confirmation = Confirmation(settings.confirm_s)
+        return recording
 
     def _commit_all(self, now: Tick) -> None:
         for camera in self._cameras.values():

@@ -23,7 +23,12 @@ SHARE_LOOPBACK: Final = (
     "demo/test_processes.py",
     "demo/test_site.py",
     "demo/test_story.py",
+    "bench/test_cold.py",
     "outside/test_discovery_sockets.py",
+    "outside/test_hello_listener.py",
+    "outside/test_site_search.py",
+    "test_daemon_cameras.py",
+    "outside/test_hostile_network.py",
     "outside/test_onvif.py",
 )
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.acquire.camera import CameraStream, Login
-from agent.acquire.discovery import FoundCamera
+from agent.acquire.discovery import FoundCamera, camera_id
+from agent.acquire.identity import TWINS, Known, Marks, marks_of
+from agent.acquire.search_pace import FIRST_SEARCHES
 from agent.acquire.stream import CameraId
-from agent.camera_watch import CAMERAS_MAX, CLONE, FIRST_SEARCHES, CameraWatch, Trouble
+from agent.camera_confirmation import TAKEN
+from agent.camera_watch import CAMERAS_MAX, CameraWatch, Recognition, Trouble
 from agent.crypto import Secret
 from agent.errors import UnavailableError
 from agent.outside.database import Database
+from agent.outside.identity_file import IdentityFile
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import STATUS_TOPIC
 from tests.simulators.roster import ListedRoster
@@ -119,7 +124,7 @@ def test_one_cameras_trouble_costs_the_others_nothing(network: Network) -> None:
 def test_two_devices_with_one_identity_are_not_guessed_between(network: Network) -> None:
     """Neither is examined; the installer is told what to do."""
     assert network.look(at(FRONT, "10.0.0.1"), at(FRONT, "10.0.0.66")) == []
-    assert network.watch.troubles[FRONT].why == CLONE
+    assert network.watch.troubles[FRONT].why == TWINS
     assert not network.watch.streams
 
 
@@ -244,3 +249,191 @@ def test_it_says_where_cameras_can_be_asked(network: Network, book: Database) ->
     again = Network(book)
     assert set(again.watch.streams) == {FRONT}
     assert again.watch.reached == {}
+
+
+# ---------------------------------------------------------------------------------------- who is who
+class MarkedNetwork(Network):
+    """A network whose devices show marks; `at_host` says which device answers at an address."""
+
+    def __init__(self, book: Database, identities: IdentityFile) -> None:
+        self.at_host: dict[str, Marks] = {}
+        self.asked: list[tuple[CameraId, str, bool]] = []
+        super().__init__(book)
+        self.watch = CameraWatch(
+            self.search,
+            self.examine,
+            self.roster,
+            book,
+            lambda _: LOGIN,
+            60,
+            recognition=Recognition(identities, lambda found, _: self.at_host[found.sender], self.verify),
+        )
+
+    def verify(self, known: Known, host: str, has_twin: bool) -> bool | None:  # noqa: FBT001 - as `Verify` has it
+        """Say whether the camera is there."""
+        self.asked.append((known.camera, host, has_twin))
+        seen = self.at_host.get(host)
+        return None if seen is None else seen.serial == known.marks.serial
+
+    def put(self, host: str, epr: CameraId, serial: str) -> FoundCamera:
+        """Put a device on the network."""
+        self.at_host[host] = marks_of(f"urn:uuid:{epr}", "Acme", serial)
+        return replace(at(epr, host), camera=camera_id(f"urn:uuid:{epr}"))
+
+    def attend(self, until: Callable[[], object]) -> None:
+        """Let the watch run until something is so."""
+
+        async def run() -> None:
+            task = asyncio.create_task(self.watch.run(lambda: None))
+            await eventually(until)
+            task.cancel()
+
+        asyncio.run(run())
+
+
+@pytest.fixture
+def marked(book: Database, tmp_path: Path) -> MarkedNetwork:
+    """Make such a network."""
+    return MarkedNetwork(book, IdentityFile(tmp_path / "cameras.json"))
+
+
+def urls(network: Network) -> dict[str, CameraId]:
+    """Return who is recorded from where."""
+    return {stream.url: camera for camera, stream in network.watch.streams.items()}
+
+
+def test_a_camera_that_was_reset_is_the_same_camera(marked: MarkedNetwork) -> None:
+    """Its endpoint reference and its address are new; its serial number is what it was, and so is its history."""
+    marked.look(marked.put("10.0.0.1", FRONT, "SN0001"))
+    (camera,) = marked.watch.streams
+    marked.look(marked.put("10.0.0.9", BACK, "SN0001"))
+    assert urls(marked) == {"rtsp://10.0.0.9/1": camera}
+    assert marked.roster.words == [(camera, ""), (camera, "")]
+
+
+def test_two_cameras_with_one_endpoint_reference_are_told_apart(
+    marked: MarkedNetwork, book: Database, tmp_path: Path
+) -> None:
+    """By their serial numbers: both are recorded, each under a name that stays, in any order and after a restart."""
+    one, two = marked.put("10.0.0.1", FRONT, "SN0001"), marked.put("10.0.0.2", FRONT, "SN0002")
+    marked.look(one, two)
+    before = urls(marked)
+    assert len(set(before.values())) == 2
+    assert not marked.watch.troubles
+    assert marked.look(two, one) == []
+    after = MarkedNetwork(book, IdentityFile(tmp_path / "cameras.json"))
+    after.at_host = marked.at_host
+    after.look(two, one)
+    assert urls(after) == before
+    exchanged = [after.put("10.0.0.1", FRONT, "SN0002"), after.put("10.0.0.2", FRONT, "SN0001")]
+    for camera in before.values():
+        after.roster.falls_silent(camera)
+    after.look(*exchanged)
+    assert urls(after) == {
+        "rtsp://10.0.0.1/1": before["rtsp://10.0.0.2/1"],
+        "rtsp://10.0.0.2/1": before["rtsp://10.0.0.1/1"],
+    }
+
+
+def test_two_cameras_that_show_the_same_marks_are_refused_in_words(marked: MarkedNetwork) -> None:
+    """Neither is guessed at; a camera that was there first is recorded on from where it was."""
+    for serial in ("", "SN0001"):
+        first = marked.put("10.0.0.1", FRONT, serial)
+        marked.look(first)
+        marked.look(first, marked.put("10.0.0.66", FRONT, serial))
+        assert list(urls(marked)) == ["rtsp://10.0.0.1/1"]
+        assert [trouble.why for trouble in marked.watch.troubles.values()] == [TWINS]
+        marked.look(first)
+
+
+def test_channels_of_an_encoder_stay_apart(marked: MarkedNetwork) -> None:
+    """One serial number, one address, two endpoint references: two cameras, search after search."""
+    channels = [marked.put("10.0.0.1", FRONT, "SN0001"), marked.put("10.0.0.1", BACK, "SN0001")]
+    marked.at_host["10.0.0.1"] = marks_of("", "Acme", "SN0001")
+    for number, channel in enumerate(channels):
+        channels[number] = replace(channel, addresses=(f"http://10.0.0.1/{number}",))
+    watch = marked.watch
+    assert watch._recognition is not None
+    watch._recognition = replace(watch._recognition, ask_marks=lambda found, _: marks_of(found.epr, "Acme", "SN0001"))
+    for _ in range(2):
+        marked.look(*channels)
+        assert set(watch.streams) == {channel.camera for channel in channels}
+
+
+def test_a_camera_is_recorded_by_one_of_its_two_ways(marked: MarkedNetwork) -> None:
+    """It answers by IPv4 and IPv6: asked once, by IPv4, and not moved to and fro."""
+    four, six = marked.put("10.0.0.1", FRONT, "SN0001"), marked.put("fd00::1", FRONT, "SN0001")
+    assert len(marked.look(six, four)) == 1
+    assert list(urls(marked)) == ["rtsp://10.0.0.1/1"]
+    assert marked.look(four, six) == []
+    assert marked.look(six, four) == []
+
+
+def test_a_device_that_shows_no_mark_is_refused_in_words(marked: MarkedNetwork) -> None:
+    """It was knocked at and tells nothing: its address is no identity."""
+    marked.at_host["10.0.0.1"] = Marks()
+    marked.look(replace(at(FRONT, "10.0.0.1"), epr=""))
+    assert not marked.watch.streams
+    (trouble,) = marked.watch.troubles.values()
+    assert "neither an endpoint reference nor a serial number" in trouble.why
+
+
+def test_a_device_without_an_endpoint_reference_is_kept_by_its_serial(marked: MarkedNetwork) -> None:
+    """It is examined once, not in each search, and followed to another address."""
+    knocked = replace(marked.put("10.0.0.1", FRONT, "SN0001"), epr="")
+    marked.at_host["10.0.0.1"] = marked.at_host["10.0.0.9"] = marks_of("", "Acme", "SN0001")
+    marked.look(knocked)
+    (camera,) = marked.watch.streams
+    assert marked.look(knocked) == []
+    marked.look(replace(at(BACK, "10.0.0.9"), epr=""))
+    assert urls(marked) == {"rtsp://10.0.0.9/1": camera}
+
+
+def test_another_device_at_a_cameras_address_is_refused(marked: MarkedNetwork) -> None:
+    """The recorder asks before it stores a picture, and hears no; the camera itself hears yes, silence is no word."""
+    marked.look(marked.put("10.0.0.1", FRONT, "SN0001"))
+    (camera,) = marked.watch.streams
+    marked.put("10.0.0.1", BACK, "SN0077")
+    marked.here = []
+    marked.roster.waits_for_a_word(camera)
+    marked.attend(lambda: (camera, TAKEN) in marked.roster.words)
+    assert marked.asked[-1] == (camera, "10.0.0.1", False)
+    del marked.at_host["10.0.0.1"]
+    words, asked = len(marked.roster.words), len(marked.asked)
+    marked.attend(lambda: len(marked.asked) > asked)
+    assert len(marked.roster.words) == words
+    marked.put("10.0.0.1", FRONT, "SN0001")
+    marked.attend(lambda: marked.roster.words[-1] == (camera, ""))
+
+
+def test_a_failed_stream_starts_a_search_at_once(marked: MarkedNetwork) -> None:
+    """A calm hub searches once a minute; it does not wait for that."""
+    seen = marked.put("10.0.0.1", FRONT, "SN0001")
+    marked.look(seen)
+    (camera,) = marked.watch.streams
+    marked.watch.searches, marked.here = FIRST_SEARCHES, []
+
+    async def run() -> None:
+        task = asyncio.create_task(marked.watch.run(lambda: None))
+        await eventually(lambda: marked.watch._pace.due_s > asyncio.get_running_loop().time() + 30)
+        marked.here = [marked.put("10.0.0.9", FRONT, "SN0001")]
+        marked.roster.falls_silent(camera)
+        await eventually(lambda: "rtsp://10.0.0.9/1" in urls(marked))
+        task.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_hello_brings_a_search(marked: MarkedNetwork) -> None:
+    """So that a camera that is plugged in does not wait for the minute to end."""
+    marked.watch.searches = FIRST_SEARCHES
+
+    async def run() -> None:
+        task = asyncio.create_task(marked.watch.run(lambda: None))
+        await eventually(lambda: marked.watch._pace.due_s > asyncio.get_running_loop().time() + 30)
+        marked.here = [marked.put("10.0.0.1", FRONT, "SN0001")]
+        marked.watch.heard()
+        await eventually(lambda: marked.watch.streams)
+        task.cancel()
+
+    asyncio.run(run())

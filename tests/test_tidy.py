@@ -57,6 +57,7 @@ TESTED_ELSEWHERE: Final = {
     "agent/demo/camera_answers.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",
     "agent/demo/camera_request.py": "tests/demo/test_camera_onvif.py",
+    "agent/demo/camera_settings.py": "tests/demo/test_camera.py",
     "agent/demo/camera_soap.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/video_encoder.py": "tests/demo/test_camera_media2.py, with both codecs",
     "agent/errors.py": "types only",

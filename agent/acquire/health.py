@@ -48,4 +48,5 @@ class CameraHealth:
     clock_offset_error_ns: int = 0
     time_source: ClockSource | None = None  # of the newest pictures' times; None: there are none yet
     time_error_ns: int | None = None
+    is_unconfirmed: bool = False  # something answers at its address; whether it is the camera is not known yet
     error: str = ""  # the last one, with what a person can do; never a credential

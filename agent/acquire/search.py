@@ -22,6 +22,7 @@ from agent.acquire.discovery import (
 from agent.errors import BadInputError
 
 CAMERAS_MAX: Final = 64
+"""However many senders there are, the first camera of each has room beside these: a crowd hides nobody."""
 CAMERAS_PER_SENDER_MAX: Final = 16  # a video encoder announces one device per channel
 DATAGRAMS_PER_SENDER_MAX: Final = 128
 SENDERS_MAX: Final = 1024
@@ -52,6 +53,7 @@ class Search:
     counts: SearchCounts = field(default_factory=SearchCounts)
     found: dict[tuple[str, str], FoundCamera] = field(default_factory=dict)
     _datagrams: Counter[str] = field(default_factory=Counter)
+    _cameras: Counter[str] = field(default_factory=Counter)
 
     def probes(self, jitter: list[float]) -> list[tuple[float, bytes]]:
         """Return (seconds after the start, datagram) in order; `jitter` holds 6 numbers in [0, 1)."""
@@ -92,12 +94,16 @@ class Search:
             self.counts.foreign += 1
         elif key in self.found:
             self.counts.repeated += 1
-        elif len(self.found) >= CAMERAS_MAX or self._cameras_of(announcement.sender) >= CAMERAS_PER_SENDER_MAX:
+        elif not self._has_room(announcement.sender):
             self.counts.over_limit += 1
         else:
             self.found[key] = found_camera(announcement)
             return self.found[key]
         return None
 
-    def _cameras_of(self, sender: str) -> int:
-        return sum(camera.sender == sender for camera in self.found.values())
+    def _has_room(self, sender: str) -> bool:
+        count = self._cameras[sender]
+        if count and (len(self.found) >= CAMERAS_MAX or count >= CAMERAS_PER_SENDER_MAX):
+            return False
+        self._cameras[sender] += 1
+        return True

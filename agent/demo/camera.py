@@ -3,15 +3,14 @@
     python -m agent.demo.camera --name "Front door" --user hub --password-stdin
 
 The password is the first line of stdin. One JSON line on stdout says that the camera is ready and where; afterwards
-each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}`, `{"motion": true}` (what its events tell) or
-`{"quit": true}`. It ends with stdin, SIGTERM or SIGINT.
+each line of stdin is an order: `{"show_qr": "TEXT", "seconds": 8}`, `{"motion": true}` (what its events tell),
+`{"move_to": "127.0.0.9"}` or `{"quit": true}`. It ends with stdin, SIGTERM or SIGINT.
 
 Rules of this file: pictures keep their cadence without gaps; a late camera makes up for every picture it owes.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -20,64 +19,33 @@ import os
 import signal
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
-from agent.acquire.camera import Login
-from agent.crypto import Secret
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
-from agent.demo.camera_events import EventManners, EventService
+from agent.demo.camera_events import EventService
 from agent.demo.camera_log import LoggedPicture, open_log
-from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS, DigestGate
+from agent.demo.camera_login import DigestGate
 from agent.demo.camera_media2 import MEDIA2_PATH
 from agent.demo.camera_onvif import OnvifServer
-from agent.demo.camera_rtsp import SESSION_SECONDS, RtspServer, VideoStream
+from agent.demo.camera_rtsp import RtspServer, VideoStream
+from agent.demo.camera_settings import CameraSettings, read_settings
 from agent.demo.camera_soap import TokenGate
 from agent.demo.clip_units import marks_of
 from agent.demo.h264_rtp import EncoderSettings
 from agent.demo.scene import CodeMatrix, Planes, Scene, code_matrix, jpeg, shrink
-from agent.demo.video_encoder import CODECS, Encoder, make_encoder, make_sets
-from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.demo.video_encoder import Encoder, make_encoder, make_sets
+from agent.errors import BadInputError, TransomError, UnavailableError
 
+__all__ = ["CameraSettings", "Ready", "VirtualCamera", "running_camera"]
 LINE_BYTES_MAX: Final = 16 * 1024
 _MAIN, _SUB = "main", "sub"
 _CLIP_CODECS: Final = {"H264": "h264", "H265": "hevc"}  # as libav names them
-_WIDTH_STEP: Final = 160  # the block code's cells must be whole pixels in both streams
-_HEIGHT_STEP: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSettings:
-    """Everything that makes one virtual camera different from another."""
-
-    login: Login
-    name: str = "Front door"
-    address: str = "127.0.0.1"
-    http_port: int = 0  # 0: any free port
-    rtsp_port: int = 0
-    interface: str = "lo"  # where it answers discovery; empty: it cannot be found
-    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    clock_offset_ms: int = 0  # how far its clock is ahead of this machine's
-    encoder: EncoderSettings = field(default_factory=EncoderSettings)
-    digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # in the order in which they are offered
-    nonce_s: float = NONCE_SECONDS
-    session_s: float = SESSION_SECONDS
-    log: Path | None = None  # where it writes what its main stream sends; see FORMAT.md
-    has_media2: bool = False  # Profile T: the media2 service beside media 1
-    events: EventManners = field(default_factory=EventManners)
-
-    def __post_init__(self) -> None:
-        if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
-            raise ConfigurationError("an unknown digest algorithm", cure=f"choose from {', '.join(DIGEST_HASHES)}")
-        if self.encoder.width % _WIDTH_STEP or self.encoder.height % _HEIGHT_STEP or self.encoder.width < _WIDTH_STEP:
-            raise ConfigurationError("a picture size that cannot be halved", cure="use 640x360, 960x540 or 1280x720")
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
@@ -128,22 +96,8 @@ class VirtualCamera:
         settings = self._settings
         self.events.start()
         cadence = start_cadence(self._clock, settings.encoder.fps)
-        try:
-            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
-            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
-        except OSError as error:
-            raise UnavailableError(
-                f"cannot listen on {settings.address}: {error}", cure="choose another port"
-            ) from error
-        profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
-        media2_path = MEDIA2_PATH if settings.has_media2 else ""
-        has_events = settings.events.has_events
-        identity = Identity(settings.name, settings.uuid, http, rtsp, profiles, media2_path, has_events)
-        self._onvif.identity = identity
+        http, rtsp = await self._open()
         self.filming = asyncio.create_task(self._film(cadence))
-        if settings.interface:
-            self._discovery = DiscoveryResponder(identity, settings.interface, settings.address)
-            self._discovery.start()
         return Ready(
             name=settings.name,
             onvif=http + DEVICE_PATH,
@@ -155,16 +109,55 @@ class VirtualCamera:
             clock_offset_ms=settings.clock_offset_ms,
         )
 
-    async def stop(self) -> None:
-        """Say goodbye and close everything; may be called after a failed start too."""
+    async def move(self, address: str) -> None:
+        """Leave every connection and come back at another address, on the same ports, filming all the while."""
+        identity = self._onvif.identity
+        await self._close()
+        ports = [urlsplit(url).port or 0 for url in (identity.http, identity.rtsp)] if identity else [0, 0]
+        self._settings = dataclasses.replace(self._settings, address=address, http_port=ports[0], rtsp_port=ports[1])
+        await self._open()
+
+    async def _open(self) -> tuple[str, str]:
+        settings = self._settings
+        try:
+            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
+            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot listen on {settings.address}: {error}", cure="choose another port"
+            ) from error
+        profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
+        identity = Identity(
+            settings.name,
+            settings.uuid,
+            http,
+            rtsp,
+            profiles,
+            MEDIA2_PATH if settings.has_media2 else "",
+            settings.events.has_events,
+            settings.serial,
+        )
+        self._onvif.identity = identity
+        if settings.interface:
+            self._discovery = DiscoveryResponder(
+                identity, settings.interface, settings.address, is_greeting=settings.is_greeting
+            )
+            self._discovery.start()
+        return http, rtsp
+
+    async def _close(self) -> None:
         if self._discovery is not None:
             self._discovery.stop()
+        await self._rtsp.stop()
+        await self._onvif.stop()
+
+    async def stop(self) -> None:
+        """Say goodbye and close everything; may be called after a failed start too."""
         if self.filming is not None:
             self.filming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.filming
-        await self._rtsp.stop()
-        await self._onvif.stop()
+        await self._close()
         if self._log is not None:
             self._log.close()
 
@@ -237,6 +230,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line on stdin."""
 
     show_qr: str = ""
+    move_to: str = ""
     seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 8
     motion: bool | None = None  # whether something moves from now on
     quit: bool = False
@@ -276,11 +270,13 @@ def _read_orders(
             order = msgspec.json.decode(line, type=Order)
             if order.quit:
                 break
+            if order.move_to:
+                asyncio.run_coroutine_threadsafe(camera.move(order.move_to), loop).result()
             if order.motion is not None:
                 camera.events.motion(is_so=order.motion)
-            if order.show_qr or order.motion is None:
+            if order.show_qr or (order.motion is None and not order.move_to):
                 camera.show_code(order.show_qr, order.seconds)
-        except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, BadInputError, UnavailableError) as error:
             _say({"event": "error", "what": f"not an order: {error}"})
     with contextlib.suppress(RuntimeError):  # the loop is closed: a signal was faster
         loop.call_soon_threadsafe(is_over.set)
@@ -290,51 +286,11 @@ def _say(event: Ready | dict[str, str]) -> None:
     print(msgspec.json.encode(event).decode(), flush=True)
 
 
-def _settings(arguments: list[str], first_line: bytes) -> CameraSettings:
-    parser = argparse.ArgumentParser(prog="python -m agent.demo.camera", description="A virtual ONVIF camera.")
-    add, size = parser.add_argument, EncoderSettings()
-    add("--name", default="Front door")
-    add("--user", required=True)
-    add("--password-stdin", action="store_true", required=True, help="the password is the first line of stdin")
-    add("--address", default="127.0.0.1", help="IPv4 address to listen on")
-    add("--http-port", type=int, default=0)
-    add("--rtsp-port", type=int, default=0)
-    add("--interface", default="lo", help="where to answer WS-Discovery; empty for nowhere")
-    add("--uuid", default=str(uuid.uuid4()), help="the camera's identity (EPR)")
-    add("--clock-offset-ms", type=int, default=0, help="how wrong the camera's clock is")
-    add("--fps", type=int, default=size.fps)
-    add("--gop", type=int, default=size.gop, help="pictures from one key picture to the next")
-    add("--b-frames", type=int, default=size.b_frames)
-    add("--bitrate-bps", type=int, default=size.bitrate_bps)
-    add("--width", type=int, default=size.width)
-    add("--height", type=int, default=size.height)
-    add("--log", type=Path, help="write there what the main stream sends, to judge clips by")
-    add("--codec", choices=CODECS, default=size.codec, help="of the main stream; H265 needs --media2 to be seen")
-    add("--media2", action="store_true", help="offer the media2 service too (Profile T)")
-    add("--digest", default="SHA-256,MD5", help="login algorithms in the order in which they are offered")
-    said = parser.parse_args(arguments)
-    encoder = EncoderSettings(said.width, said.height, said.fps, said.gop, said.b_frames, said.bitrate_bps, said.codec)
-    return CameraSettings(
-        login=Login(said.user, Secret(first_line.rstrip(b"\r\n"))),
-        name=said.name,
-        address=said.address,
-        http_port=said.http_port,
-        rtsp_port=said.rtsp_port,
-        interface=said.interface,
-        uuid=said.uuid,
-        clock_offset_ms=said.clock_offset_ms,
-        encoder=encoder,
-        has_media2=said.media2,
-        digest_algorithms=tuple(said.digest.split(",")),
-        log=said.log,
-    )
-
-
 def main() -> int:
     """Run one camera until it is told to stop; returns the exit code."""
     orders = io.FileIO(os.dup(sys.stdin.fileno()), "r")  # unbuffered: no lock that a thread could hold at exit
     try:
-        asyncio.run(_run(_settings(sys.argv[1:], orders.readline(LINE_BYTES_MAX)), orders))
+        asyncio.run(_run(read_settings(sys.argv[1:], orders.readline(LINE_BYTES_MAX)), orders))
     except TransomError as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ Rules of this file: texts in, XML out; every value that is not a constant of thi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,16 +46,18 @@ class Identity:
     profiles: tuple[Profile, ...]
     media2_path: str = ""  # where its media2 service is (Profile T); empty: it has none
     has_events: bool = True
+    given_serial: str = ""  # of its own, for a camera whose UUID is another's too
 
     @property
     def serial(self) -> str:
-        """The serial number: the end of the camera's UUID."""
-        return self.uuid[-12:]
+        """The serial number: the end of the camera's UUID, unless it was given one."""
+        return self.given_serial or self.uuid[-12:]
 
     @property
     def mac(self) -> str:
         """A locally administered hardware address made of the serial number."""
-        return ":".join(("02", *(self.serial[at : at + 2] for at in range(2, 12, 2))))
+        digits = hashlib.sha256(self.given_serial.encode()).hexdigest() if self.given_serial else self.serial
+        return ":".join(("02", *(digits[at : at + 2] for at in range(2, 12, 2))))
 
     @property
     def scopes(self) -> tuple[str, ...]:

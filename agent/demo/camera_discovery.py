@@ -77,9 +77,13 @@ def parse_probe(datagram: bytes) -> Probe:
 
 
 class DiscoveryResponder:
-    """Answers probes for one camera; `address` is the IPv4 address it answers from."""
+    """Answers probes for one camera; `address` is the IPv4 address it answers from.
 
-    def __init__(self, identity: Identity, interface: str, address: str) -> None:
+    One that is not `is_greeting` says neither Hello nor Bye, like a camera whose cable is pulled.
+    """
+
+    def __init__(self, identity: Identity, interface: str, address: str, *, is_greeting: bool = True) -> None:
+        self._is_greeting = is_greeting
         self._identity = identity
         self._interface = interface
         self._address = address
@@ -98,14 +102,16 @@ class DiscoveryResponder:
             ) from error
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._sockets[1], self._receive)
-        self._send("Hello", f"<d:Hello>{self._description()}</d:Hello>", (GROUP, PORT))
+        if self._is_greeting:
+            self._send("Hello", f"<d:Hello>{self._description()}</d:Hello>", (GROUP, PORT))
 
     def stop(self) -> None:
         """Say Bye and leave."""
         if self._loop is None:
             return
         self._loop.remove_reader(self._sockets[1])
-        self._send("Bye", f"<d:Bye>{self._reference()}</d:Bye>", (GROUP, PORT))
+        if self._is_greeting:
+            self._send("Bye", f"<d:Bye>{self._reference()}</d:Bye>", (GROUP, PORT))
         for each in self._sockets:
             each.close()
         self._loop = None

@@ -113,6 +113,10 @@ class CameraProgram(Program):
         """Let something move before the camera, or no longer: its events tell."""
         self._write_line(msgspec.json.encode({"motion": is_so}))
 
+    def move_to(self, address: str) -> None:
+        """Give the camera another address (it keeps its ports)."""
+        self._write_line(msgspec.json.encode({"move_to": address}))
+
 
 class HubProgram(Program):
     """The real daemon, from a configuration file."""

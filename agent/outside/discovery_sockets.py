@@ -6,6 +6,7 @@ never leaves the link (TTL 1); a reply is handed to `Search`, which cannot be st
 
 from __future__ import annotations
 
+import fcntl
 import random
 import select
 import socket
@@ -15,7 +16,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Final
 
@@ -31,7 +31,8 @@ RECEIVE_BUFFER_BYTES: Final = 1 << 20
 SEARCH_S: Final = 4.0  # ONVIF devices answer within half a second; a busy one takes longer
 STOP_CHECK_S: Final = 0.2
 
-# <linux/if.h>
+# <linux/sockios.h>, <linux/if.h>
+_SIOCGIFFLAGS: Final = 0x8913
 _IFF_UP: Final = 0x1
 _IFF_LOOPBACK: Final = 0x8
 _IFF_POINTOPOINT: Final = 0x10
@@ -75,7 +76,7 @@ def search(
         finding.counts = counts
     jitter = [random.random() for _ in range(PROBES_EACH * len(ProbeKind))]  # noqa: S311 - spreads load, hides nothing
     with ExitStack() as sockets:
-        links = list(_open_links(_chosen(interfaces), sockets))
+        links = list(_open_links(chosen_interfaces(interfaces), sockets))
         yield from _ask_and_listen(finding, links, finding.probes(jitter), seconds, stop or Event())
 
 
@@ -95,7 +96,7 @@ def _ask_and_listen(
                 datagram, address = readable.recvfrom(DATAGRAM_BYTES_MAX)
             except OSError:
                 continue  # the interface went away, or an ICMP error for an earlier probe
-            yield from finding.take(datagram, _sender(address, by_socket[readable].interface))
+            yield from finding.take(datagram, sender_of(address, by_socket[readable].interface))
 
 
 def _send(link: _Link, datagram: bytes) -> None:
@@ -105,7 +106,8 @@ def _send(link: _Link, datagram: bytes) -> None:
         return  # no address yet, no carrier, no IPv6: the other interfaces are asked all the same
 
 
-def _sender(address: tuple[str, ...], interface: str) -> str:
+def sender_of(address: tuple[str, ...], interface: str) -> str:
+    """Return the IP address of who sent a datagram; a link-local one names the interface it came by."""
     host = address[0].partition("%")[0]
     return f"{host}%{interface}" if host.lower().startswith("fe80:") else host
 
@@ -119,14 +121,17 @@ def _is_usable(name: str) -> bool:
     if name.startswith(_NOT_A_CAMERA_NETWORK):
         return False
     try:
-        flags = int(Path("/sys/class/net", name, "flags").read_text(encoding="ascii"), 16)
-    except (OSError, ValueError):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            answer = fcntl.ioctl(asking, _SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
+    except OSError:
         return False  # it went away between the two questions
+    flags = struct.unpack("16xH22x", answer)[0]
     wanted, unwanted = _IFF_UP | _IFF_MULTICAST, _IFF_LOOPBACK | _IFF_POINTOPOINT
     return flags & wanted == wanted and not flags & unwanted
 
 
-def _chosen(interfaces: Sequence[str] | None) -> list[tuple[str, int]]:
+def chosen_interfaces(interfaces: Sequence[str] | None) -> list[tuple[str, int]]:
+    """Return names and indexes of the interfaces to ask on; None means every usable one. Raises ConfigurationError."""
     names = usable_interfaces() if interfaces is None else list(dict.fromkeys(interfaces))
     indexes = {name: index for index, name in socket.if_nameindex()}
     for name in names:

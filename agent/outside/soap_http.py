@@ -65,6 +65,8 @@ def post(
             asked = now()
             connection.request("POST", _target(address), body, {**headers, "Connection": "close"})
             response = connection.getresponse()
+            if (response.length or 0) > ANSWER_BYTES_MAX:  # said beforehand: not a byte of it is taken
+                raise BadInputError(f"{where} sent an answer over {ANSWER_BYTES_MAX} bytes")
             content = response.read(ANSWER_BYTES_MAX + 1)
             answered = now()
         except TimeoutError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.acquire.discovery import ProbeKind
-from agent.acquire.search import DATAGRAMS_PER_SENDER_MAX, Search
+from agent.acquire.search import DATAGRAMS_PER_SENDER_MAX, SENDERS_MAX, Search
 from tests.simulators.discovery_replies import NOT_CAMERAS, UNREADABLE, match, replies, reply
 
 IDS = {
@@ -56,9 +56,20 @@ def test_one_sender_cannot_fill_the_search() -> None:
 
 
 def test_many_senders_cannot_fill_memory() -> None:
-    """Cameras and senders are bounded."""
+    """Senders are bounded, and cameras: one of each sender, and 64 more."""
     search = Search(IDS)
     for number in range(1200):
         search.take(reply("", match(1, AT)), f"10.1.{number // 256}.{number % 256}")
-    assert len(search.found) == 64
-    assert len(search._datagrams) == 1024
+    assert len(search.found) == len(search._datagrams) == SENDERS_MAX
+    for number in range(10_000):
+        search.take(reply("", match(number % 90, AT)), f"10.1.0.{number % 200}")
+    assert len(search.found) == SENDERS_MAX
+
+
+def test_a_crowd_hides_nobody() -> None:
+    """Senders that announce as many cameras as they may leave room for whoever announces one."""
+    search = Search(IDS)
+    for number in range(64 * 16):
+        search.take(reply("", match(number % 16, AT)), f"10.1.1.{number // 16}")
+    assert len(search.found) == 64 + 60
+    assert len(search.take(reply("", match(77, AT)), "10.0.0.5")) == 1

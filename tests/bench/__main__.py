@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import cut, pictures, poison, powercut, record, recovery, torn
+from tests.bench import cold, cut, hostile, pictures, poison, powercut, record, recovery, torn
 
 
 class Bench(Protocol):
@@ -32,6 +32,8 @@ BENCHES: Final[dict[str, Bench]] = {
     "torn": torn,
     "pictures": pictures,
     "poison": poison,
+    "cold": cold,
+    "hostile": hostile,
 }
 
 

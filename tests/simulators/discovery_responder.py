@@ -7,15 +7,20 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from agent.outside.discovery_sockets import GROUP_IPV4, PORT
 
 
 @contextmanager
-def answering(address: str, answers: Callable[[str], list[bytes]]) -> Iterator[list[bytes]]:
-    """Answer each probe from `address` (in 127.0.0.0/8) with what `answers` makes of its id; give the probes heard."""
+def answering(
+    address: str, answers: Callable[[str], list[bytes]], speakers: Sequence[socket.socket] = ()
+) -> Iterator[list[bytes]]:
+    """Answer each probe from `address` (in 127.0.0.0/8) with what `answers` makes of its id; give the probes heard.
+
+    With `speakers` the answers come from these sockets in turn.
+    """
     heard: list[bytes] = []
     wake, done = socket.socketpair()
     with (
@@ -36,8 +41,8 @@ def answering(address: str, answers: Callable[[str], list[bytes]]) -> Iterator[l
                 probe_id = re.search(rb"MessageID>([^<]+)<", datagram)
                 if b"Probe>" in datagram and probe_id:
                     heard.append(datagram)
-                    for reply in answers(probe_id[1].decode()):
-                        speaking.sendto(reply, asker)
+                    for number, reply in enumerate(answers(probe_id[1].decode())):
+                        (speakers[number % len(speakers)] if speakers else speaking).sendto(reply, asker)
 
         thread = threading.Thread(target=answer)
         thread.start()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,26 @@ def tool(name: str, package: str) -> str:
 
 
 @contextmanager
-def gst_camera(user: str, password: str, log: Path) -> Iterator[tuple[str, list[int]]]:
-    """Run GStreamer's RTSP server; yields its address and the growing list of its pictures' capture ticks."""
+def gst_camera(
+    user: str, password: str, log: Path, *, enter: Sequence[str] = (), at: str = "127.0.0.1:0/live"
+) -> Iterator[tuple[str, list[int]]]:
+    """Run GStreamer's RTSP server; yields its address and the growing list of its pictures' capture ticks.
+
+    `enter` is a command that runs another one on the camera's host, `at` its host, port (0: any) and path.
+    """
+    host, _, path = at.partition("/")
     ticks: list[int] = []
-    command = [SYSTEM_PYTHON, ROOT / "tests/simulators/gst_camera.py", "--user", user, "--fps", str(FPS)]
+    command = [
+        *enter,
+        SYSTEM_PYTHON,
+        ROOT / "tests/simulators/gst_camera.py",
+        "--user",
+        user,
+        "--fps",
+        str(FPS),
+        "--at",
+        at,
+    ]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
     with process:
@@ -47,7 +63,7 @@ def gst_camera(user: str, password: str, log: Path) -> Iterator[tuple[str, list[
             assert words[:1] == [b"ready"], f"install {GST_PACKAGES}: {log.read_text()[-400:]}"
             listener = threading.Thread(target=lambda out: ticks.extend(map(int, out)), args=(process.stdout,))
             listener.start()
-            yield f"rtsp://127.0.0.1:{int(words[1])}/live", ticks
+            yield f"rtsp://{host.partition(':')[0]}:{int(words[1])}/{path}", ticks
             process.stdin.close()
             listener.join(10)
         finally:
@@ -55,10 +71,19 @@ def gst_camera(user: str, password: str, log: Path) -> Iterator[tuple[str, list[
 
 
 @contextmanager
-def ipycam(folder: Path, password: str, *, code: str = "") -> Iterator[None]:
+def ipycam(
+    folder: Path,
+    password: str,
+    *,
+    code: str = "",
+    name: str = IPYCAM_NAME,
+    address: str = "127.0.0.1",
+    enter: Sequence[str] = (),
+) -> Iterator[None]:
     """Run ipycam as its own command line does, for user "hub"; its ports and its multicast are those it chose itself.
 
     It films a test pattern, or a QR code with the text `code`. Only for a private network: it greets all it can reach.
+    `enter` is a command that runs another one on the camera's host.
     """
     film = folder / "film.mp4"
     scene = ["-f", "lavfi", "-i", "testsrc2=s=640x360"]
@@ -68,8 +93,9 @@ def ipycam(folder: Path, password: str, *, code: str = "") -> Iterator[None]:
     make = [tool("ffmpeg", "ffmpeg"), "-v", "error", *scene, "-t", "4", "-r", str(FPS)]
     subprocess.run([*make, "-c:v", "libx264", "-preset", "ultrafast", film], check=True, timeout=30)
     config = {
-        "name": IPYCAM_NAME,
-        "local_ip": "127.0.0.1",
+        "name": name,
+        "serial_number": f"SN-{name}",
+        "local_ip": address,
         "username": "hub",
         "password": password,
         "main_width": 640,
@@ -84,7 +110,7 @@ def ipycam(folder: Path, password: str, *, code: str = "") -> Iterator[None]:
     }
     (folder / "camera.json").write_text(json.dumps(config))
     with (folder / "ipycam.log").open("wb") as log:
-        command = [sys.executable, "-m", "ipycam", "--config", folder / "camera.json", "--source", film]
+        command = [*enter, sys.executable, "-m", "ipycam", "--config", folder / "camera.json", "--source", film]
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield

@@ -74,7 +74,9 @@ def main() -> None:
     parser.add_argument("--user", default="")
     parser.add_argument("--fps", type=int, default=15)
     parser.add_argument("--gop", type=int, default=30)
+    parser.add_argument("--at", default="127.0.0.1:0/live", help="address, port and path")
     options = parser.parse_args()
+    host, _, path = options.at.partition("/")
     password = sys.stdin.readline().strip()
     Gst.init(None)
     factory = GstRtspServer.RTSPMediaFactory()
@@ -89,9 +91,9 @@ def main() -> None:
 
     factory.connect("media-configure", configure)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
-    server.set_service("0")
-    server.get_mount_points().add_factory("/live", factory)
+    server.set_address(host.partition(":")[0])
+    server.set_service(host.partition(":")[2])
+    server.get_mount_points().add_factory(f"/{path}", factory)
     if options.user:
         server.set_auth(digest_login(factory, options.user, password))
     server.attach(None)

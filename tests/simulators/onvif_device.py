@@ -54,6 +54,7 @@ class OnvifDevice:
     refusal: str = "Sender not Authorized"  # the text of the fault
     refusal_status_when_given: int | None = None  # of a login that is wrong, not of one that is missing
     serial: str = "SN0042"
+    mac: str = "02:00:00:00:00:42"
     epr: str = ""  # empty: it does not tell its endpoint reference
     settings: list[str] = field(default_factory=list)  # the bodies of the calls that set something, in order
     asked: list[str] = field(default_factory=list)  # operations, in order
@@ -84,6 +85,11 @@ class OnvifDevice:
                 "<tds:Model>Dome 4</tds:Model><tds:FirmwareVersion>1.2.3</tds:FirmwareVersion>"
                 f"<tds:SerialNumber>{self.serial}</tds:SerialNumber><tds:HardwareId>1</tds:HardwareId>"
                 "</tds:GetDeviceInformationResponse>"
+            ),
+            "GetNetworkInterfaces": (
+                '<tds:GetNetworkInterfacesResponse><tds:NetworkInterfaces token="eth0"><tt:Enabled>true</tt:Enabled>'
+                f"<tt:Info><tt:Name>eth0</tt:Name><tt:HwAddress>{self.mac}</tt:HwAddress></tt:Info>"
+                "</tds:NetworkInterfaces></tds:GetNetworkInterfacesResponse>"
             ),
             "GetServices": f"<tds:GetServicesResponse>{self._services(media)}</tds:GetServicesResponse>",
             "GetCapabilities": (

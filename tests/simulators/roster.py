@@ -14,6 +14,7 @@ class ListedRoster:
 
     def __init__(self) -> None:
         self.added: list[CameraStream] = []
+        self.words: list[tuple[CameraId, str]] = []
         self.shown: dict[CameraId, str] = {}
         self._health: dict[CameraId, CameraHealth] = {}
 
@@ -29,6 +30,18 @@ class ListedRoster:
     def pins(self) -> dict[CameraId, str]:
         """Return the certificates that cameras have shown."""
         return self.shown
+
+    def vouch(self, camera: CameraId) -> None:
+        """Take the word that a camera is itself."""
+        self.words.append((camera, ""))
+
+    def refuse(self, camera: CameraId, why: str) -> None:
+        """Take the word that it is another."""
+        self.words.append((camera, why))
+
+    def waits_for_a_word(self, camera: CameraId) -> None:
+        """Let something answer at a camera's address after its stream had failed."""
+        self._health[camera] = replace(self._health[camera], state=CameraState.CONNECTING, is_unconfirmed=True)
 
     def falls_silent(self, camera: CameraId, error: str = "it does not answer") -> None:
         """Let a camera fail."""

@@ -1,0 +1,69 @@
+"""Which marks belong to which camera, in one file that a power cut leaves as it was or as it should be.
+
+Rules of this file: small and rewritten whole; a file that is damaged costs only that cameras are recognised anew,
+by the same endpoint references.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.acquire.identity import Known
+from agent.acquire.stream import CameraId
+from agent.errors import UnavailableError
+from agent.outside.folders import sync_folder
+
+CAMERAS_MAX: Final = 256  # those that were replaced over the years too; the oldest go first
+FILE_BYTES_MAX: Final = 1024 * 1024
+
+
+class IdentityFile:
+    """The identities of all cameras this hub has recorded (`ports.IdentityBook`); for any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._known = {one.camera: one for one in _read(path)}
+
+    def identities(self) -> dict[CameraId, Known]:
+        """Return them all, in the order in which they were first known."""
+        with self._lock:
+            return dict(self._known)
+
+    def put_identity(self, known: Known) -> None:
+        """Store one; it is on the disk when this returns. Raises UnavailableError if the disk fails."""
+        with self._lock:
+            if self._known.get(known.camera) == known:
+                return
+            self._known[known.camera] = known
+            for oldest in list(self._known)[:-CAMERAS_MAX]:
+                del self._known[oldest]
+            text = msgspec.json.format(msgspec.json.encode(list(self._known.values())))
+            new = self._path.with_suffix(".new")
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with open(new, "wb", opener=_private) as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                new.replace(self._path)
+                sync_folder(self._path.parent)
+            except OSError as error:
+                raise UnavailableError(f"{self._path}: {error.strerror}", cure="make room on the disk") from error
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _read(path: Path) -> list[Known]:
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(FILE_BYTES_MAX), type=list[Known])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return []
