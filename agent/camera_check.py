@@ -239,7 +239,8 @@ class _Check:
             )
         self._await(lambda _: len(keys) > 1, min(SECOND_KEY_S_MAX, profile.encoding.key_interval_s * 2 + 1))
         measured_s = (keys[1] - keys[0]) / SECOND_NS if len(keys) > 1 else None
-        warnings = encoding_warnings(profile.encoding, measured_s)
+        known = encoding_warnings(profile.encoding)  # said already
+        warnings = [one for one in encoding_warnings(profile.encoding, measured_s) if one not in known]
         said = f"{self._sink.first_s - self._play_s:.1f} s after the stream was asked for"
         said += f", the next one {measured_s:.1f} s later" if measured_s else ""
         return (Mark.DOUBTFUL if warnings else Mark.GOOD), said, "; ".join(warnings)

@@ -141,7 +141,7 @@ def test(options: Options, say: Say) -> int:
     for step in check_camera(found, login, HostClock(), wanted=wanted, pin=pin):
         steps.append(step)
         if not options.json:
-            _say_step(step, found.camera, say)
+            _say_step(step, options.camera, say)
     if options.json:
         say(_json({"camera": found.camera, "steps": steps}))
     return 1 if any(step.mark is Mark.BAD for step in steps) else 0
@@ -255,7 +255,7 @@ def _states(config: Config) -> dict[CameraId, str]:
     return {one.id: one.state for one in vitals.cameras}
 
 
-def _say_step(step: Step, camera: CameraId, say: Say) -> None:
+def _say_step(step: Step, camera: str, say: Say) -> None:
     told = replace(step, cure=step.cure.replace("CAMERA", camera))
     say(f"{_MARKS[told.mark]} {told.name:18}{told.said or told.mark}")
     if told.cure:

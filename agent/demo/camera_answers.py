@@ -19,7 +19,7 @@ from agent.demo.h264_rtp import EncoderSettings
 
 Texts = dict[str, str]  # the texts of a call by element name
 
-OPEN_CALLS: Final = frozenset({"GetSystemDateAndTime", "GetCapabilities", "GetServices"})
+OPEN_CALLS: Final = frozenset({"GetSystemDateAndTime", "GetCapabilities", "GetServices", "GetEndpointReference"})
 """What needs no login: access class PRE_AUTH, Core section 5.8.1.1."""
 
 DEVICE_PATH: Final = "/onvif/device_service"
@@ -118,6 +118,11 @@ def _device_information(identity: Identity, _: Texts) -> str:
         f"<tds:SerialNumber>{escape(identity.serial)}</tds:SerialNumber><tds:HardwareId>virtual-1</tds:HardwareId>"
         "</tds:GetDeviceInformationResponse>"
     )
+
+
+def _endpoint_reference(identity: Identity, _: Texts) -> str:
+    guid = f"<tds:GUID>urn:uuid:{escape(identity.uuid)}</tds:GUID>"
+    return f"<tds:GetEndpointReferenceResponse>{guid}</tds:GetEndpointReferenceResponse>"
 
 
 def _scopes(identity: Identity, _: Texts) -> str:
@@ -223,6 +228,7 @@ _ANSWERS: Final[dict[str, Callable[[Identity, Texts], str]]] = {
     "GetCapabilities": _capabilities,
     "GetServices": _services,
     "GetDeviceInformation": _device_information,
+    "GetEndpointReference": _endpoint_reference,
     "GetScopes": _scopes,
     "GetNetworkInterfaces": _network_interfaces,
     "GetProfiles": _profiles,

@@ -44,6 +44,8 @@ class Scene:
     b_frames: int = 0
     window_s_max: int = 60
     clock_offset_ms: int = 0
+    codec: str = "H264"  # of the main streams; "H265" is shown by media2 only
+    has_media2: bool = False
     broker: str = ""  # "mosquitto", "iotcore" or whichever is there
 
 
@@ -81,7 +83,8 @@ class Site:
         """Put up the cameras, each in a process of its own."""
         scene = self.scene
         film = ["--fps", str(scene.fps), "--gop", str(scene.gop), "--b-frames", str(scene.b_frames)]
-        film += ["--clock-offset-ms", str(scene.clock_offset_ms)]
+        film += ["--clock-offset-ms", str(scene.clock_offset_ms), "--codec", scene.codec]
+        film += ["--media2"] if scene.has_media2 else []
         for name in names:
             # An address of its own, as in the field: a hub does not repeat a login to a device that has refused it.
             address = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"

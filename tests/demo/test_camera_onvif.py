@@ -113,6 +113,7 @@ def test_the_camera_says_who_and_where_it_is(ready: Ready) -> None:
     assert set(texts(call(ready, "<tds:GetServices/>"), "XAddr")) == {ready.onvif, media, events}
     assert texts(call(ready, "<tds:GetCapabilities/>"), "XAddr") == [ready.onvif, media]
     assert texts(call(ready, "<tds:GetDeviceInformation/>"), "SerialNumber") == ["7c1d0e3f4a5b"]
+    assert texts(send(ready, soap("<tds:GetEndpointReference/>"))[1], "GUID") == [f"urn:uuid:{UUID}"]
     assert texts(call(ready, "<tds:GetNetworkInterfaces/>"), "HwAddress") == ["02:1d:0e:3f:4a:5b"]
     assert "onvif://www.onvif.org/name/Front%20door%20%26%20yard" in texts(call(ready, "<tds:GetScopes/>"), "ScopeItem")
 
