@@ -79,6 +79,10 @@ def given_login(options: Options) -> Login | None:
     """Read the login that the call gives; the password from a file (`-`: standard input), else from a prompt."""
     if not options.user:
         return None
+    if not options.user.isprintable():
+        raise ConfigurationError(
+            "a user with characters that are no text", cure="write the name as on the camera's page"
+        )
     if options.password_file is None:
         if not sys.stdin.isatty():
             raise ConfigurationError("no password was given", cure="give --password-file FILE, or - for standard input")

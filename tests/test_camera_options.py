@@ -38,6 +38,9 @@ def test_passwords_come_from_files(tmp_path: Path) -> None:
     assert login is not None
     assert len(login.password.reveal()) == PASSWORD_BYTES_MAX
     assert given_login(Namespace(user=None, password_file=path)) is None
+    for odd in ("a\nb", "a\x00", "\x1b[2J"):
+        with pytest.raises(ConfigurationError, match="no text"):
+            given_login(Namespace(user=odd, password_file=path))
     with pytest.raises(ConfigurationError, match="cannot be read"):
         given_login(Namespace(user="hub", password_file=tmp_path / "none"))
 

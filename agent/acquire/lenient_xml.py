@@ -67,6 +67,11 @@ def elements(root: Element, *names: str) -> Iterator[Element]:
     return (element for element in root.iter() if local_name(element) in names)
 
 
+def children(root: Element, name: str) -> Iterator[Element]:
+    """Yield the children that bear a local name: for lists, which a device could else nest until they cost seconds."""
+    return (child for child in root if local_name(child) == name)
+
+
 def element(root: Element, *path: str) -> Element | None:
     """Follow a path of local names, each the first of its name anywhere below the one before; None if it ends."""
     found: Element | None = root

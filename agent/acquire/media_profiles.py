@@ -15,7 +15,7 @@ from typing import Final
 
 from agent.acquire.discovery import printable
 from agent.acquire.encoding import CODECS, Encoding
-from agent.acquire.lenient_xml import Element, element, elements, text_of
+from agent.acquire.lenient_xml import Element, children, element, text_of
 
 PROFILES_MAX: Final = 64
 TOKEN_CHARACTERS_MAX: Final = 256
@@ -41,7 +41,7 @@ class Profile:
 
 def read_profiles(answer: Element) -> tuple[Profile, ...]:
     """Read a media2 GetProfilesResponse: the profiles that have a video encoder, at most 64."""
-    told = islice(elements(answer, "Profiles"), PROFILES_MAX)
+    told = islice(children(answer, "Profiles"), PROFILES_MAX)
     return tuple(profile for node in told if (profile := _profile(node)) is not None)
 
 

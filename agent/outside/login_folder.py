@@ -112,9 +112,10 @@ class LoginFolder:
             password = login.password.reveal().decode()
         except UnicodeDecodeError:
             raise ConfigurationError("a password that is not UTF-8", cure="write the file in UTF-8") from None
-        if not 0 < len(login.user) <= USER_CHARACTERS_MAX or len(password) > PASSWORD_CHARACTERS_MAX:
+        is_user = 0 < len(login.user) <= USER_CHARACTERS_MAX and login.user.isprintable()
+        if not is_user or len(password) > PASSWORD_CHARACTERS_MAX:
             raise ConfigurationError(
-                "a login that is too long, or has no user",
+                "a login that is too long, or whose user is no name",
                 cure=f"user: 1 to {USER_CHARACTERS_MAX} characters, password: at most {PASSWORD_CHARACTERS_MAX}",
             )
         try:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from lxml import etree
 
 from agent.acquire.discovery import printable
-from agent.acquire.lenient_xml import Element, elements, text_of
+from agent.acquire.lenient_xml import Element, children, text_of
 from agent.acquire.media_profiles import PROFILES_MAX, Profile, encoding_of, is_token, read_profiles
 from agent.errors import BadInputError
 from agent.outside.onvif_failures import CameraFaultError, NoStreamError
@@ -73,7 +73,7 @@ def _write(parent: Element, namespace: str, fields: Mapping[str, Field]) -> None
 def get_services(client: SoapClient, url: str) -> dict[str, str]:
     """Ask the device for its services: their addresses, as it writes them, by namespace."""
     answer = ask(client, url, DEVICE, "GetServices", IncludeCapability="false")
-    told = islice(elements(answer, "Service"), SERVICES_MAX)
+    told = islice(children(answer, "Service"), SERVICES_MAX)
     named = ((text_of(one, "Namespace"), text_of(one, "XAddr", characters_max=ADDRESS_CHARACTERS_MAX)) for one in told)
     return {name: xaddr for name, xaddr in named if name and xaddr}
 

@@ -140,6 +140,8 @@ class SoapClient:
             raise LoginNeededError(f"{host} wants a login", cure="enter the camera's ONVIF user and password")
         if not self._is_login_proven:
             self._refusals.check(host, self._login)
+            if reply.is_locked:  # before anything was sent: sending would only prolong it
+                raise self._refused(host, self._login, reply)
         is_digest_refused = False
         while reply.answer.status == HTTPStatus.UNAUTHORIZED and self._is_digest_possible(reply):
             reply = self._exchange(url, envelope, content_type)

@@ -21,6 +21,7 @@ from tests.fuzz import (
     targets_events,
     targets_exact,
     targets_media,
+    targets_profiles,
     targets_ring,
     targets_sound,
 )
@@ -77,6 +78,7 @@ TARGETS: Final = {
         Target("login challenge", targets_camera.digest, seeds_camera.CHALLENGES),
         Target("discovery", targets_camera.discovery, seeds_camera.DISCOVERY_REPLIES),
         Target("camera clock", targets_camera.camera_clock, seeds_camera.CAMERA_CLOCKS),
+        Target("media profiles", targets_profiles.media_profiles, targets_profiles.ANSWERS),
         Target("event answer", targets_events.event_answer, targets_events.ANSWERS),
         Target("stored events", targets_events.stored_events, targets_events.STORED),
         Target("wire", targets_media.wire, seeds_camera.WIRES),

@@ -90,7 +90,16 @@ def test_a_name_that_is_no_cameras_leaves_the_folder_alone(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize(
-    ("user", "password"), [("", b"p"), ("u" * 129, b"p"), ("u", b"p" * 257), ("u", b"\xff"), ("\ud800", b"p")]
+    ("user", "password"),
+    [
+        ("", b"p"),
+        ("u" * 129, b"p"),
+        ("u", b"p" * 257),
+        ("u", b"\xff"),
+        ("a\nb", b"p"),
+        ("a\x00", b"p"),
+        ("\ud800", b"p"),
+    ],
 )
 def test_a_login_that_cannot_be_one_is_refused(tmp_path: Path, user: str, password: bytes) -> None:
     """Too long, nobody's, or no text."""

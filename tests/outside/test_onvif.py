@@ -178,9 +178,8 @@ def test_media2_that_is_announced_and_does_not_work_falls_back_to_media1() -> No
 @pytest.mark.parametrize(
     ("refusal", "status", "error", "words"),
     [
-        ("Account is locked, try again in 5 minutes", None, AccountLockedError, "has locked this account.*wait 30 min"),
         ("Not now", 429, AccountLockedError, "has locked this account"),
-        ("Device locked", 423, AccountLockedError, "Device locked"),
+        ("Later", 423, AccountLockedError, "has locked this account.*Later"),
         ("Wsse authorized time check failed.", None, ClockWrongError, "clock may be wrong.*NTP"),
         ("Invalid username or password! You still have 4 attempt(s).", None, LoginRefusedError, "after 4 more"),
         ("Sender not Authorized", None, LoginRefusedError, "refuses this user or password"),
@@ -200,6 +199,20 @@ def test_refusals_are_told_apart(refusal: str, status: int | None, error: type[E
     assert type(refused.value) is error
     assert "guess" not in str(refused.value)
     assert device.refused_logins == 1
+
+
+@pytest.mark.parametrize("login", ["token", "digest-md5"])
+def test_a_camera_that_says_it_is_locked_is_sent_no_login(login: str) -> None:
+    """Not even the right one, which would prolong it; ten minutes of rest."""
+    device, refusals = OnvifDevice(login=login, refusal="Account is locked, try again in 5 minutes"), Refusals()
+    with serve(device) as address:
+        with pytest.raises(AccountLockedError, match=r"has locked this account.*wait 30 min"):
+            identify(found_at(address), LOGIN, hub_now, refusals=refusals)
+        asked = len(device.asked)
+        with pytest.raises(LoginRefusedError, match="not sent again"):
+            identify(found_at(address), LOGIN, hub_now, refusals=refusals)
+    assert device.refused_logins == 0
+    assert device.asked[asked:] == ["GetSystemDateAndTime", "GetDeviceInformation"]
 
 
 @pytest.mark.parametrize(
