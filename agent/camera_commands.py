@@ -19,6 +19,7 @@ import msgspec
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.encoding import encoding_warnings, plan_warning
+from agent.acquire.identity import Known
 from agent.acquire.stream import CameraId
 from agent.camera_check import Mark, Step, check_camera
 from agent.camera_finder import camera_at, device_addresses, find_camera, is_address
@@ -31,12 +32,14 @@ from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.camera_table import discover_table
 from agent.outside.database import Database
 from agent.outside.host import HostClock
+from agent.outside.identity_file import IdentityFile
 from agent.outside.login_folder import SITE
 from agent.outside.onvif import camera_of, examine
 from agent.outside.onvif_tuning import tune_encoder, tune_time
 from agent.outside.shown_file import read_shown
 from agent.vitals import VITALS_BYTES_MAX, decode_vitals
 
+IDENTITIES: Final = "cameras.json"  # in data_dir
 _MARKS: Final = {Mark.GOOD: "\u2713", Mark.DOUBTFUL: "!", Mark.BAD: "\u2717", Mark.NOT_TRIED: "-"}
 
 
@@ -117,7 +120,7 @@ def add(options: Options, say: Say) -> int:
     """Take a camera in that no search finds: asked once now, and at every search from then on."""
     config, given = load(options.config), given_login(options)
     logins = logins_of_person(config)
-    found = camera_at(options.address, given, _now)
+    found = camera_at(options.address, given, _now, {one.camera: one.marks for one in _identities(config)})
     stream = examine(found, given or logins.login_of(found.camera), _now)
     if given is not None:
         logins.put(found.camera, given)
@@ -216,12 +219,15 @@ def tune(options: Options, say: Say) -> int:
 def _find(options: Options, config: Config | None) -> FoundCamera:
     if is_address(options.camera):
         try:
-            return camera_at(options.camera, None, _now)
+            return camera_at(options.camera, None, _now, {one.camera: one.marks for one in _identities(config)})
         except (ConfigurationError, UnavailableError):  # who it is does not matter yet: the test says what is wrong
             addresses = device_addresses(options.camera)
             host = urlsplit(addresses[0]).hostname or ""
             return FoundCamera(CameraId("cam-unknown"), "", f"camera at {host}", "", host, addresses)
-    added = AddedCameras(config.data_dir / FILE).all() if config else ()
+    added = [*AddedCameras(config.data_dir / FILE).all()] if config else []
+    for one in _identities(config):
+        host = urlsplit(one.address).hostname or ""
+        added.append(FoundCamera(one.camera, one.marks.epr, one.camera, "", host, (one.address,)))
     interfaces = options.interface or (config.cameras.interfaces if config else None)
     return find_camera(CameraId(options.camera), added, interfaces, options.seconds)
 
@@ -245,6 +251,10 @@ def _book(config: Config) -> tuple[CameraStream, ...]:
 
 def _known(config: Config | None) -> dict[CameraId, CameraStream]:
     return {one.camera: one for one in _book(config)} if config else {}
+
+
+def _identities(config: Config | None) -> tuple[Known, ...]:
+    return tuple(IdentityFile(config.data_dir / IDENTITIES).identities().values()) if config else ()
 
 
 def _states(config: Config) -> dict[CameraId, str]:

@@ -6,25 +6,21 @@ port was given.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 from urllib.parse import urlsplit
 
 from agent.acquire.camera import Login
-from agent.acquire.discovery import DEVICE_PATH, FoundCamera, bracketed, camera_id
+from agent.acquire.discovery import FoundCamera
+from agent.acquire.given_addresses import given_hosts
+from agent.acquire.identity import Marks, recognise
 from agent.acquire.stream import CameraId
 from agent.clock import WallTime
-from agent.errors import ConfigurationError, UnavailableError
+from agent.errors import UnavailableError
+from agent.outside.camera_marks import ask_marks, endpoint_reference
 from agent.outside.discovery_sockets import search
-from agent.outside.onvif import endpoint_reference, identify
-
-ONVIF_PORTS: Final = (80, 8000, 2020, 8899, 8080)
-"""The standard's, Reolink's, Tapo's, and those of clones."""
-
-_CURE: Final = "write 192.168.5.20, 192.168.5.20:8000, [fd00::20]:8000 or http://192.168.5.20:8000/onvif/device_service"
+from agent.outside.onvif import answering_address
 
 
 def is_address(text: str) -> bool:
@@ -33,47 +29,24 @@ def is_address(text: str) -> bool:
 
 
 def device_addresses(text: str) -> tuple[str, ...]:
-    """Spell an address out to device service URLs, most likely first. Raises ConfigurationError.
-
-    A login in it is refused without being repeated.
-    """
-    try:
-        parts = urlsplit(text if "://" in text else f"//{_bracketed(text)}")
-        host, port = parts.hostname or "", parts.port
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        raise ConfigurationError("this is no camera's address", cure=_CURE) from None
-    if parts.username is not None or parts.scheme not in {"", "http", "https"} or not text.isascii():
-        raise ConfigurationError("this is no camera's address; a login is given by --user", cure=_CURE)
-    scheme, path = parts.scheme or "http", parts.path if parts.path not in ("", "/") else DEVICE_PATH
-    ports: Sequence[int | None] = (port,) if port or parts.scheme else ONVIF_PORTS
-    return tuple(f"{scheme}://{bracketed(host)}{f':{one}' if one not in (None, 80) else ''}{path}" for one in ports)
+    """Spell an address out to device service URLs, most likely first. Raises ConfigurationError."""
+    return given_hosts([text], ())[0].services
 
 
-def _bracketed(text: str) -> str:
-    return f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
-
-
-def camera_at(text: str, login: Login | None, now: Callable[[], WallTime]) -> FoundCamera:
-    """Ask who is at an address: named by its endpoint reference, else by maker and serial number.
+def camera_at(
+    text: str, login: Login | None, now: Callable[[], WallTime], known: Mapping[CameraId, Marks] | None = None
+) -> FoundCamera:
+    """Ask who is at an address: one of the `known` if it has the marks of one, else named by its own.
 
     Raises ConfigurationError, and the failures of `onvif.examine`.
     """
     addresses = device_addresses(text)
     host = urlsplit(addresses[0]).hostname or ""
     found = FoundCamera(CameraId("cam-unknown"), "", f"camera at {host}", "", host, addresses)
-    address, epr = endpoint_reference(found, now)
-    found = replace(found, addresses=(address,))
-    if not epr:
-        device = identify(found, login, now).device
-        if not device.serial:
-            raise ConfigurationError(
-                "the camera tells neither its endpoint reference nor its serial number",
-                cure="give its login by --user and --password-file, or update its firmware",
-            )
-        epr = f"urn:transom:device:{f'{device.maker} {device.serial}'.upper()}"
-        found = replace(found, name=f"{device.maker} {device.model}".strip() or found.name)
-    return replace(found, camera=camera_id(epr), epr=epr)
+    address = answering_address(found, now)
+    epr = endpoint_reference(address, now)
+    marks = ask_marks(address, epr, None if epr else login, now)
+    return replace(found, camera=recognise(marks, known or {}), epr=marks.epr, addresses=(address,))
 
 
 def find_camera(

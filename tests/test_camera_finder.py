@@ -8,8 +8,10 @@ import pytest
 
 from agent.acquire.camera import Login
 from agent.acquire.discovery import FoundCamera, camera_id
+from agent.acquire.given_addresses import ONVIF_PORTS
+from agent.acquire.identity import UnrecognisedError, marks_of
 from agent.acquire.stream import CameraId
-from agent.camera_finder import ONVIF_PORTS, camera_at, device_addresses, find_camera, is_address
+from agent.camera_finder import camera_at, device_addresses, find_camera, is_address
 from agent.clock import WallTime
 from agent.crypto import Secret
 from agent.demo.camera import CameraSettings, running_camera
@@ -48,7 +50,7 @@ def test_an_address_becomes_the_places_to_ask(text: str, first: str, count: int)
 )
 def test_what_is_no_address_is_refused_without_repeating_it(text: str) -> None:
     """Somebody may have written a login into it."""
-    with pytest.raises(ConfigurationError, match="no camera's address") as told:
+    with pytest.raises(ConfigurationError, match="no camera address") as told:
         device_addresses(text)
     assert "planted" not in str(told.value)
 
@@ -76,9 +78,15 @@ def test_a_device_without_an_endpoint_reference_is_named_by_its_serial_number() 
         other = camera_at(elsewhere, Login(USER, Secret(PASSWORD)), hub_now)
     assert one.addresses != other.addresses
     assert one.camera == other.camera == camera_id("urn:transom:device:ACME SN0042")
-    assert one.name == "Acme Dome 4"
-    with serve(OnvifDevice(serial="")) as address, pytest.raises(ConfigurationError, match="nor its serial number"):
+    with serve(OnvifDevice(serial="", mac="")) as address, pytest.raises(UnrecognisedError, match="serial number"):
         camera_at(address, Login(USER, Secret(PASSWORD)), hub_now)
+
+
+def test_a_camera_that_is_known_keeps_its_name() -> None:
+    """By its marks, whatever it was called when it was found first."""
+    known = {CameraId("cam-old"): marks_of("urn:uuid:1", "Acme", "SN0042")}
+    with serve(OnvifDevice()) as address:
+        assert camera_at(address, Login(USER, Secret(PASSWORD)), hub_now, known).camera == "cam-old"
 
 
 def test_nobody_at_an_address_is_said_so() -> None:

@@ -16,8 +16,7 @@ from lxml import etree
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_clock import narrowed, next_question, offset_from_second, read_camera_time
-from agent.acquire.discovery import FoundCamera, bracketed, normalise_epr, printable
-from agent.acquire.lenient_xml import text_of
+from agent.acquire.discovery import FoundCamera, bracketed, printable
 from agent.acquire.media_profiles import Profile, choose_profile
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
@@ -26,11 +25,10 @@ from agent.errors import BadInputError
 from agent.outside.onvif_failures import (
     CameraFaultError,
     CameraUnreachableError,
-    LoginNeededError,
     NoStreamError,
     NotOnvifError,
 )
-from agent.outside.onvif_media import MEDIA2, Media, MediaOne, MediaTwo, ask, ask_key_picture, get_services, no_stream
+from agent.outside.onvif_media import MEDIA2, Media, MediaOne, MediaTwo, ask_key_picture, get_services, no_stream
 from agent.outside.onvif_services import DEVICE, MEDIA, Service
 from agent.outside.soap import CONTENT_TYPE, SoapClient
 from agent.outside.soap_login import Refusals
@@ -122,21 +120,14 @@ def camera_of(
     return _at_first_answer(found, login, now, refusals, measured)
 
 
-def endpoint_reference(found: FoundCamera, now: Callable[[], WallTime]) -> tuple[str, str]:
-    """Ask, without a login, at which of its addresses a device answers and what its endpoint reference is.
+def answering_address(found: FoundCamera, now: Callable[[], WallTime]) -> str:
+    """Find out, without a login, at which of its addresses a device speaks ONVIF. Raises as `examine`."""
 
-    The reference is empty if it does not say. Raises the failures of `examine`.
-    """
-
-    def reference(camera: OnvifCamera) -> tuple[str, str]:
+    def greeted(camera: OnvifCamera) -> str:
         camera.greet()
-        try:
-            answer = ask(camera.client, camera.address, DEVICE, "GetEndpointReference")
-        except (CameraFaultError, BadInputError, LoginNeededError):
-            return camera.address, ""
-        return camera.address, normalise_epr(text_of(answer, "GUID") or text_of(answer, "Address"))
+        return camera.address
 
-    return _at_first_answer(found, None, now, Refusals(), reference)
+    return _at_first_answer(found, None, now, Refusals(), greeted)
 
 
 def clock_note(clock: ClockOffset | None) -> str:
