@@ -45,7 +45,11 @@ CALL_S_MAX: Final = 8.0
 CONTENT_TYPE: Final = "application/soap+xml; charset=utf-8"
 _REFUSAL_WORDS: Final = ("notauthorized", "failedauthentication", "invalidsecurity", "not authorized", "unauthorized")
 _CLOCK_WORDS: Final = ("messageexpired", "expired", "time check failed")  # the last one: Dahua
-_LOCK_WORDS: Final = re.compile(r"\block|locked|too many|blocked", re.IGNORECASE)
+_LOCK_WORDS: Final = re.compile(
+    r"\block(?:ed|out)?\b|too many (?:failed|wrong|illegal|log-?in|auth|attempt)"
+    r"|(?:account|user|address|ip) (?:is )?blocked",
+    re.IGNORECASE,
+)  # not "too many subscriptions"
 _LOCK_STATUS: Final = (HTTPStatus.LOCKED, HTTPStatus.TOO_MANY_REQUESTS)
 _ATTEMPTS_LEFT: Final = re.compile(r"still have (\d{1,3}) attempt", re.IGNORECASE)  # Dahua, Imou
 _GONE_WORDS: Final = ("subscription", "resourceunknown")

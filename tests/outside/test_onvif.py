@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from lxml import etree
 
 from agent.acquire.camera import Login
 from agent.acquire.discovery import FoundCamera, camera_id, found_camera, parse_reply
@@ -32,6 +33,8 @@ from agent.outside.onvif_failures import (
     NoStreamError,
     NotOnvifError,
 )
+from agent.outside.soap import Reply
+from agent.outside.soap_http import Answer
 from agent.outside.soap_login import QUIET_S, Refusals
 from tests.simulators.onvif_device import PASSWORD, USER, OnvifDevice, serve
 
@@ -199,6 +202,28 @@ def test_refusals_are_told_apart(refusal: str, status: int | None, error: type[E
     assert type(refused.value) is error
     assert "guess" not in str(refused.value)
     assert device.refused_logins == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "is_locked"),
+    [
+        ("The account has been locked", True),
+        ("User locked", True),
+        ("illegal login lock", True),
+        ("Too many failed logins", True),
+        ("Too many login attempts", True),
+        ("IP address is blocked", True),
+        ("Too many subscriptions", False),
+        ("Block size", False),
+        ("The clock is not set", False),
+        ("Sender not Authorized", False),
+    ],
+)
+def test_locks_are_told_from_other_limits(words: str, is_locked: bool) -> None:  # noqa: FBT001 - a test's case
+    """A camera with too many subscriptions is not locked, and its clock is no lock."""
+    fault = etree.fromstring(f"<Fault><Reason><Text>{words}</Text></Reason></Fault>")
+    answer = Answer(400, b"", (), None, hub_now(), hub_now())
+    assert Reply(answer, fault).is_locked is is_locked
 
 
 @pytest.mark.parametrize("login", ["token", "digest-md5"])
