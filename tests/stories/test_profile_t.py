@@ -14,13 +14,13 @@ from agent.demo.site import Scene
 from tests.stories.acts import judged, record_for, whole_site
 
 BEFORE_S, AFTER_S = 3, 2
-SCENE = Scene(gop=15, codec="H265", has_media2=True, clock_offset_ms=3_600_500)
+SCENE = Scene(gop=15, codec="H265", has_media2=True)
 
 
 def test_h265_by_media2_becomes_an_exact_clip_and_a_login_of_its_own_outlives_the_sites(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its clock an hour fast, every picture of the window is in the clip once; then the site's password goes bad."""
+    """Every picture of the window is in the clip once; then the site's password goes bad."""
     with whole_site(tmp_path, SCENE, ("Front door",)) as site:
         record_for(site, BEFORE_S)
         alarm = raise_alarm(site, before_s=BEFORE_S, after_s=AFTER_S)
