@@ -7,8 +7,8 @@ call reads at most the camera's share, in bytes and in time.
 from __future__ import annotations
 
 import logging
+import os
 import random
-import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -182,7 +182,7 @@ class CameraRecording:
             self.has_news = True
             _log.info("camera %s: its certificate %s is trusted from now on", self.stream.camera, self.pin)
         stream = self.stream if self._url == self.stream.url else replace(self.stream, url=self._url)
-        self._reader = Reader(stream, secrets.token_hex(16), now.instant, self._runs, self._memory)
+        self._reader = Reader(stream, os.urandom(16).hex(), now.instant, self._runs, self._memory)
         self._take(self._reader.act(now.instant), now, sink)
 
     def _is_confirmed(self, now: Tick) -> bool:

@@ -1,8 +1,10 @@
-"""What all stages share: secrets that do not print, digests, derived keys, one form of JSON."""
+"""What all stages share: secrets that do not print, digests, derived keys, one form of JSON.
+
+Rules of this file: one OpenSSL in the process, that of `cryptography`; `hashlib` would load the system's beside it.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -36,7 +38,18 @@ class Secret:
 
 def sha256_hex(content: bytes) -> str:
     """Digest of `content` as 64 lower-case hex digits."""
-    return hashlib.sha256(content).hexdigest()
+    return _hex(hashes.SHA256(), content)
+
+
+def md5_hex(content: bytes) -> str:
+    """Digest of `content` as 32 lower-case hex digits: for HTTP Digest logins (RFC 7616), guards nothing else."""
+    return _hex(hashes.MD5(), content)  # noqa: S303 - most cameras know no other
+
+
+def _hex(algorithm: hashes.HashAlgorithm, content: bytes) -> str:
+    context = hashes.Hash(algorithm)
+    context.update(content)
+    return context.finalize().hex()
 
 
 def hkdf_sha256(secret: Secret, *, info: bytes, salt: bytes | None = None, length: int = 32) -> Secret:

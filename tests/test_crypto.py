@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.crypto import Secret, canonical_json, hkdf_sha256, sha256_hex
+from agent.crypto import Secret, canonical_json, hkdf_sha256, md5_hex, sha256_hex
 
 
 def test_a_secret_shows_itself_only_when_asked() -> None:
@@ -45,3 +45,4 @@ def test_the_same_value_is_always_the_same_bytes(value: dict[str, object]) -> No
 def test_a_digest_is_lower_case_hex() -> None:
     """SHA-256 of nothing."""
     assert sha256_hex(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert md5_hex(b"abc") == "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321 A.5

@@ -7,13 +7,13 @@ a camera offers nothing else, over TLS or not, and never after it has spoken Dig
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from agent.acquire.camera import Login
+from agent.crypto import md5_hex, sha256_hex
 from agent.errors import ConfigurationError
 
 CHALLENGE_BYTES_MAX: Final = 8 * 1024  # of one header value; a longer one is passed over
@@ -124,8 +124,8 @@ class Authenticator:
         def hashed(*fields: bytes) -> bytes:
             joined = b":".join(fields)
             if challenge.algorithm.startswith("SHA-256"):
-                return hashlib.sha256(joined).hexdigest().encode()
-            return hashlib.md5(joined, usedforsecurity=False).hexdigest().encode()
+                return sha256_hex(joined).encode()
+            return md5_hex(joined).encode()
 
         a1 = hashed(user, octets(realm), login.password.reveal())
         if is_session:  # RFC 7616 section 3.4.2: the nonces of the first answer stay in the session key
