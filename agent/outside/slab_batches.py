@@ -21,9 +21,6 @@ BATCH_BYTES: Final = 1024 * 1024
 SPARES_MIN: Final = 2
 CHUNK_EXTRA_BYTES: Final = CHUNK_HEADER_BYTES + TAG_BYTES
 
-WAKE_BATCHES: Final = 2
-"""So many full batches are worth waking the writer for before the commit."""
-
 RunKey = tuple[CameraId, int]
 
 
@@ -168,8 +165,7 @@ class BatchQueue:
                 self._taken = 0
             if not (isinstance(item, Commit) and self._items and isinstance(self._items[-1], Commit)):
                 self._items.append(item)
-                if not isinstance(item, Batch) or len(self._items) >= WAKE_BATCHES:
-                    self._wake.notify_all()  # once for a commit, not for each of its batches
+                self._wake.notify_all()  # at once for each batch: waiting for more would keep them all in memory
 
     def first(self, timeout_s: float) -> Item | None:
         """Wait for the oldest item and mark it as being written; None after the time or when closed and empty."""
