@@ -20,9 +20,9 @@ from agent.acquire.health import CameraState
 from agent.acquire.stream import CameraId, StreamHeader
 from agent.acquire.timeline import hub_time
 from agent.buffer.chunk import StoredChunk
-from agent.clock import WallTime, Window
+from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.cut.sound_gaps import WHY_SOUND_EDGE
+from agent.cut.sound_gaps import STEADY_NS_MAX, WHY_SOUND_EDGE
 from agent.outside.cutter import ChildCutter
 from tests.simulators.foreign_cameras import tool
 from tests.simulators.foreign_streams import Frame, GstStreams, depacketize, gst_streams, of_channel, split
@@ -239,9 +239,18 @@ def test_sound_of_foreign_payloaders_is_heard_in_a_clip(day: Day, name: str) -> 
     heard, rate_hz, _ = hear(clip)
     assert report.sound is not None
     assert (report.pictures, report.sound.clock) == (17, "sr")
-    assert all(gap.why == WHY_SOUND_EDGE for gap in report.sound.gaps)
+    if is_steady(camera):  # on a busy machine GStreamer's own source skips some sound
+        assert all(gap.why == WHY_SOUND_EDGE for gap in report.sound.gaps), (window, report.sound)
     assert len(heard) / rate_hz > 1.4
     assert power(heard, rate_hz, 440) > 0.9 * float((heard**2).mean()) > 0.01
+
+
+def is_steady(camera: Recorded) -> bool:
+    """Say whether the sound was sent without a hole: its packets' timestamps step evenly, within what is laid out."""
+    track = camera.header.tracks[1]
+    packets = [packet for payload in camera.payloads for packet in of_channel(split(payload), track.channel)]
+    steps = sorted(ticks_after(before, after) for before, after in pairwise(packets))
+    return steps[-1] - steps[len(steps) // 2] <= STEADY_NS_MAX * track.clock_rate_hz // SECOND_NS
 
 
 def cut(camera: Recorded, window: Window, channels: set[int], sound: Window | None = None) -> tuple[bytes, ClipReport]:
