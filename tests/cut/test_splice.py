@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -16,7 +15,7 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.clip import WireChunk
 from agent.cut.plan import CutPlan, PartSettings, plan_next
 from agent.errors import BadInputError
-from tests.simulators.clips import cut, pictures_of, shown_by_ffmpeg, shown_by_pyav, stored, window_of
+from tests.simulators.clips import cut, pictures_of, poisoned, shown_by_ffmpeg, shown_by_pyav, stored, window_of
 from tests.simulators.grants import grant_for
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film, without_packets
 from tests.simulators.mp4_reader import read_movie
@@ -211,16 +210,7 @@ def test_poisoned_bitstreams_raise_bad_input_only(drawn: random.Random) -> None:
     """Bytes changed at will inside the packets give a clip of the window's pictures, or BadInputError."""
     source = film(drawn.choice(RECIPES))
     window = window_of(drawn.uniform(0, 1), drawn.uniform(1.1, 2.4))
-    chunks = []
-    for chunk in source.chunks:
-        wire, position = bytearray(chunk.wire), 0
-        while position < len(wire):
-            length = int.from_bytes(wire[position + 2 : position + 4], "big")
-            if drawn.random() < 0.05:
-                for _ in range(drawn.randrange(1, 6)):
-                    wire[position + 4 + drawn.randrange(12, max(length, 13)) % length] = drawn.randrange(256)
-            position += 4 + length
-        chunks.append(msgspec.structs.replace(chunk, wire=bytes(wire)))
+    chunks = poisoned(source, drawn)
     try:
         clip, report = cut([_only(source, chunks)], window)
     except BadInputError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import random
 import shutil
 import subprocess
 from collections.abc import Sequence
 
 import av
+import msgspec
 import numpy as np
 
 from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
@@ -86,3 +88,18 @@ def stored(chunk: WireChunk, *, is_key: bool) -> StoredChunk:
         CAMERA, ChunkKind.MEDIA, is_key, chunk.run, chunk.sequence, EPOCH, EPOCH, stamps[0], stamps[-1], chunk.anchor
     )
     return StoredChunk(meta, 1, chunk.sequence * 4096, len(chunk.wire))
+
+
+def poisoned(source: Source, drawn: random.Random) -> list[WireChunk]:
+    """Return a source's chunks with bytes changed at will inside one packet of twenty, its RTP header left alone."""
+    chunks = []
+    for chunk in source.chunks:
+        wire, position = bytearray(chunk.wire), 0
+        while position < len(wire):
+            length = int.from_bytes(wire[position + 2 : position + 4], "big")
+            if drawn.random() < 0.05:
+                for _ in range(drawn.randrange(1, 6)):
+                    wire[position + 4 + drawn.randrange(12, max(length, 13)) % length] = drawn.randrange(256)
+            position += 4 + length
+        chunks.append(msgspec.structs.replace(chunk, wire=bytes(wire)))
+    return chunks
