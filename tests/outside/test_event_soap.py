@@ -31,11 +31,11 @@ def test_a_subscription_from_find_to_goodbye(*, has_parameters: bool) -> None:
     with event_camera(EventManners(has_reference_parameters=has_parameters)) as (camera, ready):
         client = service(ready.onvif)
         assert client.find()
-        assert read_lives_s(client.subscribe(60).body) == 60
+        assert read_lives_s(client.subscribe(60).body) in {59, 60}  # the camera may read its clock twice
         camera.events.motion(is_so=True)
         told = client.pull(5, 10)
         assert [one.text for one in elements(told.body, "Topic")] == [camera.events.manners.motion_topic]
-        assert read_lives_s(client.renew(30).body) == 30
+        assert read_lives_s(client.renew(30).body) in {29, 30}
         assert camera.events.subscriptions == 1
         client.unsubscribe()
         client.unsubscribe()
