@@ -23,6 +23,7 @@ QUIET_S: Final = 60
 NO_VIDEO_S: Final = 15
 LOSS_MAX: Final = 0.01
 KEY_INTERVAL_S_MAX: Final = 4.0  # a cut re-encodes up to so much at each end, and begins to send so late
+_KEY_INTERVAL_S: Final = KEY_INTERVAL_S_MAX + 0.1  # a camera set to 4 s is measured a little above or below
 CLOCK_OFFSET_MS_MAX: Final = 2000.0
 TIME_ERROR_MS_MAX: Final = 1000.0
 FLOOR_MARGIN: Final = 0.9  # footage leaves by whole slabs, so there is a little less than was asked for
@@ -153,7 +154,7 @@ def _of_what_comes(camera: CameraVitals, now: str) -> Iterator[HealthWarning]:
         if camera.datagrams_dropped:
             cure = f"{cure}; this hub dropped {camera.datagrams_dropped}: raise net.core.rmem_max"
         yield HealthWarning("packets_lost", words, cure, camera.id)
-    if is_recording and camera.key_interval_s is not None and camera.key_interval_s > KEY_INTERVAL_S_MAX:
+    if is_recording and camera.key_interval_s is not None and camera.key_interval_s > _KEY_INTERVAL_S:
         words = f"key pictures are {camera.key_interval_s:.1f} s apart: clips begin and end late"
         yield HealthWarning("key_pictures_rare", words, "set its I-frame interval to 1 or 2 s", camera.id)
 

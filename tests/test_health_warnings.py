@@ -64,6 +64,12 @@ def test_what_a_camera_is_warned_of(changes: dict[str, Any], code: str, words: s
     assert words in str(warning)
 
 
+def test_key_pictures_every_four_seconds_are_well_however_they_are_measured() -> None:
+    """A camera that is set to 4 s is measured a little above or below."""
+    assert find_warnings(hub(camera(key_interval_s=4.04)), Changes()) == ()
+    assert find_warnings(hub(camera(key_interval_s=4.2)), Changes())
+
+
 def test_a_camera_that_is_stopped_on_purpose_is_not_missed() -> None:
     """While the hub ends."""
     assert find_warnings(hub(camera(state="stopped", last_byte=at(0))), Changes()) == ()

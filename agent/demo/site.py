@@ -47,6 +47,8 @@ class Scene:
     codec: str = "H264"  # of the main streams; "H265" is shown by media2 only
     has_media2: bool = False
     broker: str = ""  # "mosquitto", "iotcore" or whichever is there
+    ring_mib: int = 128
+    slab_mib: int = 8
 
 
 class Site:
@@ -139,7 +141,7 @@ class Site:
                 "search_s": 1.5,
                 "search_every_s": 20.0,
             },
-            "ring": {"size_mib": 128, "slab_mib": 8, "free_mib_min": 64},
+            "ring": {"size_mib": self.scene.ring_mib, "slab_mib": self.scene.slab_mib, "free_mib_min": 64},
             "bridge_socket": str(self.bridge.socket),
             "clock": "unsafe_assume_synchronised",  # a machine for trying things out may have no time server
         }

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import cold, cut, hostile, pictures, poison, powercut, record, recovery, torn
+from tests.bench import clip, cold, cut, hostile, pictures, poison, powercut, record, recovery, torn
 
 
 class Bench(Protocol):
@@ -27,6 +27,7 @@ class Bench(Protocol):
 BENCHES: Final[dict[str, Bench]] = {
     "record": record,
     "cut": cut,
+    "clip": clip,
     "recovery": recovery,
     "powercut": powercut,
     "torn": torn,

@@ -20,7 +20,7 @@ TICKS_HZ: Final = 90_000
 GOP_PICTURES: Final = 50
 LOOP_S: Final = 20
 _NAL_MASK, _IDR, _SLICE, _SPS, _PPS = 0x1F, 5, 1, 7, 8  # NAL unit types, H.264 table 7-1
-_X264: Final = f"keyint={GOP_PICTURES}:min-keyint={GOP_PICTURES}:scenecut=0:bframes=0:repeat-headers=1:sliced-threads=0"
+_X264: Final = "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:repeat-headers=1:sliced-threads=0"
 _RATE: Final = ("-b:v", "4M", "-maxrate", "4.4M", "-bufsize", "4M")
 _SDP: Final = (
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=bench\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n"
@@ -53,7 +53,7 @@ def prepare_loop(folder: Path) -> Path:
     path = folder / f"camera-{LOOP_S}s.loop"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        save_loop(packetise(_encode(LOOP_S)), path)
+        save_loop(packetise(film(GOP_PICTURES)), path)
     return path
 
 
@@ -102,8 +102,10 @@ def _pictures(stream: bytes) -> Iterator[tuple[bytes, ...]]:
             nals = []
 
 
-def _encode(seconds: int) -> bytes:
+def film(gop_pictures: int) -> bytes:
+    """Film `LOOP_S` seconds with a key picture every `gop_pictures`; returns an Annex B stream."""
     source = f"testsrc2=size=1920x1080:rate={PICTURES_PER_S},noise=alls=14:allf=t+u"
     encoder = ("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-pix_fmt", "yuv420p", *_RATE)
-    command = ("ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", source, "-t", str(seconds), *encoder)
-    return subprocess.run((*command, "-x264-params", _X264, "-f", "h264", "-"), check=True, stdout=-1).stdout
+    command = ("ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", source, "-t", str(LOOP_S), *encoder)
+    x264 = _X264.format(gop=gop_pictures)
+    return subprocess.run((*command, "-x264-params", x264, "-f", "h264", "-"), check=True, stdout=-1).stdout
