@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import sys
 import time
 from importlib.metadata import version
@@ -18,22 +17,19 @@ from typing import Any
 import msgspec
 
 from agent import daemon
-from agent.auditor import verify_audit
+from agent.audit_commands import add_parsers as add_audit_parsers
 from agent.camera_commands import CALLS
 from agent.camera_options import add_parsers
 from agent.clock import Instant
-from agent.config import STATUS_FILE, Config, load
+from agent.config import STATUS_FILE, load
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
-from agent.evidence.note import verifier_of
 from agent.opener import describe, open_clip
-from agent.outside.keystore import Keystore
 from agent.outside.logs import configure_logging
 from agent.outside.shown_file import read_shown
 from agent.outside.snapshots import read_snapshot
 from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
 from provisioning.errors import ConfigurationError as ProvisioningConfigurationError
 from provisioning.errors import ProvisioningError
-from provisioning.store import IdentityStore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,33 +118,6 @@ def _prove_clip(options: argparse.Namespace) -> int:
     return 0 if proof.is_exact else 1
 
 
-def _verify_audit(options: argparse.Namespace) -> int:
-    directory, key = options.directory, options.key
-    if options.config:
-        config = load(options.config)
-        directory, key = config.data_dir / "audit", _own_verifier(config)
-    if not directory or not key:
-        raise ConfigurationError("which log, by which key?", cure="give --config FILE, or DIRECTORY and --key LINE")
-    verdict = verify_audit(directory, key)
-    if options.json:
-        print(msgspec.json.encode(verdict).decode())
-    elif verdict.is_intact:
-        print(f"The log of hub {verdict.log} is intact: {verdict.entries} entries, {verdict.signed_entries} signed.")
-    else:
-        print(f"The log of hub {verdict.log} is NOT intact: {verdict.fault}")
-    return 0 if verdict.is_intact else 1
-
-
-def _own_verifier(config: Config) -> str:
-    if "CREDENTIALS_DIRECTORY" not in os.environ and not (config.key_dir / "evidence.key").exists():
-        raise ConfigurationError(
-            "the hub's evidence key is not here: it is its service's credential, or was never made",
-            cure="give the log's folder, and by --key the evidence_key of the hub's state message",
-        )
-    hub = IdentityStore(config.identity_dir).load_factory().hub_id
-    return str(verifier_of(hub, Keystore(config.key_dir).evidence_key()))
-
-
 def _demo(options: argparse.Namespace) -> int:
     try:
         from agent.demo.story import main as run_demo  # noqa: PLC0415 - needs the demo extra
@@ -197,12 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     proven.set_defaults(call=_prove_clip)
 
     audit = commands.add_parser("audit", help="the log of everything the hub decided").add_subparsers(required=True)
-    verify = audit.add_parser("verify", help="check that no entry was changed or removed")
-    verify.add_argument("directory", type=Path, nargs="?", help="a copy of a hub's audit folder")
-    verify.add_argument("--key", metavar="LINE", help="that hub's verifier line (name+hash+key)")
-    verify.add_argument("--config", type=Path, metavar="FILE", help="on the hub itself, instead of both")
-    verify.add_argument("--json", action="store_true", help="for programs")
-    verify.set_defaults(call=_verify_audit)
+    add_audit_parsers(audit, print)
 
     demo = commands.add_parser("demo", help="try all of it on this machine", add_help=False)
     demo.add_argument("rest", nargs=argparse.REMAINDER)

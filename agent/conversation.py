@@ -16,6 +16,7 @@ from agent.documents import Desk
 from agent.errors import UnavailableError
 from agent.exporter import Exporter
 from agent.ports import BrokerLink, Inbound, Mailbox
+from agent.witnessing import Witnessing
 
 BATCH: Final = 20
 RETRY_S: Final = 5.0
@@ -31,12 +32,13 @@ class Topics:
         own = f"hub/v1/{hub}"
         self.command, self.policy = f"{own}/cmd", f"{own}/policy"
         self.pairing, self.answer, self.trust = f"{own}/pair", f"{own}/answer", f"{own}/trust"
+        self.cosigned, self.to_witness = f"{own}/witness", f"{own}/evt/witness"
         self.state, self.status, self.checkpoint = f"{own}/state", f"{own}/evt/cmd", f"{own}/evt/audit"
 
     @property
     def inward(self) -> tuple[str, ...]:
         """What the hub listens to."""
-        return self.trust, self.command, self.policy, self.pairing, self.answer
+        return self.trust, self.command, self.policy, self.pairing, self.answer, self.cosigned
 
 
 class Conversation:
@@ -52,10 +54,12 @@ class Conversation:
         mailbox: Mailbox,
         state: Callable[[], bytes],
         checkpoint: Callable[[], str],
+        witnessing: Witnessing,
         on_paired: Callable[[], None],
     ) -> None:
         self._link, self._topics, self._exporter, self._desk = link, topics, exporter, desk
         self._mailbox, self._state, self._checkpoint, self._on_paired = mailbox, state, checkpoint, on_paired
+        self._witnessing = witnessing
         self._something_to_say = asyncio.Event()
         self._is_state_new = True
 
@@ -96,6 +100,8 @@ class Conversation:
             self._exporter.answer(message.payload.decode("ascii", "replace"))
         elif message.topic == self._topics.trust:
             self._desk.take_trust(message.payload)
+        elif message.topic == self._topics.cosigned:
+            self._witnessing.take(message.payload)
         elif message.topic == self._topics.policy and self._desk.take_policy(message.payload):
             self.state_changed()
         elif message.topic == self._topics.pairing and self._desk.take_pairing(message.payload):
@@ -131,3 +137,5 @@ class Conversation:
                 await self._link.publish(message.topic, message.payload)
                 self._mailbox.sent(message.id)
         await self._link.publish(self._topics.checkpoint, self._checkpoint().encode())
+        for witness, request in await self._witnessing.requests():
+            await self._link.publish(f"{self._topics.to_witness}/{witness}", request)

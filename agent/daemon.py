@@ -56,6 +56,7 @@ from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
 from agent.recorder_thread import RecorderThread
 from agent.vitals import encode_vitals
+from agent.witnessing import Witnessing
 from provisioning.enrolment import Enrolment
 from provisioning.enrolment_https import enrol
 from provisioning.errors import BadInputError as BadAnswerError
@@ -229,6 +230,7 @@ class _Hub:
                 mailbox=self._journal,
                 state=lambda: self._board.online(boot, desk.standing, verifier, self._enrolment_pin),
                 checkpoint=audit.checkpoint,
+                witnessing=Witnessing(audit, lambda: desk.standing, self._clock),
                 on_paired=lambda: self._record_to(ring, desk),
             )
             self._journal.on_message = something_to_say

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.cut.clip import ClipReport, CutOrder, WireChunk
     from agent.cut.look import Look, LookOrder
     from agent.deliver.part import SealedPart
+    from agent.evidence.cosignature import Witness
 
 Wire = bytes | bytearray | memoryview
 DATAGRAM_FRAME_BYTES_MAX: Final = 4 + 0xFFFF
@@ -296,6 +297,16 @@ class Audit(Protocol):
 
     def head(self) -> tuple[int, str]:
         """Return the number of entries and the tree's root as hex."""
+
+
+class WitnessedLog(Protocol):
+    """The same log towards those who cosign it."""
+
+    def keep_cosigned(self, note: str, witnesses: Sequence[Witness]) -> int:
+        """Keep what is new in a cosigned checkpoint of this log; return by how many of the witnesses."""
+
+    def witness_requests(self, witnesses: Sequence[Witness]) -> list[tuple[Witness, str]]:
+        """Write for each witness the way from what it has cosigned to the newest checkpoint; for a worker thread."""
 
 
 class OutboxFullError(UnavailableError):

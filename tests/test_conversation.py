@@ -26,6 +26,7 @@ from agent.evidence.note import verifier_of
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.ports import Inbound
 from agent.signing import public_jwk, thumbprint
+from agent.witnessing import Witnessing
 from provisioning.pairing import OwnerKey
 from tests.simulators.commander import NAME, Commander, commander
 from tests.simulators.eventually import eventually
@@ -127,6 +128,7 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
             mailbox=process.journal,
             state=lambda: json.dumps({"policy": desk.standing.policy.version if desk.standing.policy else 0}).encode(),
             checkpoint=process.audit.checkpoint,
+            witnessing=Witnessing(process.audit, lambda: desk.standing, site.clock),
             on_paired=lambda: paired.append(True),
         )
         said = process.journal.on_message

@@ -30,6 +30,10 @@ Host = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9
 """`host` (port 443) or `host:port`, lower case."""
 
 
+WitnessLine = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{1,128}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}\Z")]
+"""Who may cosign the hub's audit log, as `name+hash+key` (`evidence/FORMAT.md`)."""
+
+
 class Agency(Claims, frozen=True):
     """Whose bundle it is."""
 
@@ -65,6 +69,7 @@ class TrustBundle(Claims, frozen=True):
     upload_hosts: Annotated[tuple[Host, ...], Meta(max_length=32)] = ()
     tls_anchors: Annotated[tuple[Annotated[str, Meta(max_length=8192)], ...], Meta(max_length=8)] = ()  # PEM
     store_keys: Annotated[tuple[Jwk, ...], Meta(max_length=16)] = ()  # sign receipts
+    witnesses: Annotated[tuple[WitnessLine, ...], Meta(max_length=8)] = ()  # cosign the audit log
     revoked_keys: Annotated[tuple[Thumbprint, ...], Meta(max_length=256)] = ()
     revoked_grants: Annotated[tuple[Identifier, ...], Meta(max_length=256)] = ()
     min_iat: NumericDate = 0  # grants and commands issued before are revoked

@@ -48,6 +48,7 @@ pattern read hub/v1/%u/cmd
 pattern read hub/v1/%u/policy
 pattern read hub/v1/%u/pair
 pattern read hub/v1/%u/answer
+pattern read hub/v1/%u/witness
 pattern write hub/v1/%u/state
 pattern write hub/v1/%u/evt/#
 """

@@ -27,6 +27,7 @@ from agent.demo.authority import Authority
 from agent.demo.broker import Broker
 from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.store import Store
+from agent.demo.witness import LogWitness
 from agent.errors import UnavailableError
 from agent.evidence.note import Verifier
 from agent.signing import public_jwk
@@ -68,6 +69,7 @@ class CentralServer:
         self.store = store
         self._certificates, self._authority, self._broker = certificates, authority, broker
         self._recipients = recipients
+        self.witness = LogWitness("central.example/witness")
         certificate, key = certificates.issue_server(folder, "central")
         application = Starlette(routes=[Route("/enrol", self._enrol, methods=["POST"]), *store.routes()])
         self._config = config = uvicorn.Config(
@@ -127,9 +129,14 @@ class CentralServer:
             recipients=self._recipients,
             upload_hosts=[self.host],
             tls_anchors=[self._certificates.pem],
+            witnesses=[str(self.witness)],
             version=version,
         )
         return self._authority.trust_bundle(claims)
+
+    def cosign(self, hub: str, request: str) -> str:
+        """Cosign a hub's checkpoint if its log follows from what was seen of it before. Raises BadInputError."""
+        return self.witness.cosign(request, self.enrolments.evidence_keys[hub], WallTime(time.time_ns()))
 
     async def _enrol(self, request: Request) -> Response:
         body = bytearray()

@@ -17,12 +17,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.clip_job import JobState, Status
-from agent.errors import UnavailableError
+from agent.errors import BadInputError, UnavailableError
 from agent.presence import Presence
 
 COMMANDER: Final = "svc.commander"
 SESSION_EXPIRY_S: Final = 3600  # what a hub says while the console is not connected, it hears later
 ENDS: Final = frozenset({JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED, JobState.CANCELED})
+
+ENDS_HEARD: Final = ("state", "evt/cmd", "evt/audit", "evt/witness/+")
 
 _Found = TypeVar("_Found")
 
@@ -35,6 +37,7 @@ class Console:
         self.statuses: list[tuple[float, Status]] = []  # monotonic seconds when it came
         self.presence: Presence | None = None
         self.checkpoints: list[str] = []
+        self.cosign: Callable[[str, str], str] | None = None  # hub and request to cosigned checkpoint
         self._changed = threading.Condition()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -83,11 +86,11 @@ class Console:
             return result
 
     def _connected(self, client: paho.Client, *_: object) -> None:
-        client.subscribe([(f"hub/v1/{self.hub}/{end}", 1) for end in ("state", "evt/cmd", "evt/audit")])
+        client.subscribe([(f"hub/v1/{self.hub}/{end}", 1) for end in ENDS_HEARD])
 
     def _heard(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         # What is not in the hub's words is passed by.
-        with self._changed, contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        with self._changed, contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, BadInputError):
             end = message.topic.removeprefix(f"hub/v1/{self.hub}/")
             if end == "state":
                 self.presence = msgspec.json.decode(message.payload, type=Presence)
@@ -95,4 +98,7 @@ class Console:
                 self.statuses.append((time.monotonic(), msgspec.json.decode(message.payload, type=Status)))
             elif end == "evt/audit":
                 self.checkpoints.append(message.payload.decode())
+            elif end.startswith("evt/witness/") and self.cosign is not None:
+                cosigned = self.cosign(self.hub, message.payload.decode())
+                self._client.publish(f"hub/v1/{self.hub}/witness", cosigned, qos=1)
             self._changed.notify_all()

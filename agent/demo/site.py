@@ -122,6 +122,7 @@ class Site:
         certificate, key = self._certificates.issue_client(folder, COMMANDER)
         self.console = Console(self.broker.port, self._certificates.pem, certificate, key, self.factory.hub_id)
         self._stack.callback(self.console.stop)
+        self.console.cosign = self.central.cosign
 
     def start_hub(self) -> None:
         """Plug in the hub: its bridge and the real daemon, with a configuration file as an installer writes it."""

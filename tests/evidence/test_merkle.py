@@ -1,7 +1,9 @@
 """The Merkle tree: the known roots of RFC 6962's reference tree, and proofs that hold for the truth only."""
 
+import pymerkle
 from hypothesis import given
 from hypothesis import strategies as st
+from pymerkle import InmemoryTree
 
 from agent.evidence.merkle import (
     EMPTY_ROOT,
@@ -82,3 +84,20 @@ def test_made_up_proofs_prove_nothing(size: int, index: int, proof: list[bytes],
     """Proofs of any form are judged, never believed, and never break the verifier."""
     assert not verify_inclusion(leaf_hash(b"never"), index, size, proof, root)
     assert not verify_consistency(size, index, leaf_hash(b"never"), root, proof)
+
+
+@given(st.lists(st.binary(max_size=20), min_size=1, max_size=40), st.data())
+def test_a_second_implementation_agrees(entries: list[bytes], data: st.DataObject) -> None:
+    """Pymerkle builds the same roots, and finds the same hashes for both proofs, which its own verifier takes."""
+    other = InmemoryTree(algorithm="sha256")
+    for entry in entries:
+        other.append_entry(entry)
+    leaves = [leaf_hash(entry) for entry in entries]
+    size, index = len(entries), data.draw(st.integers(0, len(entries) - 1))
+    assert other.get_root() == root_of(leaves)
+    inclusion = other.prove_inclusion(index + 1, size)
+    pymerkle.verify_inclusion(leaves[index], root_of(leaves), inclusion)
+    assert [bytes(one) for one in inclusion.path[1:]] == inclusion_proof(leaves, index)
+    earlier = data.draw(st.integers(1, size))
+    consistency = other.prove_consistency(earlier, size)
+    pymerkle.verify_consistency(root_of(leaves[:earlier]), root_of(leaves), consistency)

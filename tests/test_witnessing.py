@@ -1,0 +1,109 @@
+"""Cosignatures on their way: who is asked how often, and what is taken from whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.clock import Clock
+from agent.command.trust import open_first_bundle
+from agent.consent.standing import Standing
+from agent.evidence.cosignature import Witness, cosign
+from agent.outside.audit_file import AuditFile
+from agent.signing import generate_signing_key
+from agent.witnessing import REQUEST_EVERY_S, TAKEN_PER_MINUTE_MAX, Witnessing, witnesses_of
+from tests.simulators.audit_log import HUB, NOW, SERVER_KEY, audit_log, fill, server
+from tests.simulators.set_clock import SetClock
+from tests.vectors.command.scene import AUDIENCE, AUTHORITY, OWNER, trust_claims
+
+
+def standing(*witnesses: str) -> Standing:
+    """Make what a hub believes that has an owner."""
+    bundle = AUTHORITY.trust_bundle(trust_claims(witnesses=list(witnesses)))
+    return Standing(AUDIENCE, open_first_bundle(bundle), OWNER.key)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """Return a clock that stands still."""
+    return SetClock(NOW)
+
+
+@pytest.fixture
+def log(tmp_path: Path, clock: SetClock) -> Iterator[AuditFile]:
+    """Open a log of three entries."""
+    with audit_log(tmp_path, clock) as opened:
+        fill(opened, 3)
+        yield opened
+
+
+def asked(witnessing: Witnessing) -> dict[str, str]:
+    """Return the requests by key id."""
+    return {key_id: body.decode() for key_id, body in asyncio.run(witnessing.requests())}
+
+
+def test_server_and_owner_are_asked(log: AuditFile, clock: SetClock) -> None:
+    """Each by the id of its key, each from what it has seen; who has cosigned all is left alone."""
+    witness = server()
+    witnessing = Witnessing(log, lambda: standing(str(witness)), clock)
+    requests = asked(witnessing)
+    owner = witnesses_of(standing())[0]
+    assert set(requests) == {witness.public.key_id.hex(), owner.key_id.hex()}
+    witnessing.take(witness.cosign(requests[witness.public.key_id.hex()], HUB, NOW).encode())
+    clock.go_on(REQUEST_EVERY_S)
+    assert set(asked(witnessing)) == {owner.key_id.hex()}
+    fill(log, 5)
+    clock.go_on(REQUEST_EVERY_S)
+    assert asked(witnessing)[witness.public.key_id.hex()].startswith("old 3\n")
+
+
+def test_requests_are_spaced(log: AuditFile, clock: SetClock) -> None:
+    """The log is not read again for every entry; without witnesses not at all."""
+    witnessing = Witnessing(log, lambda: standing(str(server())), clock)
+    assert asked(witnessing)
+    fill(log, 6)
+    clock.go_on(REQUEST_EVERY_S - 1)
+    assert asked(witnessing) == {}
+    clock.go_on(1)
+    assert asked(witnessing)
+    assert asked(Witnessing(log, lambda: replace(standing(), owner=None), clock)) == {}
+
+
+def test_the_owner_cosigns_by_the_key_of_the_policy(log: AuditFile, clock: Clock, tmp_path: Path) -> None:
+    """An Ed25519 owner is a witness by name; one with a P-256 key is not, since the format has none."""
+    found = witnesses_of(standing())
+    assert [one.name for one in found] == [f"{AUDIENCE.hub}/owner"]
+    assert witnesses_of(replace(standing(), owner=generate_signing_key("P-256"))) == ()
+    assert log.keep_cosigned(cosign(log.checkpoint(), "stranger", SERVER_KEY, NOW), found) == 0
+    assert (tmp_path / "cosignatures").read_bytes() == b""
+    assert clock.now() == NOW
+
+
+def test_noise_is_counted_and_changes_nothing(log: AuditFile, clock: SetClock, tmp_path: Path) -> None:
+    """Junk, other logs' checkpoints and floods cost little and leave no trace."""
+    witnessing = Witnessing(log, lambda: standing(str(server())), clock)
+    with audit_log(tmp_path / "other") as other:
+        foreign = cosign(fill(other, 4), server().public.name, SERVER_KEY, NOW).encode()
+    for payload in (b"", b"\xff", b"x" * 100_000, foreign):
+        witnessing.take(payload)
+    assert witnessing.refused == 4
+    good = cosign(log.checkpoint(), server().public.name, SERVER_KEY, NOW).encode()
+    for _ in range(TAKEN_PER_MINUTE_MAX):
+        witnessing.take(b"")
+    witnessing.take(good)
+    assert (tmp_path / "cosignatures").read_bytes() == b""
+    clock.go_on(60)
+    witnessing.take(good)
+    assert (tmp_path / "cosignatures").read_bytes() == good + b"\n"
+
+
+def test_a_mistyped_witness_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """The roots have signed a line whose hash does not fit: it is told in the hub's log, the others count."""
+    line = str(Witness("b", server().public.public))
+    bad = line.replace("b+", "c+", 1)
+    assert [one.name for one in witnesses_of(standing(bad, line))][:1] == ["b"]
+    assert "mistyped" in caplog.text
