@@ -27,17 +27,18 @@ from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
+from agent.daemon_audit import kept_audit
 from agent.daemon_cameras import build_camera_watch, hearing
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
-from agent.errors import BadInputError, UnavailableError
+from agent.errors import BadInputError
 from agent.event_watch import EventWatch
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
 from agent.exporter import Exporter
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
-from agent.outside.audit_file import AuditFile, open_audit
+from agent.outside.audit_file import AuditFile
 from agent.outside.bridge import seconds_since_press
 from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.outside.database import Database
@@ -170,11 +171,6 @@ def _health_watch(
     return HealthWatch(hub, recorder.health, names, config.ring.settings(), clock, outlets, events.health)
 
 
-def _sign_off(audit: AuditFile) -> None:
-    with contextlib.suppress(UnavailableError):  # a full disk: the next start signs
-        audit.checkpoint()
-
-
 class _Hub:
     """An enrolled hub: everything that needs to know who it is."""
 
@@ -202,10 +198,9 @@ class _Hub:
         """Open ring, audit log and broker, and resume what was open; close all of it in the reverse order."""
         config, topics, loop = self._config, self._topics, asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
-            audit = open_audit(config.data_dir / "audit", self._hub, self._evidence, self._clock)
-            stack.callback(audit.close)
-            stack.callback(_sign_off, audit)
-            boot = self._note_start(audit)
+            audit, boot = await stack.enter_async_context(
+                kept_audit(config, self._hub, self._evidence, self._clock, self._journal)
+            )
             desk = self._desk(audit)
             ring = self._ring(is_paired=desk.standing.owner is not None)
             stack.callback(ring.close)
@@ -259,16 +254,6 @@ class _Hub:
     def _record_to(self, ring: SlabLog, desk: Desk) -> None:
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring, lambda camera: masks_of(camera, desk.standing.policy))
-
-    def _note_start(self, audit: AuditFile) -> int:
-        """Count this start and write it down; on a full disk the hub records all the same."""
-        try:
-            boot = self._journal.count_boot()
-            audit.append("started", "", {"boot": boot, "version": version("transom")})
-        except UnavailableError as error:
-            log.warning("this start is not written down: %s", error)
-            return 0
-        return boot
 
     def _desk(self, audit: AuditFile) -> Desk:
         identity, factory = self._identity, self._identity.load_factory()

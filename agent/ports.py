@@ -299,6 +299,16 @@ class Audit(Protocol):
         """Return the number of entries and the tree's root as hex."""
 
 
+@dataclass(frozen=True, slots=True)
+class FirmwareSlot:
+    """One place for firmware, as the firmware bridge tells of it."""
+
+    name: str
+    state: str  # `booted`, `active` or `inactive`
+    boot_status: str | None  # `good` or `bad`
+    version: str | None  # of the bundle it was installed from
+
+
 class WitnessedLog(Protocol):
     """The same log towards those who cosign it."""
 

@@ -97,6 +97,8 @@ STORIES: Final = frozenset(
         "claim_watch",
         "opener",
         "auditor",
+        "witnessing",
+        "daemon_audit",
     ]
 )
 EXEMPTION: Final = re.compile(r"#\s*(?:noqa|type:\s*ignore)")

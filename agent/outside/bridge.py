@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from agent.errors import UnavailableError
+from agent.ports import FirmwareSlot
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
 
@@ -17,3 +19,12 @@ def seconds_since_press(socket: Path) -> float | None:
         return BridgeClient(socket, deadline_s=ANSWER_S_MAX).pressed_s_ago()
     except BridgeError:
         return None
+
+
+def firmware_slots(socket: Path) -> list[FirmwareSlot]:
+    """Ask which firmware is where; waits for RAUC, so call it in a thread. Raises UnavailableError."""
+    try:
+        slots = BridgeClient(socket).slots()
+    except BridgeError as error:
+        raise UnavailableError(f"the firmware bridge does not say which firmware runs: {error}") from error
+    return [FirmwareSlot(slot.name, slot.state, slot.boot_status, slot.version) for slot in slots]
