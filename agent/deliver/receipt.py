@@ -17,7 +17,9 @@ RECEIPT_TYPE: Final = "transom-receipt+jwt"
 RECEIPT_BYTES_MAX: Final = 4096
 
 
-class _Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReceiptClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The claims of a `transom-receipt+jwt`."""
+
     v: int
     hub: str
     part: str
@@ -28,7 +30,7 @@ class _Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def sign_receipt(receipt: Receipt, hub: str, key: SigningKey) -> str:
     """Write the store's statement about a part of `hub`: what a store does; `receipt.token` is not looked at."""
-    claims = _Claims(1, hub, receipt.part, receipt.size, receipt.sha256, rfc3339(receipt.stored_at))
+    claims = ReceiptClaims(1, hub, receipt.part, receipt.size, receipt.sha256, rfc3339(receipt.stored_at))
     return sign_statement(canonical_json(msgspec.to_builtins(claims)), key, RECEIPT_TYPE)
 
 
@@ -44,7 +46,7 @@ def verify_receipt(token: str, store_keys: Sequence[SigningKey], part: SealedPar
     claims_json = _open(token, store_keys)
     # 3. claims
     try:
-        claims = msgspec.json.decode(claims_json, type=_Claims)
+        claims = msgspec.json.decode(claims_json, type=ReceiptClaims)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise BadInputError("a receipt with other claims than a receipt has") from None
     if claims.v != 1:

@@ -161,14 +161,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     sound_gaps: Annotated[tuple[StatedGap, ...], msgspec.Meta(max_length=GAPS_MAX)] = ()  # without sound, in order
 
 
-class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed part's file."""
+
     name: PartName
     digest: dict[str, Digest]
 
 
-class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"type": "_type"}):
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"type": "_type"}):
+    """The in-toto Statement v1 in a manifest's envelope."""
+
     type: str
-    subject: Annotated[list[_Subject], msgspec.Meta(max_length=PARTS_MAX)]
+    subject: Annotated[list[Subject], msgspec.Meta(max_length=PARTS_MAX)]
     predicateType: str  # noqa: N815 - in-toto's spelling
     predicate: Manifest
 
@@ -216,7 +220,7 @@ def open_manifest(envelope: bytes, hub: Verifier) -> Manifest:
 
 def _read(payload: bytes) -> Manifest:
     try:
-        statement = msgspec.json.decode(payload, type=_Statement)
+        statement = msgspec.json.decode(payload, type=Statement)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadInputError(f"not a clip's manifest: {_shown(str(error))}") from None
     if (statement.type, statement.predicateType) != (STATEMENT_TYPE, PREDICATE_TYPE):
