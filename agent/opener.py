@@ -21,7 +21,8 @@ from agent.deliver.unseal import open_age
 from agent.errors import BadInputError, ConfigurationError, UnavailableError
 from agent.evidence.dsse import ENVELOPE_BYTES_MAX, claimed_signer
 from agent.evidence.known_hubs import KNOWN_HUBS_CHARS_MAX, find_known, parse_known_hubs
-from agent.evidence.manifest import Manifest, PartFacts, open_manifest
+from agent.evidence.manifest import open_manifest
+from agent.evidence.statement import Manifest, PartFacts
 
 MANIFEST_SUFFIX: Final = ".manifest.json"
 PART_SUFFIX: Final = ".mp4.age"
@@ -227,14 +228,17 @@ def _opened_part(
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as video, sealed.open("rb") as file:
-            reader = _HashedReader(file)
+            reader, clear = _HashedReader(file), hashlib.sha256()
             for piece in open_age(cast("BinaryIO", reader), *identities):
                 video.write(piece)
+                clear.update(piece)
                 meter.add(len(piece))
             video.flush()
             os.fsync(video.fileno())
         if reader.digest.hexdigest() != part.sha256:
             raise BadInputError(f"{part.name} was changed while it was being opened")
+        if clear.hexdigest() != part.clear_sha256:
+            raise BadInputError(f"the video in {part.name} is another than the one that the hub signed")
         yield temporary
     except OSError as error:
         raise UnavailableError(f"{part.name} could not be opened into {output.parent} ({error.strerror})") from error

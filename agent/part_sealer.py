@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
+
 from agent.acquire.stream import StreamHeader, decode_stream_header
 from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
@@ -40,7 +42,8 @@ class PartSealer:
         report, sealed = self._outbox.write(name, fill)
         if not report.pictures:
             self._outbox.discard(name)
-        return report, sealed
+            return report, sealed
+        return msgspec.structs.replace(report, clear_sha256=sealed.clear_sha256), sealed
 
     def _wire(self, plan: CutPlan, headers: Sequence[StreamHeader]) -> Iterator[WireChunk]:
         """Read and decrypt chunk by chunk; one that is gone is left out, and the missing number tells the cutter so.

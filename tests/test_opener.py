@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 
 from agent.cut.clip import ClipReport, Gap, SoundReport
 from agent.deliver.age import generate_identity
@@ -69,6 +70,16 @@ def test_one_part_opens_alone(clip: ClipFolder) -> None:
     assert out(clip).read_bytes() == CONTENTS[1]
     with pytest.raises(BadInputError, match=r"0000\.mp4\.age is missing"):
         open_clip(clip.part(0), clip.identity, out(clip).with_name("other.mp4"))
+
+
+def test_a_video_that_the_hub_did_not_sign_is_not_written(clip: ClipFolder) -> None:
+    """A sealed file can be the signed one, and the video that comes out of it not be the one that was signed."""
+    (sealed, told), *rest = clip.facts.parts
+    other = structs.replace(told, clear_sha256="00" * 32)
+    clip.sign(replace(clip.facts, parts=[(sealed, other), *rest]))
+    with pytest.raises(BadInputError, match="another than the one that the hub signed"):
+        open_clip(clip.folder, clip.identity, out(clip))
+    assert left(clip) == []
 
 
 def _swap(clip: ClipFolder) -> None:

@@ -71,6 +71,9 @@ def test_a_part_is_cut_and_sealed(ring: SlabLog, tmp_path: Path) -> None:
     assert (len(content), sha256_hex(content)) == (sealed.size, sealed.sha256)
     assert (report.pictures, report.gaps) == (35, ())
     assert numbers(outbox.path(NAME)) == list(range(13, 48))
+    clear = b"".join(open_age(io.BytesIO(content), IDENTITY))
+    assert (sha256_hex(clear), report.clear_sha256) == (sealed.clear_sha256, sealed.clear_sha256)
+    assert sum(run.count for run in report.reencoded_at) == report.reencoded > 0
     assert content.startswith(b"age-encryption.org/v1\n")
     stranger, _ = generate_identity()
     with pytest.raises(BadInputError):

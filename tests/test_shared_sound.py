@@ -15,8 +15,9 @@ from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.rtp import interleaved_frames
 from agent.cut.sound_clock import BY_REPORTS
 from agent.demo.authority import command_of
-from agent.evidence.manifest import Manifest, open_manifest
+from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
+from agent.evidence.statement import Manifest
 from agent.outside.cutter import ChildCutter
 from tests.simulators.clips import shown_by_pyav, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, RECIPE, Process, Site, export_site, record

@@ -21,7 +21,7 @@ from agent.command.roles import ROLE_ACTIONS
 from agent.command.words import Claims
 from agent.deliver.receipt import ReceiptClaims
 from agent.evidence.audit import Entry
-from agent.evidence.manifest import Statement
+from agent.evidence.statement import Statement
 from agent.presence import Presence
 from provisioning.enrolment import EnrolmentAnswer, EnrolmentRequest
 from provisioning.pairing import PairingStatement

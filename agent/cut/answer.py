@@ -47,11 +47,20 @@ def _rules(report: ClipReport, order: CutOrder, written_bytes: int) -> list[tupl
         ("its codec", bool(_CODEC.fullmatch(report.codec)) if has_pictures else not report.codec),
         ("its clock", report.source in _SOURCES and 0 <= report.error_ns <= ERROR_NS_MAX),
         ("its gaps", len(report.gaps) <= UNITS_MAX + 1 and all(_is_gap_of(gap, order) for gap in report.gaps)),
+        ("its runs", report.reencoded == sum(run.count for run in report.reencoded_at) and _are_in_order(report)),
+        ("its digest", not report.clear_sha256),
         ("its copies", may_copy or report.copied == 0),
         ("its masks", report.masks == order.masks),
         ("its reasons", _is_text(report.why_reencoded)),
         ("its sound", report.sound is None or _is_sound_of(report.sound, order)),
     ]
+
+
+def _are_in_order(report: ClipReport) -> bool:
+    borders = [moment for run in report.reencoded_at for moment in (run.first, run.last)]
+    ends = [report.first_picture, *borders, report.last_picture] if borders else []
+    known = [moment for moment in ends if moment is not None]
+    return known == sorted(known) and all(run.count > 0 for run in report.reencoded_at)
 
 
 def _is_gap_of(gap: Gap, order: CutOrder) -> bool:

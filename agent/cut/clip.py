@@ -37,6 +37,14 @@ class Gap(msgspec.Struct, frozen=True):
     why: str
 
 
+class PictureRun(msgspec.Struct, frozen=True):
+    """Pictures that follow each other: when the first and the last of them were taken, and how many they are."""
+
+    first: WallTime
+    last: WallTime
+    count: int
+
+
 class SoundReport(msgspec.Struct, frozen=True):
     """What the child process says of the sound it was allowed to put into the file."""
 
@@ -68,3 +76,5 @@ class ClipReport(msgspec.Struct, frozen=True):
     why_reencoded: str = ""  # why pictures that stand alone were not copied; empty if only edges are re-encoded
     sound: SoundReport | None = None  # None: no sound was ordered
     masks: Masks = ()  # painted over in every picture of the file
+    reencoded_at: tuple[PictureRun, ...] = ()  # which of the pictures, in order
+    clear_sha256: str = ""  # hex, of the MP4 before it was sealed: the daemon's own word, never the child's

@@ -22,7 +22,7 @@ from agent.acquire.timeline import ClockSource
 from agent.clock import SECOND_NS
 from agent.consent.mask import Masks
 from agent.cut.bits import split_annex_b
-from agent.cut.clip import ClipReport, CutOrder, WireChunk
+from agent.cut.clip import ClipReport, CutOrder, PictureRun, WireChunk
 from agent.cut.codec import ClipForm, Codec, PictureKind
 from agent.cut.decode import decode_units
 from agent.cut.depacketize import AccessUnit, depacketize
@@ -104,7 +104,13 @@ def _report(
         source=next((source for source in _WORST_FIRST if any(a.source == source for a in anchors)), ""),
         why_reencoded=why if times else "",
         masks=order.masks,
+        reencoded_at=tuple(_run(units, segment) for segment in segments if not segment.is_copy),
     )
+
+
+def _run(units: Sequence[AccessUnit], segment: CodedSegment) -> PictureRun:
+    times = [units[picture.unit].time for picture in segment.pictures]
+    return PictureRun(min(times), max(times), len(times))
 
 
 def _code(units: Sequence[AccessUnit], plan: PicturePlan, segment: Segment, masks: Masks) -> CodedSegment:

@@ -24,10 +24,11 @@ from agent.deliver.age import (
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What a finished file is: its bytes and the hex digest of all of them."""
+    """What a finished file is: its bytes and the hex digest of all of them, and that of what is inside."""
 
     size: int
     sha256: str
+    clear_sha256: str
 
 
 class AgeWriter:
@@ -39,7 +40,7 @@ class AgeWriter:
 
     def __init__(self, recipients: Sequence[str], emit: Callable[[bytes], object]) -> None:
         self._emit = emit
-        self._digest = hashlib.sha256()
+        self._digest, self._clear = hashlib.sha256(), hashlib.sha256()
         self._size = 0
         self._index = 0
         self._pending = bytearray()  # kept back: only `finish` knows which piece is the last
@@ -52,6 +53,7 @@ class AgeWriter:
     def write(self, content: bytes | bytearray | memoryview) -> None:
         """Take the clip's next bytes, any number of them."""
         rest = memoryview(content).cast("B")
+        self._clear.update(rest)
         while rest:
             if len(self._pending) == PIECE_BYTES:
                 self._seal_piece(is_last=False)
@@ -63,7 +65,7 @@ class AgeWriter:
         """Seal the last piece and say what the file is."""
         self._seal_piece(is_last=True)
         self._is_spent = True
-        return Sealed(self._size, self._digest.hexdigest())
+        return Sealed(self._size, self._digest.hexdigest(), self._clear.hexdigest())
 
     def _seal_piece(self, *, is_last: bool) -> None:
         if self._is_spent:

@@ -1,7 +1,7 @@
 """What a clip is: a statement over its sealed parts, signed by the hub that made them (in-toto Statement v1, DSSE).
 
-Rules of this file: a manifest travels in the clear beside the sealed parts, so it names ciphertext only and holds
-nothing of the pictures. Times are RFC 3339 in UTC. Format and limits: FORMAT.md beside this file.
+Rules of this file: what a child process or a camera said is cut to the format's limits; what a reader must refuse is
+not signed. The shape is `statement.py`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,161 +20,37 @@ from agent.clock import Window, parse_rfc3339, rfc3339
 from agent.consent.grant import Granted
 from agent.consent.mask import join_masks
 from agent.crypto import canonical_json
-from agent.cut.clip import ClipReport, Gap, SoundReport
+from agent.cut.clip import ClipReport, Gap, PictureRun, SoundReport
 from agent.deliver.part import SealedPart
 from agent.errors import BadInputError
 from agent.evidence.dsse import open_envelope, seal_envelope
 from agent.evidence.note import Verifier
+from agent.evidence.statement import (
+    GAPS_MAX,
+    PAYLOAD_TYPE,
+    PREDICATE_TYPE,
+    RUNS_MAX,
+    STATEMENT_TYPE,
+    AuditFacts,
+    CameraFacts,
+    ClockFacts,
+    CommandFacts,
+    IncidentFacts,
+    Manifest,
+    PartFacts,
+    PolicyFacts,
+    RunFacts,
+    SoundFacts,
+    Span,
+    StatedGap,
+    Statement,
+    WindowFacts,
+)
 
-STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE: Final = "https://transom.example/clip/v1"
-PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-PARTS_MAX: Final = 4096
-GAPS_MAX: Final = 4096  # of a clip with more, the rest is one last gap
-
-PartName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.mp4\.age\Z")]
-Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-Line = Annotated[str, msgspec.Meta(max_length=2048)]
 TEXT_CHARS_MAX: Final = 200  # a camera's name, the why of a gap
 _WHYS_CHARS_MAX: Final = 1000  # of all reasons together
 _SUFFIX: Final = ".mp4.age"
 _SOURCES_BEST_FIRST: Final = [str(source) for source in ClockSource]
-
-
-class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A half-open interval."""
-
-    start: Line
-    end: Line
-
-
-class StatedGap(Span, frozen=True, forbid_unknown_fields=True):
-    """An interval of the window without pictures, and why."""
-
-    why: Line
-
-
-class CommandFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who asked for the clip, and why."""
-
-    id: Line
-    sha256: Digest
-    subject: Line
-    agency: Line
-    basis: Line
-    reason: Line
-
-
-class IncidentFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happened, in the agency's words."""
-
-    id: Line
-    type: Line
-    reported_at: Line
-
-
-class CameraFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which camera."""
-
-    id: Line
-    name: Line
-
-
-class WindowFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was asked, what the hub granted, and when the first and last delivered pictures were taken (or empty)."""
-
-    asked: Span
-    granted: Span
-    first_picture: Line
-    last_picture: Line
-
-
-class SoundFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What sound one part was allowed to have, and has."""
-
-    source: Line  # how the camera sent it, as in its SDP; empty if it sent none
-    codec: Line  # in the file; empty if no sound is in it
-    reencoded: bool
-    start: Line  # of the first sample, or empty
-    end: Line  # behind the last one, or empty
-    clock: Line  # "sr": timed beside the pictures by the camera's sender reports; "arrival"
-    error_ns: Count  # how far off the times may be
-
-
-class PartFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One sealed part: its file and what is in it."""
-
-    name: PartName
-    size: Count  # bytes of the sealed file
-    sha256: Digest  # of the sealed file
-    first_picture: Line
-    last_picture: Line
-    pictures: Count
-    copied: Count
-    reencoded: Count
-    refused: Count
-    width: Count
-    height: Count
-    codec: Line
-    sound: SoundFacts | None = None  # None, and not written: the owner does not share this camera's sound
-
-
-class ClockFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the times come from (the worst source used), and how far off they may be."""
-
-    source: Line
-    error_ns: Count
-
-
-class PolicyFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The owner's consent that covered it."""
-
-    version: Count
-    sha256: Line
-    mode: Line
-
-
-class AuditFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The hub's audit log when the manifest was made: whoever sees the log can check that it still begins so."""
-
-    size: Count
-    root: Digest
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All that a hub states about one camera's clip for one command."""
-
-    hub: Line
-    command: CommandFacts
-    incident: IncidentFacts
-    camera: CameraFacts
-    window: WindowFacts
-    parts: Annotated[tuple[PartFacts, ...], msgspec.Meta(max_length=PARTS_MAX)]  # in order
-    gaps: Annotated[tuple[StatedGap, ...], msgspec.Meta(max_length=GAPS_MAX)]  # in order
-    clock: ClockFacts
-    processing: Line
-    recipients: Annotated[tuple[Line, ...], msgspec.Meta(max_length=64)]  # ids, as in the trust bundle
-    policy: PolicyFacts
-    audit: AuditFacts
-    software: Line
-    sound_gaps: Annotated[tuple[StatedGap, ...], msgspec.Meta(max_length=GAPS_MAX)] = ()  # without sound, in order
-
-
-class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sealed part's file."""
-
-    name: PartName
-    digest: dict[str, Digest]
-
-
-class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"type": "_type"}):
-    """The in-toto Statement v1 in a manifest's envelope."""
-
-    type: str
-    subject: Annotated[list[Subject], msgspec.Meta(max_length=PARTS_MAX)]
-    predicateType: str  # noqa: N815 - in-toto's spelling
-    predicate: Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +165,8 @@ def _part(sealed: SealedPart, report: ClipReport) -> PartFacts:
         name=part_file_name(sealed.id),
         size=sealed.size,
         sha256=sealed.sha256,
+        clear_sha256=report.clear_sha256,
+        clock=_clock([report]),
         first_picture=rfc3339(report.first_picture) if report.first_picture is not None else "",
         last_picture=rfc3339(report.last_picture) if report.last_picture is not None else "",
         pictures=report.pictures,
@@ -298,8 +176,16 @@ def _part(sealed: SealedPart, report: ClipReport) -> PartFacts:
         width=report.width,
         height=report.height,
         codec=report.codec,
+        reencoded_at=_runs(report.reencoded_at),
         sound=None if report.sound is None else _sound(report.sound),
     )
+
+
+def _runs(runs: Sequence[PictureRun]) -> tuple[RunFacts, ...]:
+    if len(runs) > RUNS_MAX:
+        rest = runs[RUNS_MAX - 1 :]
+        runs = [*runs[: RUNS_MAX - 1], PictureRun(rest[0].first, rest[-1].last, sum(run.count for run in rest))]
+    return tuple(RunFacts(rfc3339(run.first), rfc3339(run.last), run.count) for run in runs)
 
 
 def _sound(sound: SoundReport) -> SoundFacts:

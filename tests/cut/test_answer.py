@@ -7,7 +7,7 @@ import pytest
 
 from agent.clock import WallTime
 from agent.cut.answer import read_report
-from agent.cut.clip import ClipReport, CutOrder, Gap
+from agent.cut.clip import ClipReport, CutOrder, Gap, PictureRun
 from agent.errors import BadInputError
 from tests.simulators.clips import cut, window_of
 from tests.simulators.h264_source import Recipe, film, without_packets
@@ -15,7 +15,9 @@ from tests.simulators.h264_source import Recipe, film, without_packets
 SOURCE = film(Recipe())
 ORDER = CutOrder(window_of(0.5, 1.9), (SOURCE.header,))
 INSIDE, END = WallTime(ORDER.window.start + 1), ORDER.window.end
-GOOD = ClipReport(2, 1, 1, INSIDE, INSIDE, 64, 64, "h264", (Gap(INSIDE, END, "lost"),), 3, 5, "sr")
+RUN = PictureRun(INSIDE, INSIDE, 1)
+FACTS = ClipReport(2, 1, 1, INSIDE, INSIDE, 64, 64, "h264", (Gap(INSIDE, END, "lost"),), 3, 5, "sr")
+GOOD = msgspec.structs.replace(FACTS, reencoded_at=(RUN,))
 NOTHING = ClipReport(0, 0, 0, None, None)
 
 
@@ -53,6 +55,11 @@ def test_true_reports_are_read() -> None:
         ({"gaps": (Gap(INSIDE, WallTime(END + 1), "x"),)}, "gaps"),
         ({"gaps": (Gap(INSIDE, END, "\x1b[2J"),)}, "gaps"),
         ({"gaps": (Gap(INSIDE, END, "x" * 301),)}, "gaps"),
+        ({"reencoded_at": ()}, "runs"),
+        ({"reencoded_at": (RUN, PictureRun(INSIDE, INSIDE, 0))}, "runs"),
+        ({"reencoded_at": (PictureRun(INSIDE, END, 1),)}, "runs"),
+        ({"reencoded_at": (PictureRun(WallTime(0), INSIDE, 1),)}, "runs"),
+        ({"clear_sha256": "ca" * 32}, "digest"),
         ({"masks": (((0, 0), (1, 0), (0, 1)),)}, "masks"),
     ],
 )

@@ -72,9 +72,10 @@ def test_how_it_is_written_does_not_matter(sizes: list[int]) -> None:
 
 
 def test_says_what_it_wrote() -> None:
-    """Size and digest are those of the emitted bytes."""
-    sealed, result = seal(os.urandom(200_000))
-    assert result == Sealed(len(sealed), hashlib.sha256(sealed).hexdigest())
+    """Size and digest are those of the emitted bytes, and the other digest is that of what went in."""
+    content = os.urandom(200_000)
+    sealed, result = seal(content)
+    assert result == Sealed(len(sealed), hashlib.sha256(sealed).hexdigest(), hashlib.sha256(content).hexdigest())
 
 
 def test_two_files_of_one_clip_share_nothing() -> None:

@@ -18,12 +18,13 @@ from securesystemslib.signer import SSlibKey
 
 from agent.clock import rfc3339
 from agent.crypto import canonical_json
-from agent.cut.clip import ClipReport, Gap, SoundReport
+from agent.cut.clip import ClipReport, Gap, PictureRun, SoundReport
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.errors import BadInputError
 from agent.evidence.dsse import claimed_signer, open_envelope, seal_envelope
-from agent.evidence.manifest import GAPS_MAX, PAYLOAD_TYPE, ClipFacts, SoundFacts, build_manifest, open_manifest
+from agent.evidence.manifest import ClipFacts, build_manifest, open_manifest
 from agent.evidence.note import verifier_of
+from agent.evidence.statement import GAPS_MAX, PAYLOAD_TYPE, RUNS_MAX, RunFacts, SoundFacts
 from tests.simulators.clip_folder import CAMERA, HUB, granted, moment, report
 
 KEY = Ed25519PrivateKey.generate()
@@ -64,6 +65,23 @@ def test_says_all_there_is_to_say() -> None:
     assert manifest.processing == "copied 291, re-encoded 9 pictures"
     assert manifest.recipients == ("vault-2026q4",)
     assert (manifest.policy.version, manifest.policy.mode, manifest.audit.size) == (7, "opt_in", 812)
+
+
+def test_says_which_pictures_are_not_the_cameras_own_and_how_to_know_the_video() -> None:
+    """By part: the runs of re-encoded pictures, its own clock, and the digests of the file and of the video in it."""
+    manifest = open_manifest(build_manifest(facts([report(0), report(1, clear_sha256="fe" * 32)]), KEY), VERIFIER)
+    assert manifest.parts[1].reencoded_at == (RunFacts("2026-11-18T11:06:50.000Z", "2026-11-18T11:06:50.200Z", 3),)
+    assert [part.clock.source for part in manifest.parts] == ["sr+onvif", "sr"]
+    assert [(part.sha256[-1], part.clear_sha256[:2]) for part in manifest.parts] == [("0", "ca"), ("1", "fe")]
+
+
+def test_many_runs_of_reencoded_pictures_become_one_at_last() -> None:
+    """The last one says how many pictures it spans; none is lost."""
+    runs = tuple(PictureRun(moment(number), moment(number + 0.5), 2) for number in range(RUNS_MAX + 50))
+    made = structs.replace(report(0), reencoded_at=runs)
+    (part,) = open_manifest(build_manifest(facts([made]), KEY), VERIFIER).parts
+    assert (len(part.reencoded_at), part.reencoded_at[-1].pictures) == (RUNS_MAX, 102)
+    assert sum(run.pictures for run in part.reencoded_at) == 2 * len(runs)
 
 
 def test_says_why_pictures_are_not_the_cameras_own() -> None:
@@ -113,7 +131,7 @@ def test_whatever_a_camera_says_fits() -> None:
 
 def replace_gaps(gaps: tuple[Gap, ...]) -> ClipReport:
     """Make a report with these gaps."""
-    return ClipReport(1, 1, 0, moment(0), moment(1), gaps=gaps)
+    return ClipReport(1, 1, 0, moment(0), moment(1), gaps=gaps, clear_sha256="ca" * 32)
 
 
 def _edit(change: Callable[[dict[str, Any]], object]) -> bytes:
@@ -126,7 +144,7 @@ def _edit(change: Callable[[dict[str, Any]], object]) -> bytes:
     ("change", "why"),
     [
         (lambda statement: statement.update(_type="x"), "something else"),
-        (lambda statement: statement.update(predicateType="https://transom.example/clip/v2"), "newer version"),
+        (lambda statement: statement.update(predicateType="https://transom.example/clip/v3"), "newer version"),
         (lambda statement: statement["subject"].pop(), "differ"),
         (lambda statement: statement["subject"].reverse(), "differ"),
         (lambda statement: statement["subject"][0]["digest"].update(sha1="00" * 32), "differ"),

@@ -29,7 +29,7 @@ from agent.demo.alarm import raise_alarm
 from agent.demo.prove import read_frames
 from agent.demo.site import Site
 from agent.errors import TransomError
-from agent.evidence.manifest import Manifest
+from agent.evidence.statement import Manifest
 from agent.opener import open_clip
 from agent.outside.cutter import ChildCutter
 from agent.outside.discovery_sockets import search

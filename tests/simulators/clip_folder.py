@@ -14,7 +14,7 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import Incident, Recipient, UploadTarget, VerifiedCommand
 from agent.consent.grant import Granted
 from agent.crypto import Secret
-from agent.cut.clip import ClipReport, Gap
+from agent.cut.clip import ClipReport, Gap, PictureRun
 from agent.deliver.age import generate_identity
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.seal import AgeWriter
@@ -55,7 +55,7 @@ def granted(recipient: str = "age1-not-looked-at") -> Granted:
     return Granted(command, (CAMERA,), window, 7, "ef" * 32, "opt_in", {})
 
 
-def report(number: int = 0, *, gap: str = "") -> ClipReport:
+def report(number: int = 0, *, gap: str = "", clear_sha256: str = "ca" * 32) -> ClipReport:
     """Make the report of a ten-second part."""
     start = 10 * number
     gaps = (Gap(moment(start + 4), moment(start + 5), gap),) if gap else ()
@@ -71,6 +71,8 @@ def report(number: int = 0, *, gap: str = "") -> ClipReport:
         gaps=gaps,
         error_ns=4_000_000 + number,
         source="sr" if number else "sr+onvif",
+        reencoded_at=(PictureRun(moment(start), moment(start + 0.2), 3),),
+        clear_sha256=clear_sha256,
     )
 
 
@@ -112,7 +114,8 @@ def make_clip(folder: Path, contents: Sequence[bytes]) -> ClipFolder:
             writer = AgeWriter([recipient], file.write)
             writer.write(content)
             sealed = writer.finish()
-        parts.append((SealedPart(part_id, path, sealed.size, sealed.sha256, MEDIA_TYPE_CLIP), report(number)))
+        made = report(number, clear_sha256=sealed.clear_sha256)
+        parts.append((SealedPart(part_id, path, sealed.size, sealed.sha256, MEDIA_TYPE_CLIP), made))
     facts = ClipFacts(
         hub=HUB,
         grant=granted(recipient),
@@ -131,4 +134,4 @@ def make_clip(folder: Path, contents: Sequence[bytes]) -> ClipFolder:
 def with_gap(facts: ClipFacts, why: str) -> ClipFacts:
     """Return the facts with a gap in the first part."""
     first, *rest = facts.parts
-    return replace(facts, parts=[(first[0], report(gap=why)), *rest])
+    return replace(facts, parts=[(first[0], report(gap=why, clear_sha256=first[1].clear_sha256)), *rest])
