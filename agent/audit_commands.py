@@ -20,6 +20,7 @@ from agent.config import Config, load
 from agent.errors import BadInputError, ConfigurationError, UnavailableError
 from agent.evidence.audit import CHECKPOINTS_NAME, LOG_NAME, Entry
 from agent.evidence.note import Verifier, parse_verifier, verifier_of
+from agent.evidence.stamp import STAMPS_NAME
 from agent.evidence.witnessed import COSIGNATURES_NAME
 from agent.opener import printable
 from agent.outside.keystore import Keystore
@@ -34,9 +35,9 @@ _AGO_S: Final = {"m": 60, "h": 3600, "d": 24 * 3600}
 _README: Final = """\
 The audit log of hub {log}: everything it decided, one line each in {log_name}.
 
-{checkpoints} are the hub's signatures over it, {cosignatures} those of others who watch that it only grows. `{key}`, if
-it is there, is the hub's key as this copy has it: compare it with the one that enrolment registered, or with the hub's
-state message.
+{checkpoints} are the hub's signatures over it, {cosignatures} those of others who watch that it only grows,
+`stamps`, if there, time stamps by RFC 3161. `{key}`, if there, is the hub's key as this copy has it: compare it with the
+one that enrolment registered, or with the hub's state message.
 
     transom audit verify . --key "$(cat {key})"
     transom audit list . --kind job
@@ -51,13 +52,16 @@ def verify(options: Options, say: Say) -> int:
     folder, key = _folder(options), options.key or _own_key(options)
     if not key:
         raise ConfigurationError("by which key?", cure="give --config FILE, or --key LINE")
-    verdict = verify_audit(folder, key, options.witness)
+    verdict = verify_audit(folder, key, options.witness, _read(options.tsa_ca) if options.tsa_ca else b"")
     if options.json:
         say(msgspec.json.encode(verdict).decode())
     elif verdict.is_intact:
         say(f"The log of hub {verdict.log} is intact: {verdict.entries} entries, {verdict.signed_entries} signed.")
         for seen in verdict.seen_by:
             say(f"Cosigned by {seen.witness}: {seen.entries} entries, {seen.at}.")
+        if options.tsa_ca:
+            stamped = verdict.stamped
+            say(f"Time stamped: {stamped.entries} entries, {stamped.at}." if stamped else "There is no time stamp.")
     else:
         say(f"The log of hub {verdict.log} is NOT intact: {verdict.fault}")
     return 0 if verdict.is_intact else 1
@@ -110,7 +114,7 @@ def export(options: Options, say: Say) -> int:
     log, output, key = open_log(_folder(options)), options.output, options.key or _own_key(options, is_needed=False)
     try:
         output.mkdir(mode=0o700)
-        for name in (COSIGNATURES_NAME, CHECKPOINTS_NAME):  # before the log, which goes on growing
+        for name in (STAMPS_NAME, COSIGNATURES_NAME, CHECKPOINTS_NAME):  # before the log, which goes on growing
             if (log.folder / name).exists():
                 shutil.copyfile(log.folder / name, output / name)
         with (output / LOG_NAME).open("wb") as file:
@@ -154,6 +158,7 @@ def add_parsers(audit: Any, say: Say) -> None:  # noqa: ANN401 - argparse's subp
         parser.add_argument(
             "--witness", metavar="LINE", action="append", default=[], help="who has cosigned; repeatable"
         )
+    verifying.add_argument("--tsa-ca", type=Path, metavar="FILE.pem", help="by whom time stamps must be, if any")
     for parser in (verifying, listing, checking):
         parser.add_argument("--json", action="store_true", help="for programs")
     proving.add_argument("-o", "--output", type=Path, metavar="FILE.tlog-proof")
@@ -218,6 +223,13 @@ def _own_verifier(config: Config) -> Verifier:
         )
     hub = IdentityStore(config.identity_dir).load_factory().hub_id
     return verifier_of(hub, Keystore(config.key_dir).evidence_key())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}", cure="check the path") from error
 
 
 def _write(path: Path, content: bytes) -> None:

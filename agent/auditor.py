@@ -30,6 +30,7 @@ from agent.evidence.cosignature import Witness, parse_witness, read_cosignatures
 from agent.evidence.merkle import inclusion_proof, leaf_hash
 from agent.evidence.note import Verifier, parse_verifier
 from agent.evidence.proof import PROOF_CHARS_MAX, Proven, open_proof, write_proof
+from agent.evidence.stamp import STAMPS_BYTES_MAX, STAMPS_NAME, Stamp, check_stamp, decode_stamp
 from agent.evidence.witnessed import COSIGNATURES_BYTES_MAX, COSIGNATURES_NAME
 
 
@@ -51,6 +52,7 @@ class AuditVerdict(msgspec.Struct, frozen=True):
     checkpoints: int = 0
     root: str = ""  # hex, over all entries
     seen_by: tuple[SeenBy, ...] = ()  # the newest cosignature of each witness whose key was given
+    stamped: SeenBy | None = None  # the newest time stamp, if an authority's certificate was given
 
     @property
     def is_intact(self) -> bool:
@@ -58,18 +60,23 @@ class AuditVerdict(msgspec.Struct, frozen=True):
         return not self.fault
 
 
-def verify_audit(directory: Path, vkey: str, witnesses: Sequence[str] = ()) -> AuditVerdict:
+def verify_audit(directory: Path, vkey: str, witnesses: Sequence[str] = (), tsa_pem: bytes = b"") -> AuditVerdict:
     """Check the log in a folder by the hub's verifier line (`name+hash+key`), and by those of witnesses.
 
+    With the certificates of a time stamping authority every stamp must hold by them.
     Raises ConfigurationError if there is no log there or a line is not a key.
     """
     verifier, known = _key(vkey), [_witness(line) for line in witnesses]
     log = open_log(directory)
     try:
-        notes, cosigned = log.checkpoints(), log.cosigned()
+        notes, cosigned, stamps = log.checkpoints(), log.cosigned(), log.stamps()
         checkpoints = [open_checkpoint(note, verifier) for note in notes]
         signed = [*checkpoints, *(open_checkpoint(note, verifier) for note in cosigned)]
+        signed += [open_checkpoint(stamp.note, verifier) for stamp in stamps]
         tree = replay(log.lines(), sorted(signed, key=lambda one: one.size))
+        stamped = _stamped(stamps, verifier, tsa_pem) if tsa_pem else None
+    except ConfigurationError:
+        raise
     except TransomError as error:
         return AuditVerdict(verifier.name, str(error))
     if isinstance(tree, Fault):
@@ -82,7 +89,13 @@ def verify_audit(directory: Path, vkey: str, witnesses: Sequence[str] = ()) -> A
         checkpoints=len(checkpoints),
         root=tree.root().hex(),
         seen_by=tuple(_seen_by(cosigned, verifier, known)),
+        stamped=stamped,
     )
+
+
+def _stamped(stamps: Sequence[Stamp], verifier: Verifier, tsa_pem: bytes) -> SeenBy | None:
+    found = [(open_checkpoint(stamp.note, verifier).size, check_stamp(stamp, tsa_pem)) for stamp in stamps]
+    return SeenBy("time stamp", max(found)[0], rfc3339(max(found)[1])) if found else None
 
 
 def _seen_by(cosigned: Sequence[str], verifier: Verifier, known: Sequence[Witness]) -> Iterator[SeenBy]:
@@ -157,6 +170,14 @@ class LogFolder:
     def cosigned(self) -> list[str]:
         """Read those with a cosignature. Raises BadInputError."""
         return self._notes(COSIGNATURES_NAME, COSIGNATURES_BYTES_MAX)
+
+    def stamps(self) -> list[Stamp]:
+        """Read the time stamps; a last one without line break is still being written. Raises BadInputError."""
+        path = self.folder / STAMPS_NAME
+        content = path.read_bytes() if path.exists() else b""
+        if len(content) > STAMPS_BYTES_MAX:
+            raise BadInputError(f"the time stamps have more than {STAMPS_BYTES_MAX} bytes")
+        return [decode_stamp(line) for line in content.split(b"\n")[:-1]]
 
     def _notes(self, name: str, bytes_max: int) -> list[str]:
         path = self.folder / name

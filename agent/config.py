@@ -94,6 +94,13 @@ class Clips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outbox_mib: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 2048
 
 
+class Stamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where checkpoints of the audit log get their time stamps (RFC 3161)."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@]{1,500}\Z")]  # of the authority, without a login
+    every_h: Annotated[float, msgspec.Meta(ge=1, le=24 * 30)] = 24.0
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -103,6 +110,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cameras: Cameras = Cameras()
     ring: RingPlace = RingPlace()
     clips: Clips = Clips()
+    stamps: Stamps | None = None  # None: no time stamps; a digest an hour or a day goes to somebody else
     bridge_socket: Path | None = None  # the firmware bridge; None: no button, no hardware health
     status_file: Path = STATUS_FILE  # for `transom status`; on a RAM disk, written every 5 s
     metrics_file: Path | None = None  # for node_exporter's textfile collector; on a RAM disk too, every 15 s
@@ -149,7 +157,7 @@ def _explained(message: str) -> str:
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if unknown is None:
         return message
-    structs = (Config, Cameras, CameraLogin, RingPlace, Clips)
+    structs = (Config, Cameras, CameraLogin, RingPlace, Clips, Stamps)
     keys = [field.name for struct in structs for field in msgspec.structs.fields(struct)]
     nearest = difflib.get_close_matches(unknown[1], keys, n=1)
     return f"{message} (did you mean `{nearest[0]}`?)" if nearest else message

@@ -17,9 +17,12 @@ from agent.clock import Clock
 from agent.config import Config
 from agent.errors import UnavailableError
 from agent.evidence.kinds import Kind
+from agent.evidence.stamp import STAMPS_NAME
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.bridge import firmware_slots
 from agent.outside.database import Database
+from agent.outside.time_stamps import StampFile, ask_authority
+from agent.stamper import Stamper
 
 LOOKED_THROUGH_MAX: Final = 2000
 """How many of the newest entries are searched for the firmware that ran before."""
@@ -37,12 +40,19 @@ async def kept_audit(
         boot = _note_start(audit, journal)
         slots = partial(firmware_slots, config.bridge_socket) if config.bridge_socket else None
         watch = AuditWatch(audit, clock, slots, audit.latest(LOOKED_THROUGH_MAX))
-        watching = asyncio.create_task(watch.run(), name="audit watch")
+        stamps = config.stamps and StampFile(config.data_dir / "audit" / STAMPS_NAME)
+        beside = {asyncio.create_task(watch.run(), name="audit watch")}
+        if config.stamps and stamps:
+            stamper = Stamper(audit.checkpoint, partial(ask_authority, config.stamps.url), stamps.keep)
+            beside.add(asyncio.create_task(stamper.run(config.stamps.every_h * 3600), name="time stamps"))
         try:
             yield audit, boot
         finally:
-            watching.cancel()
-            await asyncio.wait({watching})
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
+            if stamps:
+                stamps.close()
             with contextlib.suppress(UnavailableError):  # a full disk: the next start signs
                 audit.append(Kind.STOPPED, "", {"boot": boot, "version": version("transom")})
                 audit.checkpoint()

@@ -102,6 +102,7 @@ STORIES: Final = frozenset(
         "claim_watch",
         "opener",
         "auditor",
+        "stamper",
         "witnessing",
         "daemon_audit",
     ]

@@ -102,7 +102,13 @@ def report(**said: object) -> Callable[[CutOrder], None]:
             "masks": order.masks,
             "source": "sr",
         }
-        say(frame(Kind.CLIP, b"x"), message_frame(Kind.REPORT, msgspec.convert(good | said, ClipReport)))
+        good = good | said
+        count = good["reencoded"]
+        runs = [{"first": good["first_picture"], "last": good["first_picture"], "count": count}] if count else []
+        say(
+            frame(Kind.CLIP, b"x"),
+            message_frame(Kind.REPORT, msgspec.convert({"reencoded_at": runs} | good, ClipReport)),
+        )
 
     return tell
 
