@@ -36,8 +36,8 @@ _README: Final = """\
 The audit log of hub {log}: everything it decided, one line each in {log_name}.
 
 {checkpoints} are the hub's signatures over it, {cosignatures} those of others who watch that it only grows,
-`stamps`, if there, time stamps by RFC 3161. `{key}`, if there, is the hub's key as this copy has it: compare it with the
-one that enrolment registered, or with the hub's state message.
+`stamps`, if there, time stamps by RFC 3161. `{key}`, if there, is the hub's key as this copy has it: compare it with
+the one that enrolment registered, or with the hub's state message.
 
     transom audit verify . --key "$(cat {key})"
     transom audit list . --kind job

@@ -67,6 +67,7 @@ TESTED_ELSEWHERE: Final = {
     "agent/demo/video_encoder.py": "tests/demo/test_camera_media2.py, with both codecs",
     "agent/errors.py": "types only",
     "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
+    "agent/evidence/statement.py": "types only; tests/evidence/test_manifest.py",
     "agent/outside/camera_table.py": "tests/outside/test_discovery_sockets.py",
     "agent/outside/onvif_failures.py": "tests/outside/test_onvif.py",
     "agent/outside/onvif_media.py": "tests/outside/test_onvif.py",

@@ -103,8 +103,9 @@ def audit_entries(site: Site, ref: str | None = None) -> list[Entry]:
 
 
 def checked_audit(site: Site) -> AuditVerdict:
-    """Verify the audit log by the key that the hub enrolled with, as its owner would."""
-    return verify_audit(site.folder / "hub/data/audit", str(site.central.enrolments.evidence_keys[site.factory.hub_id]))
+    """Verify the audit log by the key that the hub enrolled with, as its owner would, and by the server's witness."""
+    key = str(site.central.enrolments.evidence_keys[site.factory.hub_id])
+    return verify_audit(site.folder / "hub/data/audit", key, [str(site.central.witness)])
 
 
 def cutting_children(site: Site) -> list[int]:

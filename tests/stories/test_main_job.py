@@ -95,3 +95,6 @@ def test_audit_log_tells_all_of_it(site: Site, alarm: Alarm) -> None:
     verdict = checked_audit(site)
     assert verdict.is_intact, verdict.fault
     assert verdict.entries == len(audit_entries(site))
+    ((name, seen),) = [(one.witness, one.entries) for one in verdict.seen_by]
+    assert name == "central.example/witness"  # over the broker and back, while the hub ran
+    assert 0 < seen <= verdict.entries
