@@ -35,7 +35,8 @@ async def kept_audit(
     config: Config, hub: str, key: Ed25519PrivateKey, clock: Clock, journal: Database
 ) -> AsyncIterator[tuple[AuditFile, int]]:
     """Open the log of an enrolled hub and count this start; watch clock and firmware; at the end sign what is there."""
-    audit = open_audit(config.data_dir / "audit", hub, key, clock)
+    # a log of years takes seconds to read
+    audit = await asyncio.to_thread(open_audit, config.data_dir / "audit", hub, key, clock)
     try:
         boot = _note_start(audit, journal)
         slots = partial(firmware_slots, config.bridge_socket) if config.bridge_socket else None

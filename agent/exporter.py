@@ -33,6 +33,7 @@ from agent.consent.policy import Answer, open_answer
 from agent.consent.standing import Standing
 from agent.courier import StoreRefusedError
 from agent.errors import BadInputError, UnavailableError
+from agent.evidence.room import LogFullError
 from agent.ports import Audit, Journal, Opening
 from agent.teller import Teller
 
@@ -81,7 +82,11 @@ class Exporter:
             self._teller.answer_ping(command)
             return
         if self._journal.job(command.id) is None:
-            self._teller.note_command(command)
+            try:
+                self._teller.note_command(command)
+            except LogFullError:  # nothing is stored of it yet, so it may come again when there is room
+                self._teller.refuse(Refusal(RefusalReason.NO_ROOM, "the hub's audit log is full", command.id))
+                return
         new = Job(command.id, envelope, now)
         opening, job = self._journal.open_job(new, command.sha256, command.expires)
         match opening:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.clock import Clock
 from agent.command.trust import open_first_bundle
 from agent.consent.standing import Standing
 from agent.evidence.cosignature import Witness, cosign
 from agent.outside.audit_file import AuditFile
-from agent.signing import generate_signing_key
+from agent.signing import SigningKey, generate_signing_key
 from agent.witnessing import REQUEST_EVERY_S, TAKEN_PER_MINUTE_MAX, Witnessing, witnesses_of
 from tests.simulators.audit_log import HUB, NOW, SERVER_KEY, audit_log, fill, server
 from tests.simulators.set_clock import SetClock
@@ -73,14 +74,22 @@ def test_requests_are_spaced(log: AuditFile, clock: SetClock) -> None:
     assert asked(Witnessing(log, lambda: replace(standing(), owner=None), clock)) == {}
 
 
-def test_the_owner_cosigns_by_the_key_of_the_policy(log: AuditFile, clock: Clock, tmp_path: Path) -> None:
-    """An Ed25519 owner is a witness by name; one with a P-256 key is not, since the format has none."""
-    found = witnesses_of(standing())
-    assert [one.name for one in found] == [f"{AUDIENCE.hub}/owner"]
+def test_the_owner_cosigns_by_the_key_of_the_policy(log: AuditFile, clock: SetClock, tmp_path: Path) -> None:
+    """An Ed25519 owner is a witness by name; a stranger in that name is not, nor an owner with a P-256 key."""
+    witnessing, note = Witnessing(log, standing, clock), log.checkpoint()
+    name = f"{AUDIENCE.hub}/owner"
+    assert [one.name for one in witnesses_of(standing())] == [name]
     assert witnesses_of(replace(standing(), owner=generate_signing_key("P-256"))) == ()
-    assert log.keep_cosigned(cosign(log.checkpoint(), "stranger", SERVER_KEY, NOW), found) == 0
+    witnessing.take(cosign(note, name, SERVER_KEY, NOW).encode())
     assert (tmp_path / "cosignatures").read_bytes() == b""
-    assert clock.now() == NOW
+    cosigned = cosign(note, name, _private(OWNER.key), NOW)
+    witnessing.take(cosigned.encode())
+    assert (tmp_path / "cosignatures").read_text() == f"{cosigned}\n"
+
+
+def _private(key: SigningKey) -> Ed25519PrivateKey:
+    seed = str(key.as_dict(private=True)["d"])
+    return Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(seed + "="))
 
 
 def test_noise_is_counted_and_changes_nothing(log: AuditFile, clock: SetClock, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class RefusalReason(StrEnum):
     AGENCY = "agency"
     CAMERA_NOT_SHARED = "camera_not_shared"
     TOO_MANY_UPLOADS = "too_many_uploads"
+    NO_ROOM = "no_room"  # what follows from it could not be stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ would tell of. Time is an argument.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from agent.clock import SECOND_NS, Instant
@@ -16,6 +17,29 @@ LOG_BYTES_MAX: Final = 256 * 1024 * 1024  # some million entries, ten busy years
 RESERVED_BYTES: Final = 16 * 1024 * 1024  # of the log and of its disk: for all that follows from what was begun
 _DAY_NS: Final = 24 * 3600 * SECOND_NS
 _CURE: Final = "`transom audit export` it, keep that, and set the hub up with an empty audit folder"
+
+
+class LogFullError(UnavailableError):
+    """Nothing new may begin: what it would lead to could not be written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRoom:
+    """How large a log may become, and how much of that, and of its disk, is kept for what was begun already."""
+
+    log_bytes_max: int = LOG_BYTES_MAX
+    reserved_bytes: int = RESERVED_BYTES
+
+    def check(self, kind: str, line_bytes: int, log_bytes: int, free_bytes: int) -> None:
+        """Raise LogFullError if an entry may not be written to a log of this size on a disk with so much free."""
+        reserved = self.reserved_bytes if kind in OPENING_KINDS else 0
+        if log_bytes + line_bytes + reserved > self.log_bytes_max:
+            raise LogFullError(f"the audit log has reached {log_bytes} of {self.log_bytes_max} bytes", cure=_CURE)
+        if reserved and free_bytes < reserved:
+            raise LogFullError(
+                f"the audit log's disk has only {free_bytes} bytes free, and {reserved} are needed to begin anything",
+                cure="give the partition to the hub alone, or make room on it",
+            )
 
 
 class StrangersBudget:
@@ -42,15 +66,3 @@ class StrangersBudget:
         """Return how many were left out since this was asked last; the caller writes it down."""
         left_out, self._left_out = self._left_out, 0
         return left_out
-
-
-def check_room(kind: str, line_bytes: int, log_bytes: int, free_bytes: int) -> None:
-    """Raise UnavailableError if an entry may not be written to a log of this size on a disk with so much free."""
-    reserved = RESERVED_BYTES if kind in OPENING_KINDS else 0
-    if log_bytes + line_bytes + reserved > LOG_BYTES_MAX:
-        raise UnavailableError(f"the audit log has reached {log_bytes} of {LOG_BYTES_MAX} bytes", cure=_CURE)
-    if reserved and free_bytes < reserved:
-        raise UnavailableError(
-            f"the audit log's disk has only {free_bytes} bytes free, and {reserved} are needed to begin anything",
-            cure="give the partition to the hub alone, or make room on it",
-        )

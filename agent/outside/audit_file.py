@@ -38,7 +38,7 @@ from agent.evidence.kinds import Kind
 from agent.evidence.merkle import consistency_proof, leaf_hash
 from agent.evidence.note import verifier_of
 from agent.evidence.proof import write_witness_request
-from agent.evidence.room import StrangersBudget, check_room
+from agent.evidence.room import LogRoom, StrangersBudget
 from agent.evidence.witnessed import COSIGNATURES_BYTES_MAX, COSIGNATURES_NAME, Witnessed
 from agent.outside.appended_file import AppendedFile
 
@@ -72,7 +72,7 @@ class AuditFile:
     def __init__(self, path: Path, origin: str, key: Ed25519PrivateKey, clock: Clock) -> None:
         self._origin, self._key, self._clock = origin, key, clock
         self._lock = Lock()
-        self._budget = StrangersBudget()
+        self._budget, self._room = StrangersBudget(), LogRoom()
         self._files: list[AppendedFile] = []
         try:
             self._log, self._checkpoints, self._cosigned = (
@@ -121,7 +121,7 @@ class AuditFile:
 
     def _write(self, kind: str, ref: str, detail: Mapping[str, str | int]) -> None:
         line = encode_entry(make_entry(self._clock.now(), kind, ref, detail))
-        check_room(kind, len(line) + 1, self._log.size, _free_bytes(self._log.path))
+        self._room.check(kind, len(line) + 1, self._log.size, _free_bytes(self._log.path))
         self._log.append(line + b"\n")
         self._tree.append(leaf_hash(line))
 

@@ -3,9 +3,8 @@
 import pytest
 
 from agent.clock import SECOND_NS, Instant
-from agent.errors import UnavailableError
 from agent.evidence.kinds import STRANGERS_ENTRIES_PER_DAY_MAX, Kind
-from agent.evidence.room import LOG_BYTES_MAX, RESERVED_BYTES, StrangersBudget, check_room
+from agent.evidence.room import LOG_BYTES_MAX, RESERVED_BYTES, LogFullError, LogRoom, StrangersBudget
 
 DAY = Instant(24 * 3600 * SECOND_NS)
 PLENTY = 2 * RESERVED_BYTES
@@ -43,7 +42,7 @@ def test_what_was_asked_for_by_signature_is_always_taken() -> None:
 def test_commands_stop_before_entries_are_lost(kind: Kind, log_bytes: int, free_bytes: int, *, fits: bool) -> None:
     """In a nearly full log, or on a nearly full disk, what was begun can be written to its end, and nothing begins."""
     if fits:
-        check_room(kind, 100, log_bytes, free_bytes)
+        LogRoom().check(kind, 100, log_bytes, free_bytes)
     else:
-        with pytest.raises(UnavailableError, match="bytes"):
-            check_room(kind, 100, log_bytes, free_bytes)
+        with pytest.raises(LogFullError, match="bytes"):
+            LogRoom().check(kind, 100, log_bytes, free_bytes)

@@ -19,6 +19,7 @@ from tests.fuzz import (
     targets_camera,
     targets_cut,
     targets_events,
+    targets_evidence,
     targets_exact,
     targets_media,
     targets_profiles,
@@ -95,6 +96,9 @@ TARGETS: Final = {
         Target("slab index", targets_ring.slab_index, seeds_ring.INDEXES),
         Target("slab footer", targets_ring.slab_footer, seeds_ring.FOOTERS),
         Target("recovery", targets_ring.recovery, seeds_ring.SLABS),
+        Target("cosigned checkpoint", targets_evidence.cosigned, targets_evidence.COSIGNED),
+        Target("proof of an entry", targets_evidence.proof, targets_evidence.PROOFS),
+        Target("witness request", targets_evidence.witness_request, targets_evidence.REQUESTS),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
     )
 }

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.clock import Instant, WallTime
 from agent.errors import ConfigurationError, UnavailableError
 from agent.evidence.audit import LOG_NAME, open_checkpoint
+from agent.evidence.kinds import STRANGERS_ENTRIES_PER_DAY_MAX
 from agent.evidence.merkle import leaf_hash, root_of
 from agent.evidence.note import verifier_of
+from agent.evidence.room import LogFullError, LogRoom
 from agent.outside.audit_file import AuditFile, open_audit
 
 KEY = Ed25519PrivateKey.generate()
@@ -253,3 +255,40 @@ def test_a_log_in_use_is_not_taken_for_a_changed_one(tmp_path: Path) -> None:
             open_audit(folder, "hub-1", KEY, StoppedClock())
         assert [entry.ref for entry in log.latest(2)] == ["one"]
     assert [path.name for path in tmp_path.iterdir()] == ["audit"]
+
+
+def test_strangers_cannot_fill_it(tmp_path: Path) -> None:
+    """What goes beyond the day's limit is counted, and the next entry that is written has the count before it."""
+    with opened(tmp_path) as log:
+        for _ in range(STRANGERS_ENTRIES_PER_DAY_MAX + 7):
+            log.append("refused", "", {"reason": "bad_signature"})
+        assert log.head()[0] == STRANGERS_ENTRIES_PER_DAY_MAX
+        log.append("command", "01JD", {})
+        log.append("job", "01JD", {})
+        assert [(entry.kind, entry.detail.get("count")) for entry in log.latest(3)] == [
+            ("job", None),
+            ("command", None),
+            ("not_written", 7),
+        ]
+
+
+def append_for_ever(log: AuditFile, kind: str) -> None:
+    """Write entries until one is refused."""
+    for _ in range(1000):
+        log.append(kind, "01JD", {})
+
+
+def test_a_full_log_takes_nothing_new_and_ends_what_was_begun(tmp_path: Path) -> None:
+    """The last bytes are for entries of what is on its way; after them nothing is written, so nothing is done."""
+    with opened(tmp_path) as log:
+        log._room = LogRoom(log_bytes_max=1000, reserved_bytes=500)
+        with pytest.raises(LogFullError, match="1000 bytes"):
+            append_for_ever(log, "command")
+        size = log.head()[0]
+        log.append("job", "01JD", {})
+        assert log.head()[0] == size + 1
+        with pytest.raises(LogFullError):
+            append_for_ever(log, "job")
+    assert (tmp_path / LOG_NAME).stat().st_size <= 1000
+    with opened(tmp_path) as log:
+        assert log.healed_bytes == 0

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.outside.bridge import ANSWER_S_MAX, seconds_since_press
+from agent.errors import UnavailableError
+from agent.outside.bridge import ANSWER_S_MAX, firmware_slots, seconds_since_press
+from agent.ports import FirmwareSlot
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.messages import Answer, Slot, write_line
 from firmware_bridge.rauc import RaucUpdater
 from firmware_bridge.server import BridgeServer
 from firmware_bridge.tree import HardwareTree
@@ -103,3 +106,30 @@ def test_a_bridge_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
         thread.start()
         thread.join(ANSWER_S_MAX + 1)
         assert results == [None]
+
+
+def test_the_firmware_is_told_as_the_bridge_says(tmp_path: Path) -> None:
+    """Which slot runs, and what was found of it; no RAUC behind the bridge, or no bridge, is a reason to ask again."""
+    path = tmp_path / "told"
+    slots = [Slot("rootfs.0", "booted", "good", "1.0"), Slot("rootfs.1", "inactive", None, None)]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(write_line(Answer(ok=True, slots=slots)))
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        assert firmware_slots(path) == [
+            FirmwareSlot("rootfs.0", "booted", "good", "1.0"),
+            FirmwareSlot("rootfs.1", "inactive", None, None),
+        ]
+        thread.join()
+    with bridge(tmp_path) as (real, _), pytest.raises(UnavailableError, match="does not say"):
+        firmware_slots(real)
+    with pytest.raises(UnavailableError, match="does not say"):
+        firmware_slots(tmp_path / "none")
