@@ -13,8 +13,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.clock import SECOND_NS, WallTime
-from agent.errors import BadInputError
-from agent.evidence.note import has_signed, key_id, parse_vkey, split_note, write_line, write_vkey
+from agent.evidence.note import SignatureLine, has_signed, key_id, parse_vkey, split_note, write_line, write_vkey
 
 WITNESSES_MAX: Final = 8  # of a trust bundle; the owner is one more
 _COSIGNATURE: Final = b"\x04"  # signature type of an Ed25519 cosignature
@@ -44,6 +43,7 @@ class Cosignature:
 
     witness: Witness
     at: WallTime
+    line: SignatureLine
 
 
 def parse_witness(text: str) -> Witness:
@@ -70,18 +70,9 @@ def read_cosignatures(note: str, witnesses: Iterable[Witness]) -> list[Cosignatu
             time_s = int.from_bytes(line.raw[:_TIME_BYTES], "big")
             is_signed = has_signed(witness.public, _message(text, time_s), line.raw[_TIME_BYTES:])
             if is_signed and time_s < _TIME_S_MAX:
-                found.append(Cosignature(witness, WallTime(time_s * SECOND_NS)))
+                found.append(Cosignature(witness, WallTime(time_s * SECOND_NS), line))
                 break
     return found
-
-
-def only_lines_of(note: str, *identities: tuple[str, bytes]) -> str:
-    """Write a note again with the first signature line of each of these (name, key id): what is kept stays small."""
-    text, lines = split_note(note)
-    kept = [next((line for line in lines if line.is_by(*identity)), None) for identity in identities]
-    if None in kept:
-        raise BadInputError("a signature is missing below the checkpoint")
-    return f"{text}\n" + "".join(write_line(line.name, line.key_id, line.raw) for line in kept if line)
 
 
 def _message(text: str, time_s: int) -> bytes:

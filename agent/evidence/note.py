@@ -97,11 +97,18 @@ def sign_note(text: str, name: str, key: Ed25519PrivateKey) -> str:
 
 def open_note(note: str, verifier: Verifier) -> str:
     """Return a note's text if `verifier` has signed it. Raises BadInputError."""
+    text, _ = open_signed(note, verifier)
+    return text
+
+
+def open_signed(note: str, verifier: Verifier) -> tuple[str, SignatureLine]:
+    """Return a note's text and the line by which `verifier` has signed it. Raises BadInputError."""
     text, lines = split_note(note)
     message = text.encode(errors="surrogatepass")
-    if not any(line.is_by(verifier.name, verifier.key_id) and verifier.has_signed(message, line.raw) for line in lines):
-        raise BadInputError(f"the note is not signed by {verifier.name}")
-    return text
+    for line in lines:
+        if line.is_by(verifier.name, verifier.key_id) and verifier.has_signed(message, line.raw):
+            return text, line
+    raise BadInputError(f"the note is not signed by {verifier.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,9 @@ class SignatureLine:
     def is_by(self, name: str, identity: bytes) -> bool:
         """Say whether it claims to be by a key."""
         return (self.name, self.key_id) == (name, identity)
+
+    def __str__(self) -> str:
+        return write_line(self.name, self.key_id, self.raw)
 
 
 def split_note(note: str) -> tuple[str, list[SignatureLine]]:

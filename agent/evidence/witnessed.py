@@ -11,8 +11,8 @@ from typing import Final
 
 from agent.errors import BadInputError
 from agent.evidence.audit import Checkpoint, open_checkpoint
-from agent.evidence.cosignature import Witness, only_lines_of, read_cosignatures
-from agent.evidence.note import Verifier, split_note
+from agent.evidence.cosignature import Witness, read_cosignatures
+from agent.evidence.note import Verifier, open_signed, split_note
 
 COSIGNATURES_NAME: Final = "cosignatures"  # beside the log
 COSIGNATURES_BYTES_MAX: Final = 256 * 1024
@@ -47,12 +47,11 @@ class Witnessed:
 
         Raises BadInputError if the checkpoint is not this log's.
         """
-        checkpoint = open_checkpoint(note, self._verifier)
+        checkpoint, (text, own) = open_checkpoint(note, self._verifier), open_signed(note, self._verifier)
         if self._roots.get(checkpoint.size) != checkpoint.root:
             raise BadInputError(f"a checkpoint of {checkpoint.size} entries that this log does not follow from")
-        own = (self._verifier.name, self._verifier.key_id)
         return [
-            only_lines_of(note, own, (found.witness.name, found.witness.key_id))
+            f"{text}\n{own}{found.line}"  # the two lines that hold, whatever else stands there
             for found in read_cosignatures(note, witnesses)
             if checkpoint.size > self.size_seen(found.witness)
         ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
 from agent.evidence.audit import Checkpoint, sign_checkpoint
-from agent.evidence.cosignature import Witness, cosign, only_lines_of, parse_witness, read_cosignatures
+from agent.evidence.cosignature import Witness, cosign, parse_witness, read_cosignatures
 from agent.evidence.note import open_note, verifier_of
 from tests.simulators.audit_log import HUB, KEY, NOW, SERVER_KEY, server
 
@@ -76,15 +76,6 @@ def test_the_hubs_own_key_cannot_cosign_in_a_witnesss_name() -> None:
     """A log's signature and a cosignature are of different kinds, also by one key."""
     own = Witness("hub-1", verifier_of("hub-1", KEY).public)
     assert read_cosignatures(NOTE, [own]) == []
-
-
-def test_only_what_is_asked_for_is_kept() -> None:
-    """Strangers' lines are dropped; a missing one is an error."""
-    crowded = cosign(COSIGNED, "stranger", Ed25519PrivateKey.generate(), NOW)
-    mine = (HUB.name, HUB.key_id), (SERVER.name, SERVER.key_id)
-    assert only_lines_of(crowded, *mine) == COSIGNED
-    with pytest.raises(BadInputError, match="missing"):
-        only_lines_of(NOTE, *mine)
 
 
 @given(st.text(max_size=300))

@@ -41,6 +41,16 @@ def test_a_checkpoint_that_is_not_this_logs_is_refused(note: str) -> None:
         Witnessed(HUB, [checkpoint(3)], []).take(note, [SERVER])
 
 
+def test_only_the_lines_that_hold_are_kept() -> None:
+    """Lines of strangers, and those in the names of hub and witness that do not verify, are dropped wherever they stand."""
+    good = cosigned(3)
+    text, lines = good.split("\n\n")
+    own, theirs = lines.splitlines()
+    broken = [line[:-12] + "AAAAAAAAAA==" for line in (own, theirs)]
+    crowded = cosign(f"{text}\n\n" + "\n".join([*broken, own, theirs]) + "\n", "stranger", OWNER_KEY, NOW)
+    assert Witnessed(HUB, [checkpoint(3)], []).take(crowded, [SERVER]) == [good]
+
+
 def test_another_hubs_checkpoint_is_refused() -> None:
     """The hub's own signature must be there."""
     with pytest.raises(BadInputError, match="not signed"):

@@ -1,4 +1,4 @@
-"""Write the vectors of cosignatures and proofs (`python -m tests.vectors.evidence.make_witness`): always the same bytes."""
+"""Write the vectors of cosignatures and proofs: `python -m tests.vectors.evidence.make_witness`. Always the same."""
 
 from __future__ import annotations
 
