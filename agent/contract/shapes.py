@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -65,9 +65,9 @@ def claims_types() -> list[type[Claims]]:
 
 
 def params_of_actions() -> dict[str, str]:
-    """Say which type holds the parameters of each action: the one that is named like it."""
+    """Say which type holds the parameters of each action: by the stage's table, else the one that is named like it."""
     names = {kind.__name__ for kind in claims_types()}
-    actions = sorted({action for allowed in ROLE_ACTIONS.values() for action in allowed})
+    actions = sorted({str(action) for allowed in ROLE_ACTIONS.values() for action in allowed})
     found: dict[str, str] = {}
     for action in actions:
         words = [word.capitalize() for word in action.split(".")]
@@ -75,12 +75,28 @@ def params_of_actions() -> dict[str, str]:
         shape = next((name for name in candidates if name in names), None)
         if shape:
             found[action] = shape
-    return found
+    for table in _tables(set(actions)):
+        found |= {action: shape.__name__ for action, shape in table.items()}
+    return dict(sorted(found.items()))
+
+
+def _tables(actions: set[str]) -> Iterator[Mapping[str, type[Claims]]]:
+    """Find tables from actions to the types of their parameters in the command stage."""
+    for module in _modules(agent.command):
+        for value in vars(module).values():
+            if isinstance(value, Mapping) and value and set(value) <= actions:
+                shapes = list(value.values())
+                if all(inspect.isclass(shape) and issubclass(shape, Claims) for shape in shapes):
+                    yield value
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
 
 
 def _claims_in(package: ModuleType) -> Iterator[type[Claims]]:
-    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        module = importlib.import_module(found.name)
+    for module in _modules(package):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             is_here = kind.__module__ == module.__name__ and not kind.__name__.startswith("_")
             if is_here and issubclass(kind, Claims) and kind is not Claims:

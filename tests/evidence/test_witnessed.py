@@ -42,7 +42,7 @@ def test_a_checkpoint_that_is_not_this_logs_is_refused(note: str) -> None:
 
 
 def test_only_the_lines_that_hold_are_kept() -> None:
-    """Lines of strangers, and those in the names of hub and witness that do not verify, are dropped wherever they stand."""
+    """Lines of strangers, and those in the names of hub and witness that do not verify, are dropped everywhere."""
     good = cosigned(3)
     text, lines = good.split("\n\n")
     own, theirs = lines.splitlines()
