@@ -41,7 +41,7 @@ class AuditWatch:
         self._audit, self._clock, self._slots = audit, clock, slots
         self._difference: int | None = None
         self._hour, self._steps = 0, 0
-        self._firmware = next((_told(entry) for entry in before if entry.kind == Kind.FIRMWARE), None)
+        self._firmware = next((_told(entry) for entry in before if entry.kind == Kind.FIRMWARE_RUNS), None)
 
     async def run(self) -> None:
         """Watch clock and firmware until cancelled."""
@@ -82,7 +82,7 @@ class AuditWatch:
             return
         told = (booted.name, booted.version or "", booted.boot_status or "")
         if told != self._firmware:
-            self._audit.append(Kind.FIRMWARE, told[0], {"version": told[1], "state": told[2]})
+            self._audit.append(Kind.FIRMWARE_RUNS, told[0], {"version": told[1], "state": told[2]})
             self._firmware = told
 
     async def _look(self) -> None:

@@ -55,7 +55,7 @@ async def kept_audit(
             if stamps:
                 stamps.close()
             with contextlib.suppress(UnavailableError):  # a full disk: the next start signs
-                audit.append(Kind.STOPPED, "", {"boot": boot, "version": version("transom")})
+                audit.append(Kind.SHUT_DOWN, "", {"boot": boot, "version": version("transom")})
                 audit.checkpoint()
     finally:
         audit.close()

@@ -84,7 +84,7 @@ def test_firmware_is_written_down_when_it_is_another(log: AuditFile, clock: SetC
     asyncio.run(again.ask_firmware())
     slots[0] = FirmwareSlot("rootfs.0", "inactive", "bad", "1.0")
     asyncio.run(again.ask_firmware())  # nothing runs: nothing is said
-    assert [(entry.ref, entry.detail) for entry in entries(log, Kind.FIRMWARE)] == [
+    assert [(entry.ref, entry.detail) for entry in entries(log, Kind.FIRMWARE_RUNS)] == [
         ("rootfs.0", {"version": "1.0", "state": ""}),
         ("rootfs.0", {"version": "1.0", "state": "good"}),
     ]

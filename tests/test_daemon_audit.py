@@ -26,6 +26,6 @@ def test_start_and_stop_stand_in_the_log_and_are_signed(tmp_path: Path) -> None:
     with closing(Database(tmp_path / "journal.db", "t")) as journal:
         assert [asyncio.run(live(journal)) for _ in range(2)] == [1, 2]
     found = [(entry.kind, entry.detail.get("boot")) for _, entry in open_log(tmp_path / "audit").entries()]
-    assert found == [("started", 1), ("job", None), ("stopped", 1), ("started", 2), ("job", None), ("stopped", 2)]
+    assert found == [("started", 1), ("job", None), ("shut_down", 1), ("started", 2), ("job", None), ("shut_down", 2)]
     verdict = verify_audit(tmp_path / "audit", str(HUB))
     assert (verdict.is_intact, verdict.entries, verdict.signed_entries) == (True, 6, 6)

@@ -18,7 +18,11 @@ class Kind(StrEnum):
     SEALED = "sealed"  # a part was cut and sealed
     RECEIPT = "receipt"  # a part is at the store
     WITHHELD = "withheld"  # a part was not sent, since the consent had ended
+    NOT_HELD = "not_held"  # footage of a job could not be kept apart
     RESUMED = "resumed"
+    EXTENDED = "extended"  # a running job has a later end
+    STOPPED = "stopped"  # a job, by an order of its agency
+    SETTINGS = "settings"  # the operator's, of this hub
     REFUSED = "refused"  # a message that no good signature stands behind, or a replay
     ANSWER_REFUSED = "answer_refused"
     TRUST = "trust"
@@ -28,10 +32,11 @@ class Kind(StrEnum):
     PAIRED = "paired"
     PAIRING_REFUSED = "pairing_refused"
     LOGIN = "login"  # somebody came to the owner's page, or was turned away
-    FIRMWARE = "firmware"  # what the firmware bridge says about what runs
+    FIRMWARE = "firmware"  # an update was ordered
+    FIRMWARE_RUNS = "firmware_runs"  # what the firmware bridge says about what runs
     CLOCK_STEP = "clock_step"
     STARTED = "started"
-    STOPPED = "stopped"
+    SHUT_DOWN = "shut_down"
     LOG_CHANGED = "log_changed"
     NOT_WRITTEN = "not_written"  # how many entries of a stranger's making were left out
 
