@@ -6,6 +6,7 @@ file has a limit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def _read_receipts(folder: Path, parts: Sequence[PartFacts]) -> dict[str, str]:
 def _read(path: Path, bytes_max: int) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(bytes_max + 1)
+            content = file.read(min(os.fstat(file.fileno()).st_size, bytes_max) + 1)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read ({error.strerror})", cure="check the path") from error
     if len(content) > bytes_max:

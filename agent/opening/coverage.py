@@ -71,11 +71,19 @@ def _interval_ns(part: PartFacts) -> int:
 
 
 def shares(manifest: Manifest, spans: Sequence[CoveredSpan]) -> list[tuple[CoveredSpan, float, float]]:
-    """Place spans between 0 and 1 on the window that was asked for; what reaches beyond it is cut."""
+    """Place spans between 0 and 1 on the window that was asked for; what reaches beyond it is cut.
+
+    `spans` are in order. A picture is taken to last until the next span, if that is not far.
+    """
     asked = manifest.window.asked
-    begin, end = parse_rfc3339(asked.start), parse_rfc3339(asked.end)
+    begin, last = parse_rfc3339(asked.start), parse_rfc3339(asked.end)
 
     def share(moment: WallTime) -> float:
-        return min(1.0, max(0.0, (moment - begin) / (end - begin)))
+        return min(1.0, max(0.0, (moment - begin) / (last - begin)))
 
-    return [(span, share(parse_rfc3339(span.start)), share(parse_rfc3339(span.end))) for span in spans]
+    ends = [parse_rfc3339(span.end) for span in spans]
+    for number, after in enumerate(spans[1:]):
+        begins = parse_rfc3339(after.start)
+        if 0 < begins - ends[number] < HOLE_NS_MIN:  # a picture lasts until the next
+            ends[number] = begins
+    return [(span, share(parse_rfc3339(span.start)), share(end)) for span, end in zip(spans, ends, strict=True)]

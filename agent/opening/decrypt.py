@@ -11,10 +11,10 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Protocol, cast
 
 from agent.clock import parse_rfc3339
 from agent.crypto import Secret
@@ -28,6 +28,13 @@ from agent.opening.meter import Meter
 
 HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # of a part's tables, before its pictures
 _MDAT_HEADER_BYTES: Final = 16
+
+
+class ClearParts(Protocol):
+    """Parts that can be read in the clear."""
+
+    def clear(self, number: int) -> AbstractContextManager[Iterator[bytes]]:
+        """Read a part's bytes; they are known to be good when the context ends without an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,7 @@ def _unfinished(output: Path, plan: JoinPlan | int, opener: _Opener) -> Iterator
                 with opener.clear(plan) as pieces:
                     video.writelines(pieces)
             else:
-                _write_joined(plan, opener, video)
+                write_joined(plan, opener, video)
             video.flush()
             os.fsync(video.fileno())
             video.seek(0)
@@ -165,12 +172,12 @@ def _unfinished(output: Path, plan: JoinPlan | int, opener: _Opener) -> Iterator
         temporary.unlink(missing_ok=True)
 
 
-def _write_joined(plan: JoinPlan, opener: _Opener, video: BinaryIO) -> None:
+def write_joined(plan: JoinPlan, parts: ClearParts, video: BinaryIO) -> None:
     """Copy sample by sample, and write the head again once all sizes are known."""
     video.write(plan.head())
     at = [0, 0]
     for place, number in enumerate(plan.numbers):
-        with opener.clear(number) as clear:
+        with parts.clear(number) as clear:
             source = _Forward(clear)
             for piece in plan.pieces[place]:
                 payload = piece.content or source.take(piece.begin, piece.end)

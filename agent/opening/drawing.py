@@ -8,6 +8,7 @@ from typing import Final
 
 from agent.clock import SECOND_NS, WallTime, parse_rfc3339, rfc3339
 from agent.evidence.manifest import Manifest
+from agent.opening.check import printable
 from agent.opening.coverage import CoveredSpan, Kind, shares
 
 _WIDTH, _HEIGHT = 1000, 96
@@ -26,17 +27,17 @@ def draw_timeline(manifest: Manifest, spans: Sequence[CoveredSpan]) -> str:
 def _shapes(manifest: Manifest, spans: Sequence[CoveredSpan]) -> Iterator[str]:
     window = manifest.window.asked
     title = escape(f"From {window.start} to {window.end}")
-    yield f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}"><defs>'
+    yield f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" shape-rendering="crispEdges" role="img" aria-label="{title}"><defs>'
     yield '<pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     yield '<rect width="8" height="8" class="gap"/><path d="M0 0V8" class="stroke"/></pattern></defs>'
     yield f'<rect x="0" y="{_BAR_TOP}" width="{_WIDTH}" height="{_BAR_HEIGHT}" class="nothing"/>'
     for span, begin, end in sorted(shares(manifest, spans), key=lambda placed: placed[0].kind is not Kind.PICTURES):
         width = max(_SHOWN_WIDTH_MIN, (end - begin) * _WIDTH)
         place = f'x="{begin * _WIDTH:.2f}" y="{_BAR_TOP}" width="{width:.2f}" height="{_BAR_HEIGHT}"'
-        told = escape(f"{span.kind}, {span.start} to {span.end}{': ' if span.why else ''}{span.why}")
+        told = escape(printable(f"{span.kind}, {span.start} to {span.end}{': ' if span.why else ''}{span.why}"))
         yield f'<rect {place} class="{_CLASSES[span.kind]}"><title>{told}</title></rect>'
     for moment, share in _marks(manifest):
-        x, anchor = share * _WIDTH, "start" if share < 0.05 else "end" if share > 0.95 else "middle"  # noqa: PLR2004
+        x, anchor = share * _WIDTH, "start" if share < 0.05 else "end" if share > 0.95 else "middle"  # noqa: PLR2004 - near an end, a label is within the drawing
         yield f'<path d="M{x:.1f} {_BAR_TOP + _BAR_HEIGHT}v8" class="scale"/>'
         yield f'<text x="{x:.1f}" y="{_HEIGHT - 12}" text-anchor="{anchor}">{moment}</text>'
     yield "</svg>"

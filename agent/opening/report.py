@@ -30,7 +30,7 @@ h1{font-size:1.5rem;margin:0 0 .2rem;line-height:1.25}h2{font-size:1.02rem;margi
 .verdict ul{margin:.4rem 0 0;padding-left:1.2rem}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.34rem .8rem .34rem 0;
 border-bottom:1px solid var(--line);overflow-wrap:anywhere}th{color:var(--soft);font-weight:500;white-space:nowrap}
-.facts th{width:8.5rem}.parts{font-size:.86rem}.parts td.n,.parts th.n{text-align:right}
+.facts th{width:8.5rem}.parts{font-size:.86rem}.parts .n{text-align:right}.parts .t{white-space:nowrap}
 code{font:.82em/1.4 ui-monospace,SFMono-Regular,Consolas,"Liberation Mono",monospace;color:var(--soft)}
 svg{width:100%;height:auto;display:block}svg text{font-size:15px;fill:var(--soft)}svg .scale{stroke:var(--soft)}
 .pictures{fill:var(--pictures)}.gap{fill:var(--gap)}rect.gap:not(pattern rect){fill:url(#hatch);stroke:#b8702a}
@@ -59,7 +59,7 @@ def report_page(opened: Opened, now: WallTime) -> str:
     checks = [
         f"The statement about this clip is signed by hub {opened.manifest.hub}, by the key on your list.",
         f"{whole[0].upper()}{whole[1:]} are here, in order, byte for byte what the hub signed, and were opened.",
-        f"The store: {store_told(opened.store)}.",
+        f"The store {store_told(opened.store)}.",
     ]
     checks += [f"{name} lies beside them: the hub did not sign it." for name in opened.strays]
     unexplained = [span for span in opened.coverage if span.kind is Kind.UNEXPLAINED]
@@ -120,9 +120,11 @@ def _verdict(lines: Sequence[str], *, is_true: bool) -> str:
 
 def _part_row(part: PartFacts, stored_at: str) -> str:
     numbers = "".join(f'<td class="n">{count}</td>' for count in (part.pictures, part.copied, part.reencoded))
-    times = "".join(f"<td>{_text(text[11:23])}</td>" for text in (part.first_picture, part.last_picture))
+    times = "".join(f'<td class="t">{_text(text[11:23])}</td>' for text in (part.first_picture, part.last_picture))
     name = f"<td>{_text(part.name)}<br><code>{part.sha256}</code></td>"
-    return f"<tr>{name}{times}{numbers}<td>{_text(stored_at[:19].replace('T', ' ')) or 'not checked'}</td></tr>"
+    return (
+        f'<tr>{name}{times}{numbers}<td class="t">{_text(stored_at[:19].replace("T", " ")) or "not checked"}</td></tr>'
+    )
 
 
 def _text(text: str) -> str:

@@ -94,7 +94,7 @@ def store_told(words: Sequence[StoreWord]) -> str:
         return f"has signed that it holds every part, the last since {max(checked)}"
     if checked:
         return f"has signed that it holds {len(checked)} of {len(words)} parts"
-    return "its receipts are not here, or its key is not known: nothing checked"
+    return "says nothing that could be checked: its receipts are not here, or its key is not known"
 
 
 def _sound_told(parts: Sequence[PartFacts]) -> str:
