@@ -92,7 +92,7 @@ def test_a_changed_clip_is_said_to_programs_and_drawn(
     assert main([*arguments, "--json", "--report", str(tmp_path / "v.html")]) == 1
     (fault,) = json.loads(capsys.readouterr().out)["faults"]
     assert "0000.mp4.age is missing" in fault
-    assert "This is not the clip that the hub made." in (tmp_path / "v.html").read_text()
+    assert "This is not the clip as the hub made it." in (tmp_path / "v.html").read_text()
     clip.manifest.write_bytes(clip.manifest.read_bytes().replace(b"IjoiM", b"IjoiN", 1))
     assert main([*arguments, "--json"]) == 1
     assert "was changed" in json.loads(capsys.readouterr().out)["faults"][0]

@@ -107,12 +107,12 @@ def _page(
         f'<th class="n">Pictures</th><th class="n">Copied</th><th class="n">Re-encoded</th>'
         f"<th>At the store since</th></tr>{rows}</table>"
         f"<footer><p>{command} {audit}{signed} {made}</p>"
-        f"<p>Checked and opened at {rfc3339(now)} by the clock of this computer.</p></footer></main></body></html>\n"
+        f"<p>Checked at {rfc3339(now)} by the clock of this computer.</p></footer></main></body></html>\n"
     )
 
 
 def _verdict(lines: Sequence[str], *, is_true: bool) -> str:
-    head = "This is the clip that the hub made." if is_true else "This is not the clip that the hub made."
+    head = "This is the clip that the hub made." if is_true else "This is not the clip as the hub made it."
     more = "" if is_true else " No video was written."
     items = "".join(f"<li>{_text(line)}</li>" for line in lines)
     return f'<div class="verdict{"" if is_true else " no"}"><b>{head}</b>{more}<ul>{items}</ul></div>'

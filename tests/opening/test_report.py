@@ -103,7 +103,7 @@ def test_the_drawing_shows_pictures_and_gaps(opened: Opened) -> None:
 def test_a_refusal_says_what_is_wrong(opened: Opened) -> None:
     """The page about a clip that was changed says so, and names no video."""
     text = " ".join(_Page(refusal_page(opened.manifest, ["part 2 was changed"], moment(90))).texts)
-    assert "This is not the clip that the hub made." in text
+    assert "This is not the clip as the hub made it." in text
     assert "part 2 was changed" in text
     assert "Video" not in text
 
