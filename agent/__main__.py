@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 
 from agent import clip_commands
 from agent.errors import ConfigurationError, TransomError
@@ -19,6 +20,9 @@ from provisioning.errors import ProvisioningError
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a camera's name may have letters that a Windows code page has not
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser(given).parse_args(given)
         if not getattr(options, "is_daemon", False):

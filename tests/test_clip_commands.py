@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,18 @@ def test_a_person_sees_a_bar_and_a_table(clip: ClipFolder, tmp_path: Path) -> No
     os.close(ours)
     for stated in (b"Opening", b"This is the clip that the hub made.", b"Incident", b"2026-118", b"Window"):
         assert stated in shown
+
+
+def test_letters_that_a_code_page_has_not_are_escaped(clip: ClipFolder, tmp_path: Path) -> None:
+    """On a computer that writes Latin letters only, a camera's Greek name still comes out, and JSON stays JSON."""
+    clip.sign(replace(clip.facts, camera_name="Είσοδος"))
+    command = [sys.executable, "-m", "agent", "clip", "open", str(clip.folder), "--identity", str(clip.identity)]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    for name, more in (("a.mp4", []), ("b.mp4", ["--json"])):
+        run = [*command, "-o", str(tmp_path / name), *more]
+        done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, check=True)
+        assert "Είσοδος" in done.stdout.decode("ascii").encode().decode("unicode_escape")
+    assert json.loads(done.stdout)["manifest"]["camera"]["name"] == "Είσοδος"
 
 
 @pytest.mark.parametrize("is_post_quantum", [False, True])

@@ -21,7 +21,11 @@ from agent.opening.joining_sound import JoinedSound, SoundOfPart, join_sound
 from agent.opening.sets import CODEC_OF_ENTRY, SetsOfPart, leader_of, rewrite, sets_of, unite
 
 PICTURES, SOUND = 0, 1
-SAMPLES_MAX: Final = 4_000_000  # of one movie: 37 hours at 30 pictures a second
+SAMPLES_MAX: Final = 2_000_000  # of one movie: 12 hours at 46 pictures a second
+SPAN_S_MAX: Final = 12 * 3600  # of one movie: times have 32 bits in its headers
+BLOCK_BYTES_MAX: Final = 64 * 1024  # of sound
+RATE_HZ_MAX: Final = 96_000
+_SPECIFIC_BYTES_MAX: Final = 64  # of AudioSpecificConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class _Group:
     def __init__(self, number: int, part: OpenedPart) -> None:
         self.parts: list[OpenedPart] = []
         self._first, self._samples = number, 0
+        part = part if part.movie is None or _is_sane(part.movie) else OpenedPart(None, part.first_picture)
         self._union: dict[tuple[int, int], bytes] = {}
         self._sound = _configuration(part.movie)
         try:
@@ -126,17 +131,39 @@ class _Group:
         return (
             mine.entry in CODEC_OF_ENTRY
             and (mine.entry, mine.size, mine.timescale_hz) == (theirs.entry, theirs.size, TIMESCALE_HZ)
-            and bool(mine.samples and theirs.samples)
+            and _is_sane(movie)
+            and self._span_ns(part) <= SPAN_S_MAX * SECOND_NS
             and part.first_picture - last.first_picture > _span(theirs) * SECOND_NS // TIMESCALE_HZ
             and (sound is None or self._sound is None or sound == self._sound)
             and self._samples + len(mine.samples) <= SAMPLES_MAX
         )
+
+    def _span_ns(self, part: OpenedPart) -> int:
+        return (part.first_picture or 0) - (self.parts[0].first_picture or 0)
 
     def _add(self, part: OpenedPart) -> None:
         if part.movie is not None and (codec := CODEC_OF_ENTRY.get(part.movie.video.entry)):
             unite(codec, self._union, sets_of(codec, part.movie.video.configuration))
             self._samples += len(part.movie.video.samples)
         self.parts.append(part)
+
+
+def _is_sane(movie: BoxedMovie) -> bool:
+    """Say whether a part's tables are within what a movie of several parts can hold."""
+    video, sound = movie.video, _sound(movie)
+    longest = SPAN_S_MAX * TIMESCALE_HZ
+    if not video.samples or not 0 < video.total <= longest or _span(video) > longest:
+        return False
+    if sound is None:
+        return True
+    return (
+        0 < sound.timescale_hz <= RATE_HZ_MAX
+        and 0 < sound.total <= SPAN_S_MAX * sound.timescale_hz
+        and sound.delay <= longest
+        and sound.size[0] in (1, 2)
+        and 0 < len(sound.configuration) <= _SPECIFIC_BYTES_MAX
+        and all(sample.end - sample.begin <= BLOCK_BYTES_MAX for sample in sound.samples)
+    )
 
 
 def _span(track: BoxedTrack) -> int:

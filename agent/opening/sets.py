@@ -38,10 +38,9 @@ class SetsOfPart:
 def sets_of(codec: Codec, configuration: bytes) -> dict[tuple[int, int], bytes]:
     """Read the parameter sets out of avcC or hvcC (ISO/IEC 14496-15 5.3.3.1.2, 8.3.3.1.2)."""
     try:
-        nals = list(_avcc(configuration) if codec is H264 else _hvcc(configuration))
+        return codec.parameter_sets(_avcc(configuration) if codec is H264 else _hvcc(configuration))
     except IndexError:
         raise BadInputError("a clip whose parameter sets are cut off") from None
-    return codec.parameter_sets(nals)
 
 
 def _avcc(record: bytes) -> Iterator[bytes]:
