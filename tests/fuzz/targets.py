@@ -21,6 +21,7 @@ from tests.fuzz import (
     targets_events,
     targets_exact,
     targets_media,
+    targets_opening,
     targets_profiles,
     targets_ring,
     targets_sound,
@@ -95,6 +96,8 @@ TARGETS: Final = {
         Target("slab index", targets_ring.slab_index, seeds_ring.INDEXES),
         Target("slab footer", targets_ring.slab_footer, seeds_ring.FOOTERS),
         Target("recovery", targets_ring.recovery, seeds_ring.SLABS),
+        Target("sealed header", targets_opening.sealed_header, targets_opening.SEALED_HEADERS),
+        Target("joined parts", targets_opening.joined_parts, targets_opening.JOINED_PARTS),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
     )
 }

@@ -98,10 +98,19 @@ class ClipFolder:
         self.manifest.write_bytes(build_manifest(facts or self.facts, key or self.hub_key))
 
 
-def make_clip(folder: Path, contents: Sequence[bytes]) -> ClipFolder:
-    """Seal `contents` as the parts of one clip into a new folder, with the officer's identity file beside it."""
+def make_clip(
+    folder: Path,
+    contents: Sequence[bytes],
+    reports: Sequence[ClipReport] | None = None,
+    *,
+    is_post_quantum: bool = False,
+) -> ClipFolder:
+    """Seal `contents` as the parts of one clip into a new folder, with the officer's identity file beside it.
+
+    `reports` are what the cutter says of them; without, they are ten-second parts of a form that nobody knows.
+    """
     folder.mkdir()
-    identity, recipient = generate_identity()
+    identity, recipient = generate_identity(is_post_quantum=is_post_quantum)
     identity_file = folder.parent / f"{folder.name}.key"
     identity_file.write_bytes(b"# an officer's key\n" + identity.reveal() + b"\n")
     parts = []
@@ -112,7 +121,8 @@ def make_clip(folder: Path, contents: Sequence[bytes]) -> ClipFolder:
             writer = AgeWriter([recipient], file.write)
             writer.write(content)
             sealed = writer.finish()
-        parts.append((SealedPart(part_id, path, sealed.size, sealed.sha256, MEDIA_TYPE_CLIP), report(number)))
+        told = reports[number] if reports else report(number)
+        parts.append((SealedPart(part_id, path, sealed.size, sealed.sha256, MEDIA_TYPE_CLIP), told))
     facts = ClipFacts(
         hub=HUB,
         grant=granted(recipient),
