@@ -73,11 +73,15 @@ make_environment() { # make_environment EXTRA: .venv with this project and an ex
   echo "$wanted" >"$mark"
 }
 
-install_node_packages() { # the third-party tus server that uploads are tested against
-  [[ -f tests/real/tus/package.json ]] || return 0
-  command -v npm >/dev/null || { echo "The tests need Node.js 20.19 or newer with npm." >&2; return 1; }
-  mkdir -p .cache/tus
-  cmp -s tests/real/tus/package-lock.json .cache/tus/package-lock.json && [[ -d .cache/tus/node_modules ]] && return 0
-  cp tests/real/tus/package.json tests/real/tus/package-lock.json .cache/tus/
-  (cd .cache/tus && npm ci --silent --no-audit --no-fund --omit=optional --ignore-scripts)
+install_node_packages() { # strangers from npm that tests meet: a store for uploads, a reader of what is sealed
+  local folder place
+  for folder in tests/real/*/; do
+    [[ -f ${folder}package.json ]] || continue
+    command -v npm >/dev/null || { echo "The tests need Node.js 20.19 or newer with npm." >&2; return 1; }
+    place=.cache/$(basename "$folder")
+    mkdir -p "$place"
+    cmp -s "${folder}package-lock.json" "$place/package-lock.json" && [[ -d $place/node_modules ]] && continue
+    cp "${folder}package.json" "${folder}package-lock.json" "$place/"
+    (cd "$place" && npm ci --silent --no-audit --no-fund --omit=optional --ignore-scripts) || return 1
+  done
 }

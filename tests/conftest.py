@@ -1,19 +1,26 @@
-"""How tests are shared out: a file stays on one worker, and what listens to the loopback's multicast stays on one too.
+"""How tests are shared out: a file stays on one worker, and each worker has a loopback of its own where it can.
 
-All cameras on this machine answer the same WS-Discovery group on `lo`, so a test that floods it, or that expects just
-its own cameras, must not run beside another.
+All cameras on one loopback answer the same WS-Discovery group, so a test that floods it, or that expects just its own
+cameras, must not run beside another. Who may make network namespaces (root) gives each worker one; elsewhere all tests
+that share the loopback's multicast stay on one worker.
 """
 
 from __future__ import annotations
 
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+from tests.simulators.private_network import enter_private_network
 
 HERE: Final = Path(__file__).parent
+HAS_OWN_NETWORK: Final = "has_own_network"
 SHARE_LOOPBACK: Final = (
     "stories",
     "real/test_foreign_cameras.py",
@@ -34,10 +41,11 @@ SHARE_LOOPBACK: Final = (
 
 
 class ByGroup(LoadScopeScheduling):
-    """Hands out whole files, and all that share the loopback's multicast as one."""
+    """Hands out whole files, and where there is one loopback for all, those that share its multicast as one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group(nodeid.partition("::")[0].removeprefix("tests/"))
+        path = nodeid.partition("::")[0].removeprefix("tests/")
+        return path if can_make_networks() else group(path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -45,7 +53,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return ByGroup(config, log)
 
 
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker whether it shall have a network of its own."""
+    node.workerinput[HAS_OWN_NETWORK] = can_make_networks()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Enter it, before anything listens or starts a thread or a process."""
+    if getattr(config, "workerinput", {}).get(HAS_OWN_NETWORK):
+        enter_private_network()
+
+
+@cache
+def can_make_networks() -> bool:
+    """Say whether this machine lets us."""
+    try:
+        return subprocess.run(("unshare", "--net", "true"), capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 def group(path: str) -> str:
-    """Name the group of a test file."""
+    """Name the group of a test file where all share one loopback."""
     is_shared = any(path == name or path.startswith(f"{name}/") for name in SHARE_LOOPBACK)
     return "loopback" if is_shared else path

@@ -20,8 +20,9 @@ from agent.command.request import VerifiedCommand
 from agent.consent.decide import decide, masks_now
 from agent.consent.grant import Granted
 from agent.crypto import sha256_hex
-from agent.evidence.manifest import Manifest, open_manifest
+from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
+from agent.evidence.statement import Manifest
 from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.signing import SigningKey
 from tests.simulators.clips import pictures_of, window_of

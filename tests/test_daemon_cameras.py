@@ -192,4 +192,4 @@ def test_a_given_camera_that_no_multicast_reaches_is_recorded(tmp_path: Path) ->
         site.wait(lambda: site.watch.streams and site.chunks(next(iter(site.watch.streams))))
         (door,) = site.watch.streams
         assert site.names(door) == ["Front door"]
-        assert not site.watch.troubles
+        assert door not in site.watch.troubles

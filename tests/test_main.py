@@ -21,7 +21,6 @@ from agent.vitals import HealthWarning, encode_vitals
 from provisioning.factory import make_identity
 from provisioning.store import IdentityStore
 from tests.simulators import vital_signs
-from tests.simulators.clip_folder import ClipFolder, make_clip
 from tests.simulators.export_site import NOW
 from tests.simulators.set_clock import SetClock
 
@@ -45,14 +44,6 @@ def write_log(folder: Path, key: Ed25519PrivateKey = KEY, origin: str = "hub-1")
     log.checkpoint()
     log.close()
     return folder
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> ClipFolder:
-    """Make a clip from a hub that the officer knows."""
-    made = make_clip(tmp_path / "clip", [b"first", b"second"])
-    (tmp_path / "known_hubs").write_text(f"{verifier_of('hub-1', made.hub_key)}\n")
-    return made
 
 
 def test_a_snapshot_is_copied_to_a_file(tmp_path: Path) -> None:
@@ -159,39 +150,6 @@ def test_status_of_a_hub_that_does_not_run_is_exit_code_2(tmp_path: Path, capsys
         assert said in told.err
         assert "systemctl status transom" in told.err
         assert told.out == ""
-
-
-def test_a_clip_is_opened(clip: ClipFolder, tmp_path: Path) -> None:
-    """The videos are there, and what they are is said in plain lines, or as JSON for programs."""
-    done = transom("clip", "open", clip.folder, "--identity", clip.identity, "-o", tmp_path / "video.mp4")
-    assert done.returncode == 0
-    assert (tmp_path / "video.000.mp4").read_bytes() == b"first"
-    assert "Incident:" in done.stdout
-    assert done.stderr == ""  # no progress bar where nobody watches
-    done = transom("clip", "open", clip.folder, "--identity", clip.identity, "-o", tmp_path / "again.mp4", "--json")
-    opened = json.loads(done.stdout)
-    assert opened["is_whole_clip"] is True
-    assert len(opened["files"]) == 2
-
-
-def test_a_clip_that_was_changed_is_exit_code_1(
-    clip: ClipFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The answer is no: the part is named, and no video is left."""
-    clip.part(1).write_bytes(clip.part(1).read_bytes() + b"x")
-    arguments = ["clip", "open", str(clip.folder), "--identity", str(clip.identity), "-o", str(tmp_path / "v.mp4")]
-    assert main(arguments) == 1
-    assert "0001.mp4.age was changed" in capsys.readouterr().err
-    assert not list(tmp_path.glob("v*"))
-
-
-def test_a_clip_without_its_key_is_exit_code_2(
-    clip: ClipFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A person must fetch the key."""
-    arguments = ["clip", "open", str(clip.folder), "--identity", str(tmp_path / "none"), "-o", str(tmp_path / "v.mp4")]
-    assert main(arguments) == 2
-    assert "none" in capsys.readouterr().err
 
 
 def test_an_audit_log_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,8 @@ from agent.cut.clip import ClipReport, Gap, SoundReport
 from agent.deliver.age import generate_identity
 from agent.errors import BadInputError, ConfigurationError
 from agent.evidence.note import verifier_of
-from agent.opener import Opened, describe, open_clip
+from agent.opener import open_clip
+from agent.opening.words import Opened, describe
 from tests.simulators.clip_folder import ClipFolder, make_clip, moment, with_gap
 
 CONTENTS = [bytes([number]) * (100_000 + number) for number in range(3)]

@@ -81,12 +81,18 @@ def longer_codes(value: int) -> range:
     return range(2**zeros - 1, 2 ** (zeros + 1) - 1)
 
 
+def equal_codes(value: int) -> range:
+    """Return the numbers whose unsigned Exp-Golomb codes are as long as that of `value`."""
+    zeros = (value + 1).bit_length() - 1
+    return range(2**zeros - 1, 2 ** (zeros + 1) - 1)
+
+
 def replace_code(nal: bytes, begin: int, end: int, code: str) -> bytes:
-    """Put a code 8 bits longer in place of bits `[begin, end)`: what follows moves by one byte and is not looked at.
+    """Put a code as long, or 8 bits longer, in place of bits `[begin, end)`: what follows is moved, not looked at.
 
     Raises BadInputError if the code has another length.
     """
-    if len(code) != end - begin + 8:
+    if len(code) - (end - begin) not in (0, 8):
         raise BadInputError("a number that does not fit into this header")
     raw, whole = unescape(nal), (end + 7) // 8
     bits = bit_string(raw[:whole])

@@ -51,23 +51,37 @@ def write_movie(track: VideoTrack, sound: SoundTrack | None = None) -> Iterator[
 
     The movie begins with the first picture or the first sound, whichever is earlier.
     """
-    ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso4" + track.form.sample_entry + b"mp41")
     payloads = [[sample.payload for sample in track.samples], list(sound.blocks) if sound else []]
     chunks = _chunks(track, sound)
-    sizes = [sum(map(len, payloads[number][begin:end])) for number, begin, end in chunks]
-    first = (
-        len(ftyp) + len(_moov(track, sound, chunks, sizes, 0)) + _LARGE_HEADER_BYTES
-    )  # the same size with any offset
-    yield ftyp + _moov(track, sound, chunks, sizes, first)
-    yield struct.pack(">I4sQ", 1, b"mdat", _LARGE_HEADER_BYTES + sum(sizes))
+    head = movie_head(track, sound, chunks, [list(map(len, each)) for each in payloads])
+    yield head[:-_LARGE_HEADER_BYTES]
+    yield head[-_LARGE_HEADER_BYTES:]
     for number, begin, end in chunks:
         yield from payloads[number][begin:end]
 
 
-_Chunk = tuple[int, int, int]  # 0 pictures or 1 sound, first sample, end
+Chunk = tuple[int, int, int]
+"""Samples that lie together in the file: 0 pictures or 1 sound, first sample, end."""
 
 
-def _chunks(track: VideoTrack, sound: SoundTrack | None) -> list[_Chunk]:
+def movie_head(
+    track: VideoTrack, sound: SoundTrack | None, chunks: Sequence[Chunk], sizes: Sequence[Sequence[int]]
+) -> bytes:
+    """Build all that stands before the samples: ftyp, moov and mdat's header.
+
+    `chunks` are in file order; `sizes` are the samples' of both tracks, in bytes: payloads are not looked at. The head
+    of the same samples has the same length, whatever their sizes are.
+    """
+    ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso4" + track.form.sample_entry + b"mp41")
+    lengths = [sum(sizes[number][begin:end]) for number, begin, end in chunks]
+    first = (
+        len(ftyp) + len(_moov(track, sound, chunks, lengths, sizes, 0)) + _LARGE_HEADER_BYTES
+    )  # the same size with any offset
+    mdat = struct.pack(">I4sQ", 1, b"mdat", _LARGE_HEADER_BYTES + sum(lengths))
+    return ftyp + _moov(track, sound, chunks, lengths, sizes, first) + mdat
+
+
+def _chunks(track: VideoTrack, sound: SoundTrack | None) -> list[Chunk]:
     if sound is None:
         return [(0, 0, len(track.samples))]
     origin = min(sound.start_ns, 0) / SECOND_NS
@@ -96,9 +110,14 @@ def _run_lengths(values: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def _moov(
-    track: VideoTrack, sound: SoundTrack | None, chunks: Sequence[_Chunk], sizes: Sequence[int], first: int
+    track: VideoTrack,
+    sound: SoundTrack | None,
+    chunks: Sequence[Chunk],
+    lengths: Sequence[int],
+    sizes: Sequence[Sequence[int]],
+    first: int,
 ) -> bytes:
-    begins = list(accumulate(sizes, initial=first))[:-1]
+    begins = list(accumulate(lengths, initial=first))[:-1]
     places = [
         [(begins[place], end - begin) for place, (number, begin, end) in enumerate(chunks) if number == which]
         for which in (0, 1)
@@ -109,14 +128,14 @@ def _moov(
     total = shown[-1] - shown[0] + track.last_duration + max(0, -start)
     tkhd = _track_header(1, total, 0, track.width, track.height)
     mdhd = _full_box(b"mdhd", 1, 0, struct.pack(">16xIQHxx", TIMESCALE_HZ, total, _UNDETERMINED))
-    stbl = _sample_table(track, shown, max(0, -start), places[0])
+    stbl = _sample_table(track, shown, max(0, -start), sizes[0], places[0])
     lasts.append(total)
     traks.append(_box(b"trak", tkhd, _media(mdhd, b"vide", _full_box(b"vmhd", 0, 1, bytes(8)), stbl)))
     if sound:
         delay, played = max(0, start), -(-sound.total * TIMESCALE_HZ // sound.rate_hz)
         edits = _box(b"edts", _box(b"elst", delay_edits(delay, played))) if delay else b""
         mdhd = _full_box(b"mdhd", 1, 0, struct.pack(">16xIQHxx", sound.rate_hz, sound.total, _UNDETERMINED))
-        media = _media(mdhd, b"soun", _full_box(b"smhd", 0, 0, bytes(4)), _sound_table(sound, places[1]))
+        media = _media(mdhd, b"soun", _full_box(b"smhd", 0, 0, bytes(4)), _sound_table(sound, sizes[1], places[1]))
         lasts.append(delay + played)
         traks.append(_box(b"trak", _track_header(2, lasts[-1], 1 << 8, 0, 0), edits, media))
     mvhd = _full_box(
@@ -140,7 +159,9 @@ def _media(mdhd: bytes, kind: bytes, header: bytes, stbl: bytes) -> bytes:
     return _box(b"mdia", mdhd, hdlr, _box(b"minf", header, _box(b"dinf", dref), stbl))
 
 
-def _sample_table(track: VideoTrack, shown: list[int], delay: int, places: Sequence[tuple[int, int]]) -> bytes:
+def _sample_table(
+    track: VideoTrack, shown: list[int], delay: int, sizes: Sequence[int], places: Sequence[tuple[int, int]]
+) -> bytes:
     """Build `stbl`. Decode times are the sorted presentation times, so offsets may be negative (ctts version 1).
 
     Where sound comes first, all offsets are larger by `delay`.
@@ -155,7 +176,7 @@ def _sample_table(track: VideoTrack, shown: list[int], delay: int, places: Seque
     boxes = [
         _full_box(b"stsd", 0, 0, struct.pack(">I", 1), entry),
         _table(b"stts", "II", _run_lengths(durations)),
-        *_places([sample.payload for sample in samples], places),
+        *_places(sizes, places),
     ]
     offsets = [sample.shown_at - decoded_at + delay for sample, decoded_at in zip(samples, shown, strict=True)]
     if any(offsets):
@@ -165,22 +186,22 @@ def _sample_table(track: VideoTrack, shown: list[int], delay: int, places: Seque
     return _box(b"stbl", *boxes)
 
 
-def _sound_table(sound: SoundTrack, places: Sequence[tuple[int, int]]) -> bytes:
+def _sound_table(sound: SoundTrack, sizes: Sequence[int], places: Sequence[tuple[int, int]]) -> bytes:
     return _box(
         b"stbl",
-        _full_box(b"stsd", 0, 0, struct.pack(">I", 1), _box(b"mp4a", sample_entry(sound))),
+        _full_box(b"stsd", 0, 0, struct.pack(">I", 1), _box(b"mp4a", sample_entry(sound, sizes))),
         _table(b"stts", "II", _run_lengths(sound.durations)),
-        *_places(sound.blocks, places),
+        *_places(sizes, places),
     )
 
 
-def _places(payloads: Sequence[bytes], places: Sequence[tuple[int, int]]) -> list[bytes]:
+def _places(sizes: Sequence[int], places: Sequence[tuple[int, int]]) -> list[bytes]:
     """Build the boxes that say where samples lie; `places` are the offset and the samples of each chunk."""
     counts = [count for _, count in places]
     changes = [n for n in range(len(counts)) if not n or counts[n] != counts[n - 1]]
     return [
         _table(b"stsc", "III", [(n + 1, counts[n], 1) for n in changes]),
-        _full_box(b"stsz", 0, 0, struct.pack(f">II{len(payloads)}I", 0, len(payloads), *map(len, payloads))),
+        _full_box(b"stsz", 0, 0, struct.pack(f">II{len(sizes)}I", 0, len(sizes), *sizes)),
         _table(b"co64", "Q", [(offset,) for offset, _ in places]),
     ]
 

@@ -34,10 +34,10 @@ class SoundTrack:
         return sum(self.durations)
 
 
-def sample_entry(track: SoundTrack) -> bytes:
-    """Build the content of an `mp4a` entry: AudioSampleEntry and its `esds` box."""
-    biggest = max(map(len, track.blocks))
-    bits = min(sum(map(len, track.blocks)) * 8 * track.rate_hz // max(track.total, 1), 0xFFFFFFFF)
+def sample_entry(track: SoundTrack, sizes: Sequence[int]) -> bytes:
+    """Build the content of an `mp4a` entry: AudioSampleEntry and its `esds` box. `sizes` are the blocks', in bytes."""
+    biggest = max(sizes)
+    bits = min(sum(sizes) * 8 * track.rate_hz // max(track.total, 1), 0xFFFFFFFF)
     specific = _descriptor(_DECODER_SPECIFIC, track.configuration)
     decoder = struct.pack(">BB3sII", _MPEG4_AUDIO, _AUDIO_STREAM, biggest.to_bytes(3, "big"), bits, bits) + specific
     es = struct.pack(">HB", 0, 0) + _descriptor(_DECODER, decoder) + _descriptor(_SYNC_LAYER, bytes([_FOR_MP4]))

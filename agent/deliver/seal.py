@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from agent.crypto import Secret
 from agent.deliver.age import (
-    FILE_KEY_BYTES,
     PAYLOAD_NONCE_BYTES,
     PIECE_BYTES,
     encode_header,
     payload_cipher,
     piece_nonce,
 )
+from agent.deliver.age_kinds import FILE_KEY_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from agent.crypto import Secret
 from agent.deliver.age import (
     PAYLOAD_NONCE_BYTES,
     PIECE_BYTES,
-    TAG_BYTES,
     find_file_key,
     payload_cipher,
     piece_nonce,
-    read_header,
 )
+from agent.deliver.age_kinds import TAG_BYTES
+from agent.deliver.age_text import read_header
 from agent.errors import BadInputError
 
 _SEALED_PIECE_BYTES = PIECE_BYTES + TAG_BYTES

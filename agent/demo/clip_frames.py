@@ -19,8 +19,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from agent.demo import block_code
-from agent.demo.clip_boxes import BoxedTrack
 from agent.errors import BadInputError
+from agent.opening.clip_boxes import BoxedTrack
 
 Colours = NDArray[np.uint8]
 _DECODERS: Final = {"h264": "h264", "h265": "hevc", "jpeg": "mjpeg"}

@@ -16,10 +16,10 @@ import numpy as np
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.demo.camera_log import CameraLog, LoggedPicture, SliceMark
-from agent.demo.clip_boxes import CODECS, BoxedSample, BoxedTrack, take_apart
 from agent.demo.clip_frames import drawn_ticks
 from agent.demo.clip_units import Unit, What, mark_of, units_of
 from agent.errors import BadInputError
+from agent.opening.clip_boxes import CODECS, BoxedSample, BoxedTrack, take_apart
 
 FAULTS_MAX: Final = 100  # more say nothing new
 _TICK_ERROR_MAX: Final = 1  # a picture is shown at the nearest tick, or one beside it if two fell together

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Sequence
@@ -166,6 +167,8 @@ class Site:
         self.cameras[0].show_code("thank you", 0)
         hub = self.central.enrolments.evidence_keys[self.factory.hub_id]
         (self.folder / "officer" / "known_hubs").write_text(f"# hubs whose clips are believed\n{hub}\n")
+        store = json.dumps(public_jwk(self.authority.store))
+        (self.folder / "officer" / "known_stores").write_text(f"# stores whose receipts are believed\n{store}\n")
         return self.wait_cameras()
 
     def wait_cameras(self) -> Presence:

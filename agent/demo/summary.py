@@ -59,7 +59,7 @@ def _print_how_to_open(console: Console, facts: Facts, folder: Path) -> None:
     if not files:
         return
     console.print(
-        f"\nWatch: {_near(Path(files[0]).parent)}/*.mp4 ({len(files)} parts)", soft_wrap=True, highlight=False
+        f"\nWatch: {_near(Path(files[0]).parent)}/*.mp4 ({len(files)} videos)", soft_wrap=True, highlight=False
     )
     sealed = next(iter(sorted((folder / "store").glob("*/*.mp4.age"))), None)
     if sealed is not None:
@@ -67,7 +67,7 @@ def _print_how_to_open(console: Console, facts: Facts, folder: Path) -> None:
         console.print("Open one with the stock age tool, or with Transom's own check of signature and hashes:")
         console.print(f"  age -d -i {key} {_near(sealed)} > clip.mp4", soft_wrap=True, highlight=False)
         transom = _near(Path(sys.executable).with_name("transom"))
-        opened = f"  {transom} clip open {_near(sealed.parent)} --identity {key} -o opened.mp4"
+        opened = f"  {transom} clip open {_near(sealed.parent)} --identity {key} -o opened.mp4 --report opened.html"
         console.print(opened, soft_wrap=True, highlight=False)
 
 

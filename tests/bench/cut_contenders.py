@@ -23,8 +23,8 @@ import av
 import msgspec
 
 from agent.cut.clip import CutOrder, WireChunk
-from agent.demo.clip_boxes import take_apart
 from agent.errors import BadInputError, UnavailableError
+from agent.opening.clip_boxes import take_apart
 from agent.outside.cutter import ChildCutter, ChildLimits
 from tests.bench.cut_footage import CutFootage
 from tests.bench.measure import family

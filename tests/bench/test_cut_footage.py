@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.cut.splice import make_clip
-from agent.demo.clip_boxes import take_apart
+from agent.opening.clip_boxes import take_apart
 from tests.bench.cut_contenders import parts, run_transom
 from tests.bench.cut_footage import CutFootage, large_film, prepare_footage, shop_film
 

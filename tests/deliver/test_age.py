@@ -16,7 +16,6 @@ from agent.deliver.unseal import open_age
 from agent.errors import BadInputError, ConfigurationError
 
 CCTV = json.loads((Path(__file__).parents[1] / "vectors/age/cctv.json").read_text())
-POST_QUANTUM = "age1pq1" + "q" * 20
 
 
 def test_the_specifications_identity_belongs_to_its_recipient() -> None:
@@ -35,8 +34,8 @@ def test_the_specifications_identity_belongs_to_its_recipient() -> None:
         ([age.bech32.encode("npub", bytes(32))], "not an age v1 public key"),
         ([age.bech32.encode("age", bytes(31))], "not a usable X25519 key"),
         ([age.bech32.encode("age", bytes(32))], "not a usable X25519 key"),  # a point of low order
-        ([age.bech32.encode("age1pq", bytes(1216))], "X25519 recipients"),
-        ([generate_identity()[1], age.bech32.encode("age1pq", bytes(1216))], "post-quantum and classical"),
+        ([age.bech32.encode("age1pq", bytes(1216))], "not a usable post-quantum key"),
+        ([generate_identity()[1], generate_identity(is_post_quantum=True)[1]], "post-quantum and classical"),
     ],
 )
 def test_refuses_recipients_no_file_may_be_sealed_to(recipients: list[str], why: str) -> None:
@@ -47,9 +46,21 @@ def test_refuses_recipients_no_file_may_be_sealed_to(recipients: list[str], why:
 
 def test_checks_recipients_without_writing() -> None:
     """A list of good recipients passes; a mixed one does not."""
-    check_recipients([generate_identity()[1], generate_identity()[1]])
+    classical, post_quantum = ([generate_identity(is_post_quantum=kind)[1] for _ in range(2)] for kind in (False, True))
+    check_recipients(classical)
+    check_recipients(post_quantum)
     with pytest.raises(BadInputError):
-        check_recipients([POST_QUANTUM])
+        check_recipients(classical + post_quantum)
+
+
+@pytest.mark.parametrize("is_post_quantum", [False, True])
+def test_an_identity_knows_its_recipient(is_post_quantum: bool) -> None:  # noqa: FBT001 - a parameter
+    """Both kinds have the forms that age's own tools read."""
+    identity, recipient = generate_identity(is_post_quantum=is_post_quantum)
+    assert recipient_of(identity) == recipient
+    assert recipient.startswith("age1pq1" if is_post_quantum else "age1")
+    assert identity.reveal().startswith(b"AGE-SECRET-KEY-PQ-1" if is_post_quantum else b"AGE-SECRET-KEY-1")
+    assert len(recipient) == (1959 if is_post_quantum else 62)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +69,7 @@ def test_checks_recipients_without_writing() -> None:
     ids=["empty", "short", "plugin", "accent", "recipient", "zeros"],
 )
 def test_refuses_what_is_no_identity(identity: str) -> None:
-    """What is not an X25519 identity is for a person to mend, and is not repeated in the error."""
+    """What is not an identity is for a person to mend, and is not repeated in the error."""
     with pytest.raises(ConfigurationError) as caught:
         recipient_of(Secret(identity))
     assert not identity or identity not in str(caught.value)

@@ -57,6 +57,17 @@ def test_every_recipient_gets_the_same_bytes_back(size: int) -> None:
     assert unseal(sealed, OFFICER) == unseal(sealed, OWNER) == content
 
 
+def test_post_quantum_recipients_are_sealed_to_as_well() -> None:
+    """Each of several post-quantum recipients opens the file; a classical identity among the reader's does no harm."""
+    pairs = [generate_identity(is_post_quantum=True) for _ in range(3)]
+    content = os.urandom(PIECE + 1)
+    sealed, _ = seal(content, [recipient for _, recipient in pairs])
+    for identity, _ in pairs:
+        assert unseal(sealed, OFFICER, identity) == content
+    with pytest.raises(BadInputError, match="not sealed to this identity"):
+        unseal(sealed, OFFICER)
+
+
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 2 * PIECE), max_size=8))
 def test_how_it_is_written_does_not_matter(sizes: list[int]) -> None:

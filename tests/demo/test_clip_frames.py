@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from agent.demo.clip_boxes import take_apart
 from agent.demo.clip_frames import drawn_ticks, luma
+from agent.opening.clip_boxes import take_apart
 from tests.simulators.damaged_clips import rewritten, samples_of
 from tests.simulators.logged_streams import Sort, film
 from tests.simulators.proven_cuts import cut_and_prove, windows

@@ -22,6 +22,7 @@ from tests.fuzz import (
     targets_evidence,
     targets_exact,
     targets_media,
+    targets_opening,
     targets_profiles,
     targets_ring,
     targets_sound,
@@ -99,6 +100,8 @@ TARGETS: Final = {
         Target("cosigned checkpoint", targets_evidence.cosigned, targets_evidence.COSIGNED),
         Target("proof of an entry", targets_evidence.proof, targets_evidence.PROOFS),
         Target("witness request", targets_evidence.witness_request, targets_evidence.REQUESTS),
+        Target("sealed header", targets_opening.sealed_header, targets_opening.SEALED_HEADERS),
+        Target("joined parts", targets_opening.joined_parts, targets_opening.JOINED_PARTS),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
     )
 }

@@ -12,7 +12,10 @@ from typing import Final
 
 import pytest
 
-from tests.simulators.logged_streams import Filmed, Sort, film
+from agent.demo.clip_proof import prove
+from agent.opening.joining import JoinPlan, plan_movies
+from tests.simulators.logged_streams import Filmed, Sort, film, log_of
+from tests.simulators.parted_clips import cut_in_parts, joined, opened
 from tests.simulators.players import PLAYERS, shown_ticks
 from tests.simulators.proven_cuts import Cut, cut_and_prove, windows
 
@@ -46,3 +49,24 @@ def test_a_player_shows_exactly_the_pictures_of_a_clip(player: str, name: str) -
     width, height = done.report.width, done.report.height
     taken = sorted(account.picture or 0 for account in done.proof.accounts)
     assert shown_ticks(player, done.clip, width, height) == taken
+
+
+@cache
+def joined_clip(codec: str) -> tuple[bytes, tuple[int, ...]]:
+    """Join three parts, of H.264 under three sets of parameters; return the pictures' ticks too."""
+    filmed = film(Sort(codec=codec, gops_s=(2.0,), width=320, height=192, b_frames="two"))
+    parted = cut_in_parts(filmed, (0.15, 0.33, 0.52, 0.9))
+    (plan,) = plan_movies([opened(clip, report) for clip, report in zip(parted.clips, parted.reports, strict=True)])
+    assert isinstance(plan, JoinPlan)
+    movie = joined(plan, parted.clips)
+    proof = prove([movie], log_of(filmed), parted.window)
+    assert proof.is_exact
+    return movie, tuple(sorted(account.picture or 0 for account in proof.accounts))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("player", PLAYERS)
+def test_a_player_shows_exactly_the_pictures_of_joined_parts(player: str, codec: str) -> None:
+    """No picture is lost where parts meet, also where the parameter sets change there."""
+    movie, taken = joined_clip(codec)
+    assert shown_ticks(player, movie, 320, 192) == list(taken)

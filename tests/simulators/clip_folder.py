@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime, Window
@@ -100,10 +101,19 @@ class ClipFolder:
         self.manifest.write_bytes(build_manifest(facts or self.facts, key or self.hub_key))
 
 
-def make_clip(folder: Path, contents: Sequence[bytes]) -> ClipFolder:
-    """Seal `contents` as the parts of one clip into a new folder, with the officer's identity file beside it."""
+def make_clip(
+    folder: Path,
+    contents: Sequence[bytes],
+    reports: Sequence[ClipReport] | None = None,
+    *,
+    is_post_quantum: bool = False,
+) -> ClipFolder:
+    """Seal `contents` as the parts of one clip into a new folder, with the officer's identity file beside it.
+
+    `reports` are what the cutter says of them; without, they are ten-second parts of a form that nobody knows.
+    """
     folder.mkdir()
-    identity, recipient = generate_identity()
+    identity, recipient = generate_identity(is_post_quantum=is_post_quantum)
     identity_file = folder.parent / f"{folder.name}.key"
     identity_file.write_bytes(b"# an officer's key\n" + identity.reveal() + b"\n")
     parts = []
@@ -114,8 +124,9 @@ def make_clip(folder: Path, contents: Sequence[bytes]) -> ClipFolder:
             writer = AgeWriter([recipient], file.write)
             writer.write(content)
             sealed = writer.finish()
-        made = report(number, clear_sha256=sealed.clear_sha256)
-        parts.append((SealedPart(part_id, path, sealed.size, sealed.sha256, MEDIA_TYPE_CLIP), made))
+        told = reports[number] if reports else report(number)
+        told = structs.replace(told, clear_sha256=sealed.clear_sha256)
+        parts.append((SealedPart(part_id, path, sealed.size, sealed.sha256, MEDIA_TYPE_CLIP), told))
     facts = ClipFacts(
         hub=HUB,
         grant=granted(recipient),

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from agent.cut.mp4 import Sample, VideoTrack, write_movie
-from agent.demo.clip_boxes import BoxedSample, take_apart
+from agent.opening.clip_boxes import BoxedSample, take_apart
 
 
 def grown(clip: bytes, path: Sequence[str], more: bytes) -> bytes:

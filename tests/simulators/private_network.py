@@ -26,7 +26,7 @@ def in_private_network(work: Callable[[], _Result]) -> _Result:
 
     def run() -> None:
         try:
-            _leave_the_machines_network()
+            enter_private_network()
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again where the test stands
             errors.append(error)
@@ -39,7 +39,8 @@ def in_private_network(work: Callable[[], _Result]) -> _Result:
     return results[0]
 
 
-def _leave_the_machines_network() -> None:
+def enter_private_network() -> None:
+    """Give the calling thread, and what it will start, such a network. Fails the test where that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNET):  # of this thread only
         why = os.strerror(ctypes.get_errno())

@@ -9,8 +9,8 @@ import pytest
 
 from agent.cut.mp4 import Sample, VideoTrack, write_movie
 from agent.cut.mp4_sound import SoundTrack
-from agent.demo.clip_boxes import take_apart
 from agent.errors import BadInputError
+from agent.opening.clip_boxes import take_apart
 from tests.simulators.damaged_clips import grown, in_track
 from tests.simulators.logged_streams import Sort, film
 from tests.simulators.mp4_reader import read_movie

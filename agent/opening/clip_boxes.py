@@ -30,6 +30,8 @@ CODECS: Final = {"avc1": "h264", "hvc1": "h265", "mp4v": "jpeg", "jpeg": "jpeg",
 """What a video sample entry holds."""
 _CONFIGURATIONS: Final = ("avcC", "hvcC")
 _DELAY_BYTES: Final = 40  # an elst box of version 0 with two edits (ISO/IEC 14496-12 8.6.6)
+_SOUND_BYTES: Final = 28  # of an audio sample entry before the boxes in it (12.2.3)
+_SPECIFIC: Final = 5  # tag of DecoderSpecificInfo
 _VISUAL_BYTES: Final = 78  # of a visual sample entry before the boxes in it (ISO/IEC 14496-12 12.1.3)
 
 
@@ -57,9 +59,12 @@ class BoxedTrack:
 
     kind: str  # "vide" or "soun"
     entry: str  # of its one sample entry, as "avc1"
-    configuration: bytes  # content of avcC or hvcC, else empty
+    configuration: bytes  # content of avcC or hvcC, or AudioSpecificConfig, else empty
     timescale_hz: int
     samples: tuple[BoxedSample, ...]
+    total: int  # how long all samples last, in ticks
+    size: tuple[int, int]  # width and height in pixels, or channels and 0
+    delay: int  # of the track's first sample, by its edit list, in ticks of the movie
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,16 @@ class BoxedMovie:
         return next(track for track in self.tracks if track.kind == "vide")
 
 
-def take_apart(content: bytes) -> BoxedMovie:
-    """Read a file. Raises BadInputError if it is damaged or has no video track."""
+def take_apart(content: bytes, size: int | None = None) -> BoxedMovie:
+    """Read a file, or the head of one that has `size` bytes. Raises BadInputError if it is damaged or has no video."""
     try:
-        return _take_apart(content)
+        return _take_apart(content, len(content) if size is None else size)
     except (struct.error, UnicodeDecodeError, IndexError, KeyError, StopIteration) as error:
         raise BadInputError("not a whole MP4 file") from error
 
 
-def _take_apart(content: bytes) -> BoxedMovie:
-    top = list(_boxes(content, 0, len(content)))
+def _take_apart(content: bytes, size: int) -> BoxedMovie:
+    top = list(_boxes(content, 0, size))
     faults = [] if tuple(box.kind for box in top) == TOP else [f"the file is {', '.join(box.kind for box in top)}"]
     moov, mdat = _one(top, "moov"), _one(top, "mdat")
     faults += _strangers(content, moov)
@@ -144,13 +149,42 @@ def _track(content: bytes, trak: Box) -> tuple[BoxedTrack, list[str]]:
     stsd = _inside(content, tables, "stsd")
     entries = list(_boxes(content, stsd.begin + 8, stsd.end))
     faults = [] if len(entries) == 1 else [f"{len(entries)} sample entries"]
-    configuration = b""
+    configuration, size = b"", (0, 0)
+    if kind == "soun":
+        size = (struct.unpack_from(">H", content, entries[0].begin + 16)[0], 0)
+        esds = _one(list(_boxes(content, entries[0].begin + _SOUND_BYTES, entries[0].end)), "esds")
+        configuration = _specific_of(content[esds.begin + 4 : esds.end])
     if kind == "vide":
+        size = struct.unpack_from(">HH", content, entries[0].begin + 24)
         inner = list(_boxes(content, entries[0].begin + _VISUAL_BYTES, entries[0].end))
         known = [box for box in inner if box.kind in _CONFIGURATIONS]
         configuration = content[known[0].begin : known[0].end] if known else b""
         faults += [f"there is a box {entries[0].kind}/{box.kind}" for box in inner if box not in known]
-    return BoxedTrack(kind, entries[0].kind, configuration, timescale, _samples(content, tables)), faults
+    samples, total = _samples(content, tables)
+    delay = _delay(content, trak)
+    return BoxedTrack(kind, entries[0].kind, configuration, timescale, samples, total, size, delay), faults
+
+
+def _specific_of(esds: bytes) -> bytes:
+    """Find a decoder's own configuration in a descriptor of an elementary stream (ISO/IEC 14496-1 7.2.6)."""
+    at, fixed = 0, {3: 3, 4: 13}  # bytes of these descriptors before those in them
+    while True:
+        tag, length, at = esds[at], 0, at + 1
+        while esds[at] & 0x80:
+            length, at = length << 7 | esds[at] & 0x7F, at + 1
+        length, at = length << 7 | esds[at], at + 1
+        if tag == _SPECIFIC:
+            return esds[at : at + length]
+        at += fixed[tag]
+
+
+def _delay(content: bytes, trak: Box) -> int:
+    """Return how long an empty edit lets a track wait; other edits are faults."""
+    edits = [box for box in _boxes(content, trak.begin, trak.end) if box.kind == "edts"]
+    if not edits:
+        return 0
+    ticks, media = struct.unpack_from(">Ii", content, edits[0].begin + 16)
+    return int(ticks) if media == -1 else 0
 
 
 def _edits(content: bytes, trak: Box, kind: str) -> Iterator[str]:
@@ -168,7 +202,7 @@ def _inside(content: bytes, parent: Box, kind: str) -> Box:
     return _one(list(_boxes(content, parent.begin, parent.end)), kind)
 
 
-def _samples(content: bytes, tables: Box) -> tuple[BoxedSample, ...]:
+def _samples(content: bytes, tables: Box) -> tuple[tuple[BoxedSample, ...], int]:
     found = {box.kind: box for box in _boxes(content, tables.begin, tables.end)}
     fixed, count = struct.unpack_from(">II", content, found["stsz"].begin + 4)
     if count > SAMPLES_MAX:
@@ -181,7 +215,7 @@ def _samples(content: bytes, tables: Box) -> tuple[BoxedSample, ...]:
     decoded = list(accumulate(durations, initial=0))
     return tuple(
         BoxedSample(begins[n], begins[n] + sizes[n], decoded[n] + offsets[n], n + 1 in syncs) for n in range(count)
-    )
+    ), decoded[-1]
 
 
 def _begins(content: bytes, found: Mapping[str, Box], sizes: Sequence[int]) -> list[int]:

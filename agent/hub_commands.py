@@ -1,0 +1,111 @@
+"""What `transom` does on a hub: the daemon, and the few things a person asks of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from agent import daemon
+from agent.audit_commands import add_parsers as add_audit_parsers
+from agent.camera_commands import CALLS
+from agent.camera_options import add_parsers as add_camera_parsers
+from agent.clock import Instant
+from agent.config import STATUS_FILE, load
+from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.logs import configure_logging
+from agent.outside.shown_file import read_shown
+from agent.outside.snapshots import read_snapshot
+from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
+from provisioning.errors import ProvisioningError
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = load(options.config)
+    configure_logging(config.log_level)
+    try:
+        asyncio.run(daemon.run(config))
+    except* (TransomError, ProvisioningError) as group:
+        first = next(_leaves(group))
+        logging.getLogger("transom").critical("%s", first)
+        raise first from group
+    return 0
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Any:  # noqa: ANN401 - a generator of the errors at the group's leaves
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _status(options: argparse.Namespace) -> int:
+    path = load(options.config).status_file if options.config else STATUS_FILE
+    try:
+        vitals = decode_vitals(read_shown(path, VITALS_BYTES_MAX), Instant(time.monotonic_ns()))
+    except (UnavailableError, BadInputError) as error:
+        cure = "see `systemctl status transom`, or ask as root or in the group transom"
+        raise ConfigurationError(str(error), cure=cure) from error
+    if options.json:
+        print(encode_vitals(vitals).decode())
+    else:
+        from rich.console import Console  # noqa: PLC0415 - the daemon draws nothing
+
+        from agent.status_table import status_table  # noqa: PLC0415 - the daemon draws nothing
+
+        Console().print(status_table(vitals))
+    return 1 if vitals.warnings else 0
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    jpeg = read_snapshot(load(options.config).snapshot_dir, options.camera)
+    try:
+        options.output.write_bytes(jpeg)
+    except OSError as error:
+        raise ConfigurationError(f"{options.output}: {error.strerror}", cure="choose another place") from error
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from agent.demo.story import main as run_demo  # noqa: PLC0415 - needs the demo extra
+    except ModuleNotFoundError as error:
+        cure = "pip install 'transom[demo]'"
+        raise ConfigurationError(f"the demo needs a package that is not installed: {error.name}", cure=cure) from error
+    return run_demo(options.rest)
+
+
+def add_parsers(commands: Any) -> None:  # noqa: ANN401 - argparse names no type of it
+    """Describe the commands to argparse; `call` of what it parses runs one and gives the exit code."""
+    run = commands.add_parser("run", help="run the daemon until SIGTERM or Ctrl-C")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE")
+    run.set_defaults(call=_run, is_daemon=True)
+
+    status = commands.add_parser("status", help="how the hub does: 0 all is well, 1 there are warnings, 2 not running")
+    status.add_argument("--config", type=Path, metavar="FILE", help="if it names another status_file than the default")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(call=_status)
+
+    cameras = commands.add_parser("cameras", help="the site's cameras").add_subparsers(required=True)
+    add_camera_parsers(cameras, CALLS, print)
+
+    _add_snapshot(cameras)
+
+    audit = commands.add_parser("audit", help="the log of everything the hub decided").add_subparsers(required=True)
+    add_audit_parsers(audit, print)
+
+    demo = commands.add_parser("demo", help="try all of it on this machine", add_help=False)
+    demo.add_argument("rest", nargs=argparse.REMAINDER)
+    demo.set_defaults(call=_demo)
+
+
+def _add_snapshot(cameras: Any) -> None:  # noqa: ANN401 - argparse names no type of it
+    snapshot = cameras.add_parser("snapshot", help="what a camera shows: its newest key picture, a minute old at most")
+    snapshot.add_argument("camera", help="its name, as in the hub's state message")
+    snapshot.add_argument("--config", type=Path, required=True, metavar="FILE")
+    snapshot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.jpg")
+    snapshot.set_defaults(call=_snapshot)

@@ -1,0 +1,47 @@
+"""A clip in rows, and on a screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agent.evidence.note import verifier_of
+from agent.opener import open_clip
+from agent.opening.told import BAR_CELLS, clip_table
+from agent.opening.words import Opened, describe
+from tests.simulators.clip_folder import make_clip, with_gap
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    """Open a clip of three parts that cannot be joined, with a gap and a stray part."""
+    clip = make_clip(tmp_path / "clip", [b"a", b"b", b"c"])
+    (tmp_path / "known_hubs").write_text(f"{verifier_of('hub-1', clip.hub_key)}\n")
+    clip.sign(replace(with_gap(clip.facts, "lost\x1b[2J"), camera_name="Front\x1b[31m"))
+    (clip.folder / "01JDCOMMAND.front.0009.mp4.age").write_bytes(b"?")
+    return open_clip(clip.folder, clip.identity, tmp_path / "video.mp4")
+
+
+def test_every_row_is_one_line(opened: Opened) -> None:
+    """Labels, texts that steer no terminal, each video with its hash, and why there are several."""
+    lines = describe(opened).splitlines()
+    assert all(line[11] == " " and line.isprintable() for line in lines)
+    text = "\n".join(lines)
+    for stated in ("lost?[2J", "Front?[31m", "0009.mp4.age lies there too", "3 videos", opened.videos[2].sha256):
+        assert stated in text
+
+
+def test_a_screen_has_the_window_as_a_bar(opened: Opened) -> None:
+    """Pictures and the gap are where they were in time; nothing steers the terminal."""
+    console = Console(width=100, file=None, record=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(clip_table(opened))
+    shown = capture.get()
+    (bar,) = [line.removeprefix("Window").strip() for line in shown.splitlines() if line.startswith("Window")]
+    assert len(bar) == BAR_CELLS
+    assert bar.count("-") in (2, 3)  # one of thirty seconds
+    assert bar.startswith("########-")
+    assert "\x1b" not in shown
