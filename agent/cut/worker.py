@@ -39,8 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     usual = Confinement()
     parser.add_argument("--memory-bytes", type=int, default=usual.memory_bytes)
     parser.add_argument("--cpu-s", type=int, default=usual.cpu_s)
+    parser.add_argument("--parent-tasks", type=int, default=usual.parent_tasks)
     limits = parser.parse_args(arguments)
-    confine(Confinement(limits.memory_bytes, limits.cpu_s))
+    confine(Confinement(limits.memory_bytes, limits.cpu_s, limits.parent_tasks))
     gc.disable()  # one job without cycles: looking for them among 100 000 packets costs a tenth of a copied clip
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer, give_up_system_calls)

@@ -37,6 +37,7 @@ from agent.cut.messages import (
     parse_head,
 )
 from agent.errors import BadInputError, UnavailableError
+from agent.outside.closed_memory import count_tasks
 
 _Answer = TypeVar("_Answer")
 CLIP_BYTES_MAX: Final = 1024 * 1024 * 1024  # of one part
@@ -119,6 +120,7 @@ class ChildCutter:
     def _start(self) -> _Conversation:
         limits = self._limits
         arguments = [f"--memory-bytes={limits.memory_bytes}", f"--cpu-s={limits.cpu_s}"]
+        arguments += [f"--parent-tasks={count_tasks()}"]
         return _Conversation(
             [sys.executable, "-P", "-B", "-s", "-m", *self._worker, *arguments],
             limits.deadline_s,
