@@ -17,11 +17,13 @@ import time
 import uuid
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from lxml import etree
 
 from agent.demo.camera_answers import DEVICE_PATH, Identity
+from agent.demo.camera_quirks import PLAIN, Quirks
 from agent.errors import BadInputError, UnavailableError
 
 GROUP: Final = "239.255.255.250"
@@ -82,7 +84,10 @@ class DiscoveryResponder:
     One that is not `is_greeting` says neither Hello nor Bye, like a camera whose cable is pulled.
     """
 
-    def __init__(self, identity: Identity, interface: str, address: str, *, is_greeting: bool = True) -> None:
+    def __init__(
+        self, identity: Identity, interface: str, address: str, *, is_greeting: bool = True, quirks: Quirks = PLAIN
+    ) -> None:
+        self._quirks = quirks
         self._is_greeting = is_greeting
         self._identity = identity
         self._interface = interface
@@ -123,8 +128,11 @@ class DiscoveryResponder:
         except (OSError, BadInputError):
             return
         if probe.is_for(self._identity):
-            match = f"<d:ProbeMatches><d:ProbeMatch>{self._description()}</d:ProbeMatch></d:ProbeMatches>"
-            self._send("ProbeMatches", match, asker, relates_to=probe.message)
+            match = f"<d:ProbeMatch>{self._description()}</d:ProbeMatch>"
+            if self._quirks.has_bare_match:
+                self._send("ProbeMatch", match, asker, relates_to=probe.message)
+            else:
+                self._send("ProbeMatches", f"<d:ProbeMatches>{match}</d:ProbeMatches>", asker, probe.message)
 
     def _send(self, action: str, body: str, to: tuple[str, int], relates_to: str = "") -> None:
         self._messages += 1
@@ -140,14 +148,19 @@ class DiscoveryResponder:
             f"</s:Header><s:Body>{body}</s:Body></s:Envelope>"
         )
         with contextlib.suppress(OSError):  # best effort, as UDP is: the asker asks again
-            self._sockets[0].sendto(text.encode(), to)
+            self._sockets[0].sendto(self._encoded(text), to)
+
+    def _encoded(self, text: str) -> bytes:
+        octets = text.encode("latin-1", "replace") if self._quirks.has_odd_scopes else text.encode()
+        return octets + bytes(3) if self._quirks.has_trailing_nuls else octets
 
     def _reference(self) -> str:
         address = f"<a:Address>urn:uuid:{escape(self._identity.uuid)}</a:Address>"
         return f"<a:EndpointReference>{address}</a:EndpointReference>"
 
     def _description(self) -> str:
-        scopes = escape(" ".join(self._identity.scopes))
+        odd = unquote(" ".join(self._identity.scopes))
+        scopes = escape(odd if self._quirks.has_odd_scopes else " ".join(self._identity.scopes))
         return (
             f"{self._reference()}<d:Types>{_TYPES}</d:Types><d:Scopes>{scopes}</d:Scopes>"
             f"<d:XAddrs>{escape(self._identity.http)}{DEVICE_PATH}</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion>"
