@@ -69,6 +69,8 @@ def serve(source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None] = lambda
         _cut(job, source, sink, shut_in)
     elif job.work is Work.LOOK:
         _look(job, source, sink, shut_in)
+    elif job.work is Work.REDRAW:
+        _redraw(job, source, sink, shut_in)
     else:
         _read_codes(job, source, sink, shut_in)
     sink.flush()
@@ -109,6 +111,16 @@ def _look(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None
 
     shut_in()
     sink.write(message_frame(Kind.LOOK, look(job.order, job.look, _chunks(source))))
+
+
+def _redraw(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]) -> None:
+    from agent.cut.still import redraw  # noqa: PLC0415 - OpenCV stays out of the cut
+
+    shut_in()
+    kind, picture = read_frame(source)
+    if kind is not Kind.PICTURE:
+        raise BadInputError("a message that is not a picture")
+    sink.write(frame(Kind.PICTURE, redraw(picture, job.order.masks, job.still)))
 
 
 def _chunks(source: BinaryIO) -> Iterator[WireChunk]:
