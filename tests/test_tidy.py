@@ -102,6 +102,7 @@ STORIES: Final = frozenset(
         "camera_watch",
         "event_watch",
         "claim_watch",
+        "own_snapshots",
         "opener",
         "auditor",
     ]
