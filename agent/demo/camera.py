@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.acquire.discovery import bracketed
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
@@ -126,8 +127,9 @@ class VirtualCamera:
     async def _open(self) -> tuple[str, str]:
         settings = self._settings
         try:
-            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
-            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
+            host = bracketed(settings.address)
+            http = f"http://{host}:{await self._onvif.start(settings.address, settings.http_port)}"
+            rtsp = f"rtsp://{host}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
         except OSError as error:
             raise UnavailableError(
                 f"cannot listen on {settings.address}: {error}", cure="choose another port"
@@ -137,8 +139,8 @@ class VirtualCamera:
         identity = Identity(
             settings.name,
             settings.uuid,
-            http.replace(settings.address, told, 1) if told else http,
-            rtsp.replace(settings.address, told, 1) if told else rtsp,
+            http.replace(host, told, 1) if told else http,
+            rtsp.replace(host, told, 1) if told else rtsp,
             profiles,
             MEDIA2_PATH if settings.has_media2 else "",
             settings.events.has_events,

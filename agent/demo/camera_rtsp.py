@@ -64,7 +64,8 @@ class VideoStream:
         """Describe the stream (RFC 8866)."""
         title, fmtp = re.sub(r"[\x00-\x1f]", " ", self.title), odd_fmtp(self.quirks, self.sets.fmtp)
         lines = (
-            "v=0", f"o=- 1 1 IN IP4 {host}", f"s={title}", "t=0 0", "a=control:*", "a=range:npt=now-",
+            "v=0", f"o=- 1 1 IN IP{6 if ':' in host else 4} {host}", f"s={title}",
+            "t=0 0", "a=control:*", "a=range:npt=now-",
             f"m=video 0 RTP/AVP {PAYLOAD_TYPE}", "c=IN IP4 0.0.0.0", f"b=AS:{self.settings.bitrate_bps // 1000}",
             f"a=rtpmap:{PAYLOAD_TYPE} {self.settings.codec}/{TICKS_HZ}", f"a=fmtp:{PAYLOAD_TYPE} {fmtp}",
             f"a=framerate:{self.settings.fps}", f"a=control:{TRACK}",

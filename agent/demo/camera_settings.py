@@ -59,7 +59,7 @@ def read_settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--name", default="Front door")
     add("--user", required=True)
     add("--password-stdin", action="store_true", required=True, help="the password is the first line of stdin")
-    add("--address", default="127.0.0.1", help="IPv4 address to listen on")
+    add("--address", default="127.0.0.1", help="the address to listen on, IPv4 or IPv6")
     add("--http-port", type=int, default=0)
     add("--rtsp-port", type=int, default=0)
     add("--interface", default="lo", help="where to answer WS-Discovery; empty for nowhere")
