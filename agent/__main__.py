@@ -13,8 +13,15 @@ from io import TextIOWrapper
 
 from agent import clip_commands
 from agent.errors import ConfigurationError, TransomError
+from agent.outside.closed_memory import close_memory
 from provisioning.errors import ConfigurationError as ProvisioningConfigurationError
 from provisioning.errors import ProvisioningError
+
+
+def program() -> int:
+    """Be the program `transom`: whatever it is asked, it may come to hold a password or a key."""
+    close_memory()
+    return main()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,4 +67,4 @@ def _add_hub_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParse
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

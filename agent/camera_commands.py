@@ -174,18 +174,23 @@ def log_in(options: Options, say: Say) -> int:
 
 
 def forget(options: Options, say: Say) -> int:
-    """Believe a camera's new certificate; with --all, forget its login and its address too."""
+    """Believe a camera's new certificate; with --all, forget its login, its address and its marks: it is new again."""
     config, camera = load(options.config), CameraId(options.camera)
     known, added = _known(config), AddedCameras(config.data_dir / FILE)
-    if camera not in known and camera not in {one.camera for one in added.all()}:
+    marked = {one.camera for one in _identities(config)}
+    if camera not in known and camera not in marked | {one.camera for one in added.all()}:
         names = ", ".join(sorted(known)) or "none yet"
         raise ConfigurationError(f"no camera {camera} is known here", cure=f"one of: {names}")
     with closing(Database(_journal(config), "")) as book:
         book.put_pin(camera, "")
     say(f"The next certificate that camera {camera} shows is taken for its own, within a minute.")
     if options.all:
-        gone = [logins_of_person(config).remove(camera), added.remove(camera)]
-        told = [word for word, is_gone in zip(("its login", "its address"), gone, strict=True) if is_gone]
+        with closing(Database(_journal(config), "")) as book:
+            book.forget_camera(camera)
+        marks = IdentityFile(config.data_dir / IDENTITIES)
+        gone = [logins_of_person(config).remove(camera), added.remove(camera), marks.forget_identity(camera)]
+        words = ("its login", "its address", "its marks")
+        told = [word for word, is_gone in zip(words, gone, strict=True) if is_gone]
         say(f"Forgotten too: {' and '.join(told) or 'nothing else was kept'}.")
     return 0
 

@@ -43,7 +43,9 @@ def add_parsers(cameras: Any, calls: Mapping[str, Call], say: Say) -> None:  # n
     login.add_argument("--remove", action="store_true", help="forget it instead")
     login.add_argument("--even-if-unknown", action="store_true", help="for a camera that was not found yet")
     forgetting = command("forget", "believe a camera's new certificate, after a reset", "camera", "config")
-    forgetting.add_argument("--all", action="store_true", help="forget its login, and its address if it was added, too")
+    forgetting.add_argument(
+        "--all", action="store_true", help="forget its login, its marks, and its address if it was added, too"
+    )
     tuning = command("tune", "set a camera's encoder or clock", "camera", "may config", "search", "login", "json")
     tuning.add_argument("--key-interval", type=float, metavar="S", help="seconds from one key picture to the next")
     tuning.add_argument("--bitrate", type=int, metavar="KBPS", help="the limit, in kbit/s")

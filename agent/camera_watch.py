@@ -48,6 +48,9 @@ class Roster(Protocol):
     def health(self) -> tuple[CameraHealth, ...]:
         """Return how each camera does."""
 
+    def remove(self, camera: CameraId) -> None:
+        """Stop recording a camera."""
+
     def pins(self) -> dict[CameraId, str]:
         """Return the certificates (SHA-256, hex) that cameras with TLS have shown."""
 
@@ -160,6 +163,7 @@ class CameraWatch:
         self.searches += 1
         self.note_pins()
         self._forget_pins()
+        self._forget_cameras()
         sightings = Sightings()
         fresh, doubted = asyncio.Semaphore(EXAMINED_AT_ONCE_MAX), asyncio.Semaphore(DOUBTED_AT_ONCE_MAX)
         async for batch in sightings.batches(self._search):
@@ -228,6 +232,16 @@ class CameraWatch:
                 stream = self.streams.get(known.camera)
                 if stream is not None and stream.pin and not known.pin:
                     self._record(replace(stream, pin=""))
+
+    def _forget_cameras(self) -> None:
+        """Let go of the cameras that a person has forgotten: one that is still there is found again, as a new one."""
+        if self._recognition is None:
+            return
+        for camera in self._known.keys() - self._recognition.book.identities().keys():
+            del self._known[camera]
+            self.streams.pop(camera, None)
+            self._addresses.pop(camera, None)
+            self._roster.remove(camera)
 
     def _of_interest(self, sightings: Sequence[FoundCamera]) -> list[FoundCamera]:
         """Choose the cameras that are known, and so many new ones as there is room for.

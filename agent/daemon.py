@@ -28,7 +28,7 @@ from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.daemon_audit import kept_audit
-from agent.daemon_cameras import build_camera_watch, hearing
+from agent.daemon_cameras import build_camera_watch, hearing, own_snapshots
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError
@@ -112,7 +112,9 @@ async def _work(config: Config) -> None:
         stack.enter_context(hearing(config, watch))
         looker = ChildCutter(LOOK_LIMITS)
         stack.callback(looker.stop)
-        pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publisher(config.snapshot_dir))
+        publish = publisher(config.snapshot_dir)
+        second = own_snapshots(config, clock, watch, looker, publish) if publish else None
+        pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publish, second)
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch, events)
         health.watch_pictures(pictures)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)

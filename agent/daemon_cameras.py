@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from agent.acquire.camera import CameraStream
 from agent.acquire.discovery import FoundCamera
+from agent.acquire.encoding import Encoding
 from agent.acquire.health import CameraState
 from agent.acquire.identity import Known, Marks
+from agent.acquire.stream import CameraId
 from agent.camera_watch import CameraWatch, Recognition
 from agent.config import Config
+from agent.errors import UnavailableError
 from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.camera_marks import ask_marks, is_still
+from agent.outside.camera_snapshot import fetch_snapshot
 from agent.outside.database import Database
 from agent.outside.hello_listener import HelloListener
 from agent.outside.host import HostClock
@@ -24,6 +28,8 @@ from agent.outside.knock import probe_one
 from agent.outside.login_folder import LoginFolder
 from agent.outside.onvif import examine
 from agent.outside.site_search import SiteSearch
+from agent.own_snapshots import OwnSnapshots
+from agent.ports import Cutter
 from agent.recorder import Recorder
 
 
@@ -74,6 +80,21 @@ def build_camera_watch(
         recognition=recognition,
     )
     return watch
+
+
+def own_snapshots(
+    config: Config, clock: HostClock, watch: CameraWatch, cutter: Cutter, publish: Callable[[CameraId, bytes], object]
+) -> OwnSnapshots:
+    """Build what asks cameras for a picture of their own."""
+
+    def fetch(camera: CameraId) -> tuple[bytes, Encoding | None]:
+        stream, address = watch.reached.get(camera, (None, ""))
+        if stream is None:
+            raise UnavailableError("it was not found since the start")
+        wanted = config.cameras.streams.get(camera, "")
+        return fetch_snapshot(stream, address, clock.now, wanted=wanted), stream.encoding
+
+    return OwnSnapshots(cutter, fetch, publish, clock)
 
 
 @contextlib.contextmanager

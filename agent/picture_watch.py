@@ -23,6 +23,7 @@ from agent.consent.mask import Masks
 from agent.cut.clip import CutOrder, WireChunk
 from agent.cut.look import SNAPSHOT_BYTES_MAX, Look
 from agent.errors import BadInputError, UnavailableError
+from agent.own_snapshots import SecondSource
 from agent.picture_judge import PictureJudge
 from agent.ports import ChunkSource, Cutter
 
@@ -65,11 +66,20 @@ class _Watched:
 
 
 class PictureWatch:
-    """Used from the event loop only. `publish` gets each camera's newest picture as JPEG, empty if there is none."""
+    """Used from the event loop only. `publish` gets each camera's newest picture as JPEG, empty if there is none.
+
+    `second` is asked to show those of which there is none.
+    """
 
     def __init__(
-        self, cutter: Cutter, cameras: Callable[[], Iterable[CameraId]], clock: Clock, publish: Publish | None = None
+        self,
+        cutter: Cutter,
+        cameras: Callable[[], Iterable[CameraId]],
+        clock: Clock,
+        publish: Publish | None = None,
+        second: SecondSource | None = None,
     ) -> None:
+        self._second = second
         self._cutter, self._cameras, self._clock, self._publish = cutter, cameras, clock, publish
         self._ring: ChunkSource | None = None
         self._masks: Callable[[CameraId], Masks] = no_masks
@@ -98,6 +108,8 @@ class PictureWatch:
                 await asyncio.sleep(max(step_s, REST * took_s))
         finally:
             for camera in self._watched:
+                if self._second is not None:
+                    self._second.leave(camera)
                 self._show(camera, b"")
 
     async def turn(self) -> CameraId | None:
@@ -112,7 +124,11 @@ class PictureWatch:
             return None
         camera = min(due, key=lambda one: self._watched[one].looked_at or 0)
         async with self._looking:
-            await asyncio.to_thread(self._look, ring, camera, self._watched[camera])
+            is_shown = await asyncio.to_thread(self._look, ring, camera, self._watched[camera])
+        if self._second is not None and is_shown:
+            self._second.leave(camera)
+        elif self._second is not None and self._ring is not None:
+            self._second.want(camera, self._masks)
         return camera
 
     def vitals(self) -> Mapping[CameraId, PictureVitals]:
@@ -131,8 +147,8 @@ class PictureWatch:
         now = self._clock.now()
         return Window(WallTime(now - NEWEST_S * SECOND_NS), now)
 
-    def _look(self, ring: ChunkSource, camera: CameraId, watched: _Watched) -> None:
-        """Look once; blocking, for a worker thread."""
+    def _look(self, ring: ChunkSource, camera: CameraId, watched: _Watched) -> bool:
+        """Look once and say whether there is something to show; blocking, for a worker thread."""
         watched.looked_at = self._clock.instant()
         footage = ring.footage(camera, self._newest())
         watched.groups.note(group_sizes(footage.chunks))
@@ -140,7 +156,7 @@ class PictureWatch:
         if not chunks or (chunks[0].meta.run, chunks[0].meta.sequence) == watched.key:
             self._show(camera, b"")
             watched.looked_at = Instant(watched.looked_at - round((EVERY_S - EARLY_S) * SECOND_NS))
-            return  # it sends nothing, or just begins
+            return False  # it sends nothing, or just begins
         key = chunks[0].meta
         watched.key = key.run, key.sequence
         watched.looks += 1
@@ -151,9 +167,10 @@ class PictureWatch:
             watched.failed += 1
             judge.cannot_judge(_plain(error), self._clock.instant())
             self._show(camera, b"")
-            return
+            return False
         judge.judge(seen.signs, self._clock.instant())
         self._show(camera, seen.jpeg)
+        return bool(seen.jpeg)
 
     def _show(self, camera: CameraId, jpeg: bytes) -> None:
         """Replace what is shown of a camera, if anybody wants it; empty: an older picture may lack today's masks."""

@@ -23,8 +23,9 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.clip_job import Job, JobPart, Status
     from agent.clock import Instant, WallTime, Window
     from agent.command.request import UploadTarget
+    from agent.consent.mask import Masks
     from agent.cut.clip import ClipReport, CutOrder, WireChunk
-    from agent.cut.look import Look, LookOrder
+    from agent.cut.look import Look, LookOrder, StillOrder
     from agent.deliver.part import SealedPart
     from agent.evidence.cosignature import Witness
 
@@ -142,6 +143,9 @@ class Cutter(Protocol):
 
     def look(self, order: CutOrder, asked: LookOrder, chunks: Iterable[WireChunk]) -> Look:
         """Decode the first key picture, which is in the window, and measure it. Raises as `cut` does."""
+
+    def redraw(self, picture: bytes, masks: Masks, asked: StillOrder) -> bytes:
+        """Decode a JPEG of a camera's own making and write it anew, `masks` painted over. Raises as `cut` does."""
 
 
 class Uploader(Protocol):

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from firmware_bridge.closed_memory import close_memory
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.rauc import RaucUpdater
 from firmware_bridge.server import BridgeServer
@@ -15,6 +16,12 @@ from firmware_bridge.tree import HardwareTree
 from firmware_bridge.updates import Updates
 
 EXIT_CONFIGURATION = 2
+
+
+def program() -> int:
+    """Be the program `transom-bridge`."""
+    close_memory()
+    return main()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,4 +59,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

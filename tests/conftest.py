@@ -27,6 +27,7 @@ SHARE_LOOPBACK: Final = (
     "demo/test_alarm.py",
     "demo/test_camera.py",
     "demo/test_camera_discovery.py",
+    "demo/test_camera_quirks.py",
     "demo/test_processes.py",
     "demo/test_site.py",
     "demo/test_story.py",

@@ -15,8 +15,10 @@ from agent.__main__ import main
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import camera_id
 from agent.acquire.encoding import Encoding
+from agent.acquire.identity import Known, marks_of
 from agent.acquire.stream import CameraId
 from agent.camera_check import STEPS
+from agent.camera_commands import IDENTITIES
 from agent.camera_logins import open_logins
 from agent.config import load
 from agent.crypto import Secret
@@ -24,6 +26,7 @@ from agent.demo.camera import CameraSettings, Ready, running_camera
 from agent.demo.h264_rtp import EncoderSettings
 from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.database import Database
+from agent.outside.identity_file import IdentityFile
 from agent.outside.keystore import Keystore
 from agent.outside.login_folder import SITE
 from agent.vitals import encode_vitals
@@ -174,6 +177,21 @@ def test_a_camera_is_added_by_address_with_its_login_and_forgotten(site: Site) -
     assert (code, "its login and its address" in said) == (0, True)
     assert (added.all(), site.logins.login_of(name)) == ((), None)
     assert site.run("forget", name)[0] == 2
+
+
+def test_a_forgotten_camera_is_a_new_one(site: Site) -> None:
+    """Its marks and its row in the book are gone too; without --all only the certificate is."""
+    front = CameraId("front")
+    site.know(front)
+    marks = IdentityFile(site.data / IDENTITIES)
+    marks.put_identity(Known(front, marks_of("", "Acme", "SN0042"), "http://10.0.0.1/onvif/device_service"))
+    assert site.run("forget", front)[0] == 0
+    assert list(marks.identities()) == [front]
+    code, said, _ = site.run("forget", front, "--all")
+    assert (code, "Forgotten too: its marks." in said) == (0, True)
+    assert marks.identities() == {}
+    assert site.ask("list")["cameras"] == []
+    assert site.run("forget", front)[0] == 2
 
 
 def test_a_camera_that_refuses_is_not_added(site: Site) -> None:

@@ -20,13 +20,17 @@ from agent.acquire.discovery import camera_id
 from agent.acquire.stream import CameraId, decode_stream_header
 from agent.buffer.chunk import ChunkKind
 from agent.camera_confirmation import TAKEN
+from agent.camera_finder import camera_at
 from agent.camera_watch import CameraWatch
+from agent.clock import WallTime
 from agent.config import Cameras, Config
 from agent.crypto import Secret
 from agent.daemon_cameras import build_camera_watch, hearing
 from agent.demo.camera import CameraSettings, VirtualCamera, running_camera
 from agent.demo.h264_rtp import EncoderSettings
+from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.database import Database
+from agent.outside.identity_file import IdentityFile
 from agent.outside.login_folder import LoginFolder
 from tests.simulators.export_site import STATUS_TOPIC
 from tests.simulators.recorder_bench import Bench, recording
@@ -183,6 +187,27 @@ def test_two_cameras_that_cannot_be_told_apart_are_refused_in_words(tmp_path: Pa
             site.wait(lambda: any("two devices answer" in one.why for one in site.watch.troubles.values()))
             assert list(site.watch.streams) == [name_of(one)]
         assert set(site.names(name_of(one))) == {"Front door"}
+
+
+def test_a_camera_that_is_added_and_configured_is_recorded_once_and_new_after_it_was_forgotten(tmp_path: Path) -> None:
+    """By one name, however many searches there are; forgotten, it comes back as a camera that was never seen."""
+    settings = camera("Front door", "127.0.78.6", interface="", serial="SN000006")
+    with running_camera(settings) as (_, ready):
+        added = AddedCameras(tmp_path / FILE)
+        added.add(camera_at(ready.onvif, LOGIN, lambda: WallTime(time.time_ns())))
+        with hub(tmp_path, addresses=(ready.onvif,), search_every_s=5.0) as site:
+            site.wait(lambda: site.watch.streams and site.chunks(next(iter(site.watch.streams))))
+            (door,) = site.watch.streams
+            searches = site.watch.searches
+            site.wait(lambda: site.watch.searches >= searches + 2)
+            assert (list(site.watch.streams), site.names(door)) == ([door], ["Front door"])
+            assert not [one for one in site.watch.troubles.values() if "127.0.78.6" in one.address]
+            before = site.watch.streams[door]
+            added.remove(door)
+            assert IdentityFile(tmp_path / "cameras.json").forget_identity(door)
+            site.wait(lambda: site.watch.streams.get(door, before) is not before)
+            site.wait(lambda: len(site.names(door)) == 2)
+            assert list(site.watch.streams) == [door]
 
 
 def test_a_given_camera_that_no_multicast_reaches_is_recorded(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from provisioning.factory import make_identity
 from provisioning.store import IdentityStore
 from tests.simulators import vital_signs
 from tests.simulators.export_site import NOW
+from tests.simulators.peer_process import looked_into, ordinary
 from tests.simulators.set_clock import SetClock
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +45,21 @@ def write_log(folder: Path, key: Ed25519PrivateKey = KEY, origin: str = "hub-1")
     log.checkpoint()
     log.close()
     return folder
+
+
+def test_nobody_looks_into_the_running_program(tmp_path: Path) -> None:
+    """Whatever it is asked: here it reads what it was told to open, and has opened nothing yet."""
+    waits = tmp_path / "transom.yaml"
+    os.mkfifo(waits)
+    with subprocess.Popen(
+        ordinary("-m", "agent", "run", "--config", str(waits)), cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as program:
+        descriptor = os.open(waits, os.O_WRONLY)  # the program has begun to read now
+        try:
+            assert looked_into(program.pid) == set()
+        finally:
+            os.close(descriptor)
+        assert program.wait(20) == 2
 
 
 def test_a_snapshot_is_copied_to_a_file(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Confinement:
 
     memory_bytes: int = 1536 * 1024 * 1024  # address space
     cpu_s: int = 120
+    parent_tasks: int = 0  # threads of who started it, which it cannot see where /proc hides them
 
 
 def confine(limits: Confinement) -> None:
@@ -46,7 +47,7 @@ def confine(limits: Confinement) -> None:
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_s),
         (resource.RLIMIT_NOFILE, _FILES_MAX),
-        (resource.RLIMIT_NPROC, _count_tasks() + _THREADS_MAX),
+        (resource.RLIMIT_NPROC, _count_tasks() + limits.parent_tasks + _THREADS_MAX),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):

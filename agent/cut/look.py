@@ -41,6 +41,17 @@ class LookOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 NOTHING_KNOWN: Final = LookOrder()
 
 
+class StillOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How large a picture of the camera's own making may come back, and the shape of its stream (0: not known)."""
+
+    snapshot_bytes_max: Annotated[int, Meta(ge=0, le=SNAPSHOT_BYTES_MAX)] = 0
+    width: Annotated[int, Meta(ge=0, le=SIDE_PIXELS_MAX)] = 0
+    height: Annotated[int, Meta(ge=0, le=SIDE_PIXELS_MAX)] = 0
+
+
+NO_STILL: Final = StillOrder()
+
+
 class Signs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was measured of one key picture."""
 

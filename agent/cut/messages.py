@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.cut.look import NOTHING_KNOWN, Look, LookOrder
+from agent.cut.look import NO_STILL, NOTHING_KNOWN, Look, LookOrder, StillOrder
 from agent.errors import BadInputError
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024  # of one body; a chunk is about a second of one camera
@@ -24,7 +24,7 @@ HEAD: Final = struct.Struct(">IB")  # body bytes, kind
 
 
 class Kind(IntEnum):
-    """Kinds of frames; the first three go to the child, the others come back."""
+    """Kinds of frames; the first three go to the child, PICTURE goes both ways, the others come back."""
 
     JOB = 1  # Job
     CHUNK = 2  # WireChunk
@@ -34,6 +34,7 @@ class Kind(IntEnum):
     CODES = 6  # list of texts
     FAILED = 7  # Failure
     LOOK = 8  # Look
+    PICTURE = 9  # a JPEG: to the child the camera's own, from it a redrawn one
 
 
 class Work(IntEnum):
@@ -42,6 +43,7 @@ class Work(IntEnum):
     CUT = 1
     READ_CODES = 2
     LOOK = 3
+    REDRAW = 4
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +52,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     work: Work
     order: CutOrder
     look: LookOrder = NOTHING_KNOWN  # for that work only
+    still: StillOrder = NO_STILL  # for redrawing only
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.cut.h264 import NalType, nal_type
-from agent.cut.rtp_nal import Fragments, aggregated, decoded_sets, format_parameter
+from agent.cut.rtp_nal import Fragments, aggregated, decoded_sets, format_parameter, separated
 
 _SINGLE_MAX, _STAP_A, _FU_A = 23, 24, 28
 _FU_HEADER_BYTES = 2
@@ -44,12 +44,13 @@ class H264Payload:
         if not payload:
             return
         if 0 < kind <= _SINGLE_MAX:
-            yield payload
+            yield from separated(payload)
         elif kind == _STAP_A:
             yield from aggregated(payload, 1)
         elif kind == _FU_A and len(payload) >= _FU_HEADER_BYTES:
             header = bytes([payload[0] & 0xE0 | payload[1] & 0x1F])
             is_start, is_end = payload[1] & 0x80 != 0, payload[1] & 0x40 != 0
-            yield from self._fragments.take(header, payload[2:], is_start=is_start, is_end=is_end)
+            for nal in self._fragments.take(header, payload[2:], is_start=is_start, is_end=is_end):
+                yield from separated(nal) if nal else (None,)
         else:
             yield None  # STAP-B, MTAP, FU-B, or half a header

@@ -14,6 +14,8 @@ from typing import Final
 from agent.errors import BadInputError
 
 NAL_BYTES_MAX: Final = 8 * 1024 * 1024
+NALS_INSIDE_MAX: Final = 64
+_START_CODE: Final = b"\0\0\1"
 
 
 class Fragments:
@@ -51,6 +53,19 @@ class Fragments:
             nal = b"".join(self._pieces)
             self.drop()
             yield nal
+
+
+def separated(nal: bytes) -> Iterator[bytes]:
+    """Yield the NAL units of one that has start codes inside, which none may have (H.264 7.4.1, escapes).
+
+    Some cameras (V380, GW) send parameter sets and key picture so, under the header of the first.
+    """
+    if _START_CODE not in nal:
+        yield nal
+        return
+    for piece in nal.split(_START_CODE, NALS_INSIDE_MAX):
+        if whole := piece.rstrip(b"\0"):  # the zero before a start code belongs to it; no NAL unit ends in one
+            yield whole
 
 
 def aggregated(payload: bytes, position: int, order_bytes: tuple[int, int] = (0, 0)) -> Iterator[bytes | None]:

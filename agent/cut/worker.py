@@ -39,8 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     usual = Confinement()
     parser.add_argument("--memory-bytes", type=int, default=usual.memory_bytes)
     parser.add_argument("--cpu-s", type=int, default=usual.cpu_s)
+    parser.add_argument("--parent-tasks", type=int, default=usual.parent_tasks)
     limits = parser.parse_args(arguments)
-    confine(Confinement(limits.memory_bytes, limits.cpu_s))
+    confine(Confinement(limits.memory_bytes, limits.cpu_s, limits.parent_tasks))
     gc.disable()  # one job without cycles: looking for them among 100 000 packets costs a tenth of a copied clip
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer, give_up_system_calls)
@@ -68,6 +69,8 @@ def serve(source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None] = lambda
         _cut(job, source, sink, shut_in)
     elif job.work is Work.LOOK:
         _look(job, source, sink, shut_in)
+    elif job.work is Work.REDRAW:
+        _redraw(job, source, sink, shut_in)
     else:
         _read_codes(job, source, sink, shut_in)
     sink.flush()
@@ -108,6 +111,16 @@ def _look(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None
 
     shut_in()
     sink.write(message_frame(Kind.LOOK, look(job.order, job.look, _chunks(source))))
+
+
+def _redraw(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]) -> None:
+    from agent.cut.still import redraw  # noqa: PLC0415 - OpenCV stays out of the cut
+
+    shut_in()
+    kind, picture = read_frame(source)
+    if kind is not Kind.PICTURE:
+        raise BadInputError("a message that is not a picture")
+    sink.write(frame(Kind.PICTURE, redraw(picture, job.order.masks, job.still)))
 
 
 def _chunks(source: BinaryIO) -> Iterator[WireChunk]:

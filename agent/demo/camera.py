@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.acquire.discovery import bracketed
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
@@ -76,13 +77,19 @@ class VirtualCamera:
         self._shown: tuple[CodeMatrix, int] | None = None  # the code on the phone, until which tick
         self._latest: Planes | None = None
         small = _sub_settings(settings.encoder)
-        self._main = VideoStream(_MAIN, settings.name, settings.encoder, make_sets(settings.encoder))
-        self._sub = VideoStream(_SUB, settings.name, small, make_sets(small))
+        quirks = settings.quirks
+        self._main = VideoStream(_MAIN, settings.name, settings.encoder, make_sets(settings.encoder), quirks)
+        self._sub = VideoStream(_SUB, settings.name, small, make_sets(small), quirks)
         self._main_encoder = make_encoder(settings.encoder)
         self._sub_encoder: Encoder | None = None
-        digest = DigestGate(settings.login, "Transom camera", settings.digest_algorithms, settings.nonce_s)
-        self._onvif = OnvifServer(self._clock, digest, TokenGate(settings.login, self._clock), self._snapshot)
-        self._rtsp = RtspServer([self._main, self._sub], digest, self._clock, settings.session_s)
+        digest, viewing = (
+            DigestGate(login, "Transom camera", settings.digest_algorithms, settings.nonce_s)
+            for login in (settings.login, quirks.rtsp_login or settings.login)
+        )
+        self._onvif = OnvifServer(self._clock, digest, TokenGate(settings.login, self._clock), self._snapshot, quirks)
+        self.lockout = self._onvif.lockout
+        viewing.heard = self.lockout.judged
+        self._rtsp = RtspServer([self._main, self._sub], viewing, self._clock, settings.session_s, quirks)
         self._keys_asked: set[str] = set()  # profiles whose next picture shall be a key picture
         self._onvif.on_synchronization_point = self._keys_asked.add
         self.events = EventService(self._clock, settings.events)
@@ -120,18 +127,20 @@ class VirtualCamera:
     async def _open(self) -> tuple[str, str]:
         settings = self._settings
         try:
-            http = f"http://{settings.address}:{await self._onvif.start(settings.address, settings.http_port)}"
-            rtsp = f"rtsp://{settings.address}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
+            host = bracketed(settings.address)
+            http = f"http://{host}:{await self._onvif.start(settings.address, settings.http_port)}"
+            rtsp = f"rtsp://{host}:{await self._rtsp.start(settings.address, settings.rtsp_port)}"
         except OSError as error:
             raise UnavailableError(
                 f"cannot listen on {settings.address}: {error}", cure="choose another port"
             ) from error
         profiles = (Profile(_MAIN, self._main.settings), Profile(_SUB, self._sub.settings))
+        told = settings.quirks.told_host
         identity = Identity(
             settings.name,
             settings.uuid,
-            http,
-            rtsp,
+            http.replace(host, told, 1) if told else http,
+            rtsp.replace(host, told, 1) if told else rtsp,
             profiles,
             MEDIA2_PATH if settings.has_media2 else "",
             settings.events.has_events,
@@ -140,7 +149,11 @@ class VirtualCamera:
         self._onvif.identity = identity
         if settings.interface:
             self._discovery = DiscoveryResponder(
-                identity, settings.interface, settings.address, is_greeting=settings.is_greeting
+                identity,
+                settings.interface,
+                settings.address,
+                is_greeting=settings.is_greeting,
+                quirks=settings.quirks,
             )
             self._discovery.start()
         return http, rtsp

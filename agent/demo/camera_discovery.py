@@ -1,6 +1,7 @@
 """Lets hubs find the virtual camera: answers WS-Discovery probes on one interface, says Hello at start and Bye at stop.
 
-WS-Discovery April 2005 as ONVIF Core section 7 uses it, over UDP 239.255.255.250:3702. Several cameras of one machine
+WS-Discovery April 2005 as ONVIF Core section 7 uses it, over UDP 239.255.255.250:3702, or [ff02::c]:3702 for a camera
+whose address is IPv6. Several cameras of one machine
 share the port; each of them gets every probe. The interface is chosen by index: loopback has no multicast flag and no
 route for the group, but joining and sending by index work.
 
@@ -17,15 +18,19 @@ import time
 import uuid
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from lxml import etree
 
 from agent.demo.camera_answers import DEVICE_PATH, Identity
+from agent.demo.camera_quirks import PLAIN, Quirks
 from agent.errors import BadInputError, UnavailableError
 
 GROUP: Final = "239.255.255.250"
+GROUP_IPV6: Final = "ff02::c"
 PORT: Final = 3702
+Address = tuple[str, int] | tuple[str, int, int, int]
 DATAGRAM_BYTES_MAX: Final = 16 * 1024
 SCOPES_MAX: Final = 32
 _IP_MULTICAST_ALL: Final = 49  # Linux, ip(7): take only what was joined on this socket
@@ -77,12 +82,15 @@ def parse_probe(datagram: bytes) -> Probe:
 
 
 class DiscoveryResponder:
-    """Answers probes for one camera; `address` is the IPv4 address it answers from.
+    """Answers probes for one camera; `address` is the one it answers from, IPv4 or IPv6.
 
     One that is not `is_greeting` says neither Hello nor Bye, like a camera whose cable is pulled.
     """
 
-    def __init__(self, identity: Identity, interface: str, address: str, *, is_greeting: bool = True) -> None:
+    def __init__(
+        self, identity: Identity, interface: str, address: str, *, is_greeting: bool = True, quirks: Quirks = PLAIN
+    ) -> None:
+        self._quirks = quirks
         self._is_greeting = is_greeting
         self._identity = identity
         self._interface = interface
@@ -95,7 +103,7 @@ class DiscoveryResponder:
     def start(self) -> None:
         """Join the group, say Hello and answer from now on, in the running event loop."""
         try:
-            self._sockets = [_speaker(self._interface, self._address), _listener(self._interface)]
+            self._sockets = list(_sockets(self._interface, self._address))
         except OSError as error:
             raise UnavailableError(
                 f"no discovery on {self._interface}: {error}", cure="choose an interface that exists"
@@ -103,7 +111,7 @@ class DiscoveryResponder:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._sockets[1], self._receive)
         if self._is_greeting:
-            self._send("Hello", f"<d:Hello>{self._description()}</d:Hello>", (GROUP, PORT))
+            self._send("Hello", f"<d:Hello>{self._description()}</d:Hello>", self._group())
 
     def stop(self) -> None:
         """Say Bye and leave."""
@@ -111,10 +119,15 @@ class DiscoveryResponder:
             return
         self._loop.remove_reader(self._sockets[1])
         if self._is_greeting:
-            self._send("Bye", f"<d:Bye>{self._reference()}</d:Bye>", (GROUP, PORT))
+            self._send("Bye", f"<d:Bye>{self._reference()}</d:Bye>", self._group())
         for each in self._sockets:
             each.close()
         self._loop = None
+
+    def _group(self) -> Address:
+        if ":" in self._address:
+            return GROUP_IPV6, PORT, 0, socket.if_nametoindex(self._interface)
+        return GROUP, PORT
 
     def _receive(self) -> None:
         try:
@@ -123,10 +136,13 @@ class DiscoveryResponder:
         except (OSError, BadInputError):
             return
         if probe.is_for(self._identity):
-            match = f"<d:ProbeMatches><d:ProbeMatch>{self._description()}</d:ProbeMatch></d:ProbeMatches>"
-            self._send("ProbeMatches", match, asker, relates_to=probe.message)
+            match = f"<d:ProbeMatch>{self._description()}</d:ProbeMatch>"
+            if self._quirks.has_bare_match:
+                self._send("ProbeMatch", match, asker, relates_to=probe.message)
+            else:
+                self._send("ProbeMatches", f"<d:ProbeMatches>{match}</d:ProbeMatches>", asker, probe.message)
 
-    def _send(self, action: str, body: str, to: tuple[str, int], relates_to: str = "") -> None:
+    def _send(self, action: str, body: str, to: Address, relates_to: str = "") -> None:
         self._messages += 1
         related = f"<a:RelatesTo>{escape(relates_to)}</a:RelatesTo>" if relates_to else ""
         receiver = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
@@ -140,18 +156,58 @@ class DiscoveryResponder:
             f"</s:Header><s:Body>{body}</s:Body></s:Envelope>"
         )
         with contextlib.suppress(OSError):  # best effort, as UDP is: the asker asks again
-            self._sockets[0].sendto(text.encode(), to)
+            self._sockets[0].sendto(self._encoded(text), to)
+
+    def _encoded(self, text: str) -> bytes:
+        octets = text.encode("latin-1", "replace") if self._quirks.has_odd_scopes else text.encode()
+        return octets + bytes(3) if self._quirks.has_trailing_nuls else octets
 
     def _reference(self) -> str:
         address = f"<a:Address>urn:uuid:{escape(self._identity.uuid)}</a:Address>"
         return f"<a:EndpointReference>{address}</a:EndpointReference>"
 
     def _description(self) -> str:
-        scopes = escape(" ".join(self._identity.scopes))
+        odd = unquote(" ".join(self._identity.scopes))
+        scopes = escape(odd if self._quirks.has_odd_scopes else " ".join(self._identity.scopes))
         return (
             f"{self._reference()}<d:Types>{_TYPES}</d:Types><d:Scopes>{scopes}</d:Scopes>"
             f"<d:XAddrs>{escape(self._identity.http)}{DEVICE_PATH}</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion>"
         )
+
+
+def _sockets(interface: str, address: str) -> tuple[socket.socket, socket.socket]:
+    if ":" in address:
+        return _speaker_ipv6(interface, address), _listener_ipv6(interface)
+    return _speaker(interface, address), _listener(interface)
+
+
+def _listener_ipv6(interface: str) -> socket.socket:
+    listener, index = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), socket.if_nametoindex(interface)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # struct ipv6_mreq, ipv6(7)
+        membership = socket.inet_pton(socket.AF_INET6, GROUP_IPV6) + struct.pack("=I", index)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+        listener.settimeout(0)
+        listener.bind((GROUP_IPV6, PORT, 0, index))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _speaker_ipv6(interface: str, address: str) -> socket.socket:
+    speaker, index = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), socket.if_nametoindex(interface)
+    try:
+        speaker.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        speaker.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
+        speaker.settimeout(0)
+        speaker.bind((address.partition("%")[0], 0, 0, index))
+    except OSError:
+        speaker.close()
+        raise
+    return speaker
 
 
 def _membership(interface: str) -> bytes:

@@ -40,6 +40,9 @@ class EventManners:
     does_answer_unsubscribe: bool = True
     loses_after_pulls: int = 0  # a subscription is forgotten after so many pulls; 0: never
     hangs: bool = False  # pulls are never answered
+    needs_lifetime: bool = False  # a subscription for which no time was asked is refused
+    breaks_pulls_s: int = 0  # a pull that would wait longer is cut off after so long; 0: never
+    has_odd_stamps: bool = False  # a blank for the T, and no Z
     stamps_off_s: int = 0  # how far the stamps of its messages are from its own clock
     motion_topic: str = MOTION
     motion_item: str = MOTION_ITEM
@@ -64,6 +67,7 @@ class EventService:
     def __init__(self, clock: CameraClock, manners: EventManners) -> None:
         self.manners = manners
         self.asked: list[str] = []  # operations, in order
+        self.pulls_s: list[int] = []  # how long clients asked to wait
         self._clock = clock
         self._points: dict[int, _PullPoint] = {}
         self._last = 0
@@ -114,6 +118,8 @@ class EventService:
         self._points = {number: point for number, point in self._points.items() if point.ends_ns > now_ns}
         if len(self._points) >= SUBSCRIPTIONS_MAX:
             raise EventRefusedError("MaxPullPoints", "No room for another pull point")
+        if self.manners.needs_lifetime and not _SECONDS.fullmatch(call.texts.get("InitialTerminationTime", "")):
+            raise EventRefusedError("InvalidArgVal", "InitialTerminationTime is missing")
         self._last += 1
         point = _PullPoint(self._last, self._end_ns(call.texts.get("InitialTerminationTime", "")))
         self._points[point.number] = point
@@ -145,6 +151,10 @@ class EventService:
             self._points.pop(point.number, None)
             raise EventRefusedError("InvalidArgVal", "The subscription is unknown or has expired")
         wait_s = _seconds(call.texts.get("Timeout", ""), 1)
+        self.pulls_s.append(wait_s)
+        if 0 < self.manners.breaks_pulls_s < wait_s:
+            await asyncio.sleep(self.manners.breaks_pulls_s)
+            raise ConnectionResetError  # it just hangs up
         if not point.waiting:
             point.has_news.clear()
             try:
@@ -165,6 +175,7 @@ class EventService:
 
     def _message(self, topic: str, item: str, source: str, operation: str, *, is_so: bool) -> str:
         stamp = _stamp(self._clock.now_ns() + self.manners.stamps_off_s * SECOND_NS)
+        stamp = stamp.replace("T", " ").removesuffix("Z") if self.manners.has_odd_stamps else stamp
         return (
             '<wsnt:NotificationMessage><wsnt:Topic Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet">'
             f'{escape(topic)}</wsnt:Topic><wsnt:Message><tt:Message UtcTime="{stamp}" PropertyOperation="{operation}">'

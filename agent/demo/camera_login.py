@@ -37,6 +37,7 @@ class DigestGate:
     """Checks Digest logins of one user; offers `algorithms` in that order, MD5 without qop as most cameras do."""
 
     def __init__(self, login: Login, realm: str, algorithms: tuple[str, ...], nonce_s: float = NONCE_SECONDS) -> None:
+        self.heard: Callable[[Verdict], Verdict] = lambda verdict: verdict  # what becomes of each verdict
         self._login = login
         self._realm = realm
         self._algorithms = algorithms
@@ -55,6 +56,9 @@ class DigestGate:
 
     def judge(self, method: str, uri: str, authorization: str | None) -> Verdict:
         """Judge the Authorization header of a request for `uri`."""
+        return self.heard(self._judge(method, uri, authorization))
+
+    def _judge(self, method: str, uri: str, authorization: str | None) -> Verdict:
         if authorization is None:
             return Verdict.NOT_ASKED
         scheme, _, rest = authorization.partition(" ")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from agent.demo.camera_answers import Identity, Profile, Texts, named_profile
+from agent.demo.camera_answers import SNAPSHOT_PATH, Identity, Profile, Texts, named_profile
 
 MEDIA2_PATH: Final = "/onvif/media2_service"
 
@@ -52,6 +52,11 @@ def _stream_uri(identity: Identity, texts: Texts) -> str:
     return f"<tr2:Uri>{escape(identity.rtsp)}/{named_profile(identity, texts).token}</tr2:Uri>"
 
 
+def _snapshot_uri(identity: Identity, texts: Texts) -> str:
+    named_profile(identity, texts)
+    return f"<tr2:Uri>{escape(identity.http)}{SNAPSHOT_PATH}</tr2:Uri>"
+
+
 def _synchronization_point(identity: Identity, texts: Texts) -> str:
     named_profile(identity, texts)
     return ""
@@ -61,5 +66,6 @@ _ANSWERS: Final[dict[str, Callable[[Identity, Texts], str]]] = {
     "GetProfiles": _profiles,
     "GetVideoEncoderConfigurations": _encoder_configurations,
     "GetStreamUri": _stream_uri,
+    "GetSnapshotUri": _snapshot_uri,
     "SetSynchronizationPoint": _synchronization_point,
 }

@@ -28,6 +28,7 @@ from agent.demo.camera_events import EVENTS_PATH, PULL_POINT_PATH, EventRefusedE
 from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
 from agent.demo.camera_media2 import MEDIA2_PATH, answer_media2
+from agent.demo.camera_quirks import PLAIN, Lockout, Quirks
 from agent.demo.camera_request import HEAD_BYTES_MAX, Request, TooLargeError, read_request
 from agent.demo.camera_soap import NAMESPACES, Call, TokenGate, envelope, fault, parse_call
 from agent.errors import BadInputError
@@ -36,6 +37,8 @@ REQUEST_SECONDS: Final = 10
 CONNECTIONS_MAX: Final = 32
 _HEAR_OUT_READS: Final = 32
 _SOAP_PATHS: Final = (DEVICE_PATH, MEDIA_PATH, MEDIA2_PATH)
+_GET_CLOCK: Final = "GetSystemDateAndTime"
+_PAGE: Final = b"<html><head><title>401</title></head><body><h1>Access denied<p></body></html>"
 _SOAP: Final = "application/soap+xml; charset=utf-8"
 
 
@@ -53,8 +56,16 @@ class OnvifServer:
     """Answers ONVIF calls about `identity`, which is set once the ports are known, and serves JPEG snapshots."""
 
     def __init__(
-        self, clock: CameraClock, digest: DigestGate, tokens: TokenGate, snapshot: Callable[[], bytes]
+        self,
+        clock: CameraClock,
+        digest: DigestGate,
+        tokens: TokenGate,
+        snapshot: Callable[[], bytes],
+        quirks: Quirks = PLAIN,
     ) -> None:
+        self.lockout = Lockout(quirks.lockout_after)
+        tokens.heard = digest.heard = self.lockout.judged
+        self._quirks = quirks
         self.identity: Identity | None = None
         self.on_synchronization_point: Callable[[str], None] = lambda _: None  # called with the profile's token
         self.events: EventService | None = None  # None: it has none
@@ -103,7 +114,7 @@ class OnvifServer:
             call = parse_call(request.body)
         except BadInputError:
             return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "WellFormed", "Not a SOAP 1.2 call"))
-        if call.operation not in OPEN_CALLS:
+        if call.operation not in OPEN_CALLS or (call.operation == _GET_CLOCK and self._quirks.has_secret_clock):
             refusal = self._check_login(request, call)
             if refusal is not None:
                 return refusal
@@ -118,6 +129,8 @@ class OnvifServer:
         return Answer(HTTPStatus.OK, envelope(body))
 
     def _body(self, identity: Identity, call: Call, now_s: int) -> str | None:
+        if call.operation == "GetServices" and not self._quirks.has_get_services:
+            return None
         if call.namespace == NAMESPACES["tr2"] and identity.media2_path:
             body = answer_media2(identity, call.operation, call.texts)
         else:
@@ -145,19 +158,26 @@ class OnvifServer:
 
     def _check_login(self, request: Request, call: Call) -> Answer | None:
         """Return the refusal, or None for who may come in: HTTP Digest is looked at first, then the token."""
-        header = request.headers.get("authorization")
-        if header is None and call.token is not None:
+        header, is_digest_spoken = request.headers.get("authorization"), self._quirks.logins != "token"
+        is_token = call.token is not None and self._quirks.logins != "digest"
+        if call.token is not None and is_token and (header is None or not is_digest_spoken):
             if self._tokens.judge(call.token) is Verdict.WELCOME:
                 return None
-            return Answer(HTTPStatus.BAD_REQUEST, fault("Sender", "NotAuthorized", "Sender not authorized"))
-        return self._check_digest(request)
+            return self._refusal(HTTPStatus.BAD_REQUEST)
+        return self._check_digest(request) if is_digest_spoken else self._refusal(HTTPStatus.BAD_REQUEST)
 
     def _check_digest(self, request: Request) -> Answer | None:
         verdict = self._digest.judge(request.method, request.uri, request.headers.get("authorization"))
         if verdict is Verdict.WELCOME:
             return None
-        text = fault("Sender", "NotAuthorized", "Sender not authorized")
-        return Answer(HTTPStatus.UNAUTHORIZED, text, asks=tuple(self._digest.challenges(verdict)))
+        return self._refusal(HTTPStatus.UNAUTHORIZED, tuple(self._digest.challenges(verdict)))
+
+    def _refusal(self, status: HTTPStatus, asks: tuple[str, ...] = ()) -> Answer:
+        status = HTTPStatus(self._quirks.refusal_status or status)
+        if self._quirks.is_refusal_a_page:
+            return Answer(status, _PAGE, "text/html", asks)
+        why = "The account is locked" if self.lockout.is_locked else "Sender not authorized"
+        return Answer(status, fault("Sender", "NotAuthorized", why), asks=asks)
 
     def _answer_snapshot(self, request: Request) -> Answer:
         return self._check_digest(request) or Answer(HTTPStatus.OK, self._snapshot(), "image/jpeg")

@@ -16,8 +16,10 @@ from typing import Final, Protocol
 from agent.demo.camera_cadence import TICKS_HZ, CameraClock
 from agent.demo.camera_listener import Listener
 from agent.demo.camera_login import DigestGate, Verdict
+from agent.demo.camera_quirks import PLAIN, Quirks, odd_fmtp
 from agent.demo.camera_request import Request, read_request
-from agent.demo.h264_rtp import PAYLOAD_TYPE, AccessUnit, EncoderSettings, RtpSession
+from agent.demo.h264_rtp import PAYLOAD_TYPE, AccessUnit, EncoderSettings
+from agent.demo.odd_rtp import OddRtpSession
 from agent.demo.video_encoder import Sets
 from agent.errors import BadInputError
 
@@ -29,8 +31,9 @@ _CHANNEL_MAX: Final = 0xFF
 TRACK: Final = "trackID=0"
 _METHODS: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
 _REASONS: Final = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 454: "Session Not Found",
-    455: "Method Not Valid in This State", 461: "Unsupported Transport", 501: "Not Implemented",
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 453: "Not Enough Bandwidth",
+    454: "Session Not Found", 455: "Method Not Valid in This State", 461: "Unsupported Transport",
+    501: "Not Implemented",
 }  # fmt: skip
 
 
@@ -49,6 +52,7 @@ class VideoStream:
     title: str
     settings: EncoderSettings
     sets: Sets
+    quirks: Quirks = PLAIN
     viewers: set[Viewer] = field(default_factory=set)
 
     def publish(self, unit: AccessUnit) -> None:
@@ -58,11 +62,12 @@ class VideoStream:
 
     def sdp(self, host: str) -> str:
         """Describe the stream (RFC 8866)."""
-        title = re.sub(r"[\x00-\x1f]", " ", self.title)
+        title, fmtp = re.sub(r"[\x00-\x1f]", " ", self.title), odd_fmtp(self.quirks, self.sets.fmtp)
         lines = (
-            "v=0", f"o=- 1 1 IN IP4 {host}", f"s={title}", "t=0 0", "a=control:*", "a=range:npt=now-",
+            "v=0", f"o=- 1 1 IN IP{6 if ':' in host else 4} {host}", f"s={title}",
+            "t=0 0", "a=control:*", "a=range:npt=now-",
             f"m=video 0 RTP/AVP {PAYLOAD_TYPE}", "c=IN IP4 0.0.0.0", f"b=AS:{self.settings.bitrate_bps // 1000}",
-            f"a=rtpmap:{PAYLOAD_TYPE} {self.settings.codec}/{TICKS_HZ}", f"a=fmtp:{PAYLOAD_TYPE} {self.sets.fmtp}",
+            f"a=rtpmap:{PAYLOAD_TYPE} {self.settings.codec}/{TICKS_HZ}", f"a=fmtp:{PAYLOAD_TYPE} {fmtp}",
             f"a=framerate:{self.settings.fps}", f"a=control:{TRACK}",
         )  # fmt: skip
         return "\r\n".join(lines) + "\r\n"
@@ -72,8 +77,15 @@ class RtspServer:
     """Serves `streams` to viewers who pass `gate`."""
 
     def __init__(
-        self, streams: list[VideoStream], gate: DigestGate, clock: CameraClock, session_s: float = SESSION_SECONDS
+        self,
+        streams: list[VideoStream],
+        gate: DigestGate,
+        clock: CameraClock,
+        session_s: float = SESSION_SECONDS,
+        quirks: Quirks = PLAIN,
     ) -> None:
+        self.quirks = quirks
+        self.sessions = 0  # that are set up now
         self.streams = {f"/{stream.path}": stream for stream in streams}
         self.gate = gate
         self.clock = clock
@@ -100,7 +112,7 @@ class _Connection:
         self._channel = 0
         self._is_over = False
         self._stream: VideoStream | None = None
-        self._rtp = RtpSession()
+        self._rtp = OddRtpSession(server.quirks)
         self._next_report_ticks: int | None = None
 
     async def serve(self) -> None:
@@ -129,9 +141,11 @@ class _Connection:
         return not self._is_over
 
     def leave(self) -> None:
-        """Stop getting packets."""
+        """Stop getting packets, and make room for another viewer."""
         if self._stream is not None:
             self._stream.viewers.discard(self)
+            self._stream = None
+            self._server.sessions -= 1
 
     def show(self, unit: AccessUnit) -> None:
         """Send one picture: a sender report first if one is due, then its packets."""
@@ -144,7 +158,8 @@ class _Connection:
             return
         frames = [_interleaved(self._channel, packet) for packet in self._rtp.packets(unit)]
         now = self._server.clock.now_ticks()
-        if self._next_report_ticks is None or now >= self._next_report_ticks:
+        is_due = self._next_report_ticks is None or now >= self._next_report_ticks
+        if is_due and self._server.quirks.has_reports:
             self._next_report_ticks = now + REPORT_SECONDS * TICKS_HZ
             frames.insert(0, _interleaved(self._channel + 1, self._rtp.sender_report(now)))
         self._writer.write(b"".join(frames))
@@ -188,7 +203,10 @@ class _Connection:
             self._answer(request, 461)
         elif self._session:
             self._answer(request, 455)
+        elif 0 < self._server.quirks.viewers_max <= self._server.sessions:
+            self._answer(request, 453)
         else:
+            self._server.sessions += 1
             self._stream, self._channel, self._session = stream, channels[0], secrets.token_hex(8)
             transport = f"RTP/AVP/TCP;unicast;interleaved={channels[0]}-{channels[1]};ssrc={self._rtp.ssrc:08X}"
             self._answer(request, 200, f"Transport: {transport}")

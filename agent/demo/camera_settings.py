@@ -12,6 +12,7 @@ from agent.acquire.camera import Login
 from agent.crypto import Secret
 from agent.demo.camera_events import EventManners
 from agent.demo.camera_login import DIGEST_HASHES, NONCE_SECONDS
+from agent.demo.camera_quirks import PLAIN, Quirks, read_quirks
 from agent.demo.camera_rtsp import SESSION_SECONDS
 from agent.demo.h264_rtp import EncoderSettings
 from agent.demo.video_encoder import CODECS
@@ -42,6 +43,7 @@ class CameraSettings:
     log: Path | None = None  # where it writes what its main stream sends; see FORMAT.md
     has_media2: bool = False  # Profile T: the media2 service beside media 1
     events: EventManners = field(default_factory=EventManners)
+    quirks: Quirks = PLAIN
 
     def __post_init__(self) -> None:
         if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
@@ -57,7 +59,7 @@ def read_settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--name", default="Front door")
     add("--user", required=True)
     add("--password-stdin", action="store_true", required=True, help="the password is the first line of stdin")
-    add("--address", default="127.0.0.1", help="IPv4 address to listen on")
+    add("--address", default="127.0.0.1", help="the address to listen on, IPv4 or IPv6")
     add("--http-port", type=int, default=0)
     add("--rtsp-port", type=int, default=0)
     add("--interface", default="lo", help="where to answer WS-Discovery; empty for nowhere")
@@ -75,7 +77,9 @@ def read_settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--codec", choices=CODECS, default=size.codec, help="of the main stream; H265 needs --media2 to be seen")
     add("--media2", action="store_true", help="offer the media2 service too (Profile T)")
     add("--digest", default="SHA-256,MD5", help="login algorithms in the order in which they are offered")
+    add("--quirk", action="append", default=[], metavar="NAME[=VALUE]", help="behave as some cameras do (repeatable)")
     said = parser.parse_args(arguments)
+    quirks, manners = read_quirks(said.quirk)
     encoder = EncoderSettings(said.width, said.height, said.fps, said.gop, said.b_frames, said.bitrate_bps, said.codec)
     return CameraSettings(
         login=Login(said.user, Secret(first_line.rstrip(b"\r\n"))),
@@ -92,4 +96,6 @@ def read_settings(arguments: list[str], first_line: bytes) -> CameraSettings:
         has_media2=said.media2,
         digest_algorithms=tuple(said.digest.split(",")),
         log=said.log,
+        events=manners,
+        quirks=quirks,
     )

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,12 +103,16 @@ class TokenGate:
     """Checks WS-UsernameTokens: digest, age against the camera's own clock, and that none is used twice."""
 
     def __init__(self, login: Login, clock: CameraClock) -> None:
+        self.heard: Callable[[Verdict], Verdict] = lambda verdict: verdict  # what becomes of each verdict
         self._login = login
         self._clock = clock
         self._seen: dict[bytes, int] = {}  # nonce -> when it may be forgotten, camera time in ns
 
     def judge(self, token: Token) -> Verdict:
         """Judge one token; a STALE one was made by a clock that disagrees with the camera's, or sent before."""
+        return self.heard(self._judge(token))
+
+    def _judge(self, token: Token) -> Verdict:
         try:
             nonce = base64.b64decode(token.nonce, validate=True)
             created_ns = parse_rfc3339(token.created)

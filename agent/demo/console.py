@@ -38,6 +38,7 @@ class Console:
         self.presence: Presence | None = None
         self.checkpoints: list[str] = []
         self.cosign: Callable[[str, str], str] | None = None  # hub and request to cosigned checkpoint
+        self.heard: list[bytes] = []  # every message as it came
         self._changed = threading.Condition()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -91,6 +92,7 @@ class Console:
     def _heard(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         # What is not in the hub's words is passed by.
         with self._changed, contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, BadInputError):
+            self.heard.append(message.topic.encode() + b" " + message.payload)
             end = message.topic.removeprefix(f"hub/v1/{self.hub}/")
             if end == "state":
                 self.presence = msgspec.json.decode(message.payload, type=Presence)

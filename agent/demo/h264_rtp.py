@@ -121,16 +121,28 @@ class RtpSession:
         self._packets = 0
         self._octets = 0
 
+    def payloads(self, unit: AccessUnit) -> list[bytes]:
+        """Return the RTP payloads of one picture, in order."""
+        return list(unit.payloads())
+
+    def is_marked(self, number: int, count: int) -> bool:
+        """Say whether packet `number` of `count` has the marker: the last one of a picture (RFC 6184 section 5.1)."""
+        return number == count - 1
+
+    def picture_timestamp(self, ticks: int) -> int:
+        """Return the RTP timestamp that a picture of this capture tick gets."""
+        return self.timestamp(ticks)
+
     def timestamp(self, ticks: int) -> int:
         """Return the RTP timestamp of a capture tick."""
         return (ticks + self.offset_ticks) % _WRAP
 
     def packets(self, unit: AccessUnit) -> Iterator[bytes]:
         """Yield the RTP packets of one picture; the last one has the marker (RFC 6184 sections 5.4-5.8)."""
-        payloads = list(unit.payloads())
+        payloads, timestamp = self.payloads(unit), self.picture_timestamp(unit.ticks)
         for number, payload in enumerate(payloads):
-            marker = 0x80 if number == len(payloads) - 1 else 0
-            head = (0x80, marker | PAYLOAD_TYPE, self.sequence, self.timestamp(unit.ticks), self.ssrc)
+            marker = 0x80 if self.is_marked(number, len(payloads)) else 0
+            head = (0x80, marker | PAYLOAD_TYPE, self.sequence, timestamp, self.ssrc)
             self.sequence = (self.sequence + 1) % 0x10000
             self._packets += 1
             self._octets += len(payload)
@@ -182,10 +194,10 @@ def _payloads(nal_units: tuple[bytes, ...]) -> Iterator[bytes]:
         if len(nal) <= PACKET_BYTES_MAX:
             yield nal
         else:
-            yield from _fragments(nal)
+            yield from fragments(nal)
 
 
-def _fragments(nal: bytes) -> Iterator[bytes]:
+def fragments(nal: bytes) -> Iterator[bytes]:
     """Yield FU-A packets (RFC 6184 section 5.8)."""
     indicator, kind, step = nal[0] & 0xE0 | _FU_A, nal[0] & 0x1F, PACKET_BYTES_MAX - 2
     for start in range(1, len(nal), step):

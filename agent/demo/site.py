@@ -55,12 +55,12 @@ class Scene:
 class Site:
     """Everything on the site; enter it as a context to have it all taken down again."""
 
-    def __init__(self, folder: Path, scene: Scene = Scene()) -> None:
+    def __init__(self, folder: Path, scene: Scene = Scene(), password: str = "") -> None:
         self.folder, self.scene = folder, scene
         self.authority = Authority()
         self.upload_token = secrets.token_urlsafe(24)
         self._stack = ExitStack()
-        self._password = secrets.token_urlsafe(12)
+        self._password = password or secrets.token_urlsafe(12)
         self._certificates = CertificateAuthority()
         self.logs = folder / "logs"
         self.config = folder / "hub" / "transom.yaml"
@@ -125,15 +125,18 @@ class Site:
         self._stack.callback(self.console.stop)
         self.console.cosign = self.central.cosign
 
-    def start_hub(self) -> None:
-        """Plug in the hub: its bridge and the real daemon, with a configuration file as an installer writes it."""
+    def start_hub(self, **settings: object) -> None:
+        """Plug in the hub: its bridge and the real daemon, with a configuration file as an installer writes it.
+
+        `settings` are further lines of that file.
+        """
         hub = self.folder / "hub"
         self.bridge = BridgeProgram(hub, self.logs / "bridge.log")
         self._stack.callback(self.bridge.stop)
         password_file = hub / "camera-password"
         password_file.touch(mode=0o600)
         password_file.write_text(self._password)
-        config = {
+        config: dict[str, object] = {
             "data_dir": str(hub / "data"),
             "identity_dir": str(self.identity.folder),
             "key_dir": str(hub / "keys"),
@@ -147,7 +150,7 @@ class Site:
             "bridge_socket": str(self.bridge.socket),
             "clock": "unsafe_assume_synchronised",  # a machine for trying things out may have no time server
         }
-        self.config.write_text(yaml.safe_dump(config, sort_keys=False))
+        self.config.write_text(yaml.safe_dump(config | settings, sort_keys=False))
         self.restart_hub()
         self._stack.callback(self._stop_hub)
 

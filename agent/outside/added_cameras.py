@@ -46,14 +46,17 @@ class AddedCameras:
             ) from error
 
     def beside(self, found: Sequence[FoundCamera]) -> list[FoundCamera]:
-        """Return what a search found, and those added that it did not find: the network knows best where one is."""
-        here = {camera.camera for camera in found}
+        """Return what a search found, and those added that it did not find: the network knows best where one is.
+
+        The addresses of the configuration are part of the search. A camera is found by its name or at its address.
+        """
+        here = {camera.camera for camera in found} | {at for camera in found for at in camera.addresses}
         try:
             added = self.all()
         except (ConfigurationError, UnavailableError) as error:
             _log.warning("%s", error)
             added = ()
-        return [*found, *(camera for camera in added if camera.camera not in here)]
+        return [*found, *(one for one in added if here.isdisjoint((one.camera, *one.addresses)))]
 
     def add(self, camera: FoundCamera) -> None:
         """Add one, or give it another address; it is on the disk when this returns."""

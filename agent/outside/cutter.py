@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import agent
+from agent.clock import WallTime, Window
+from agent.consent.mask import Masks
 from agent.cut.answer import read_report
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.cut.look import NOTHING_KNOWN, Look, LookOrder
+from agent.cut.look import NOTHING_KNOWN, Look, LookOrder, StillOrder
 from agent.cut.messages import (
     HEAD,
     Job,
@@ -37,6 +39,7 @@ from agent.cut.messages import (
     parse_head,
 )
 from agent.errors import BadInputError, UnavailableError
+from agent.outside.closed_memory import count_tasks
 
 _Answer = TypeVar("_Answer")
 CLIP_BYTES_MAX: Final = 1024 * 1024 * 1024  # of one part
@@ -51,6 +54,7 @@ _WHY_ENDED: Final[dict[int, str]] = {
     signal.SIGXCPU: "it used up its processor time",
     signal.SIGKILL: "it was killed, by the kernel if memory ran out",
 }
+NEVER: Final = Window(WallTime(0), WallTime(1))
 _SOURCE_ROOT: Final = str(Path(agent.__file__).resolve().parent.parent)
 _ENVIRONMENT: Final = {"PYTHONPATH": _SOURCE_ROOT, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
@@ -116,9 +120,22 @@ class ChildCutter:
                 return seen
         raise conversation.failure()
 
+    def redraw(self, picture: bytes, masks: Masks, asked: StillOrder) -> bytes:
+        """Decode a JPEG of the camera's own making, and write it anew with the masks painted over."""
+        order = CutOrder(NEVER, (), masks=masks)
+        questions = [message_frame(Kind.JOB, Job(Work.REDRAW, order, still=asked)), frame(Kind.PICTURE, picture)]
+        with self._start() as conversation:
+            for kind, body in conversation.answers(iter([*questions, frame(Kind.END)])):
+                if kind is not Kind.PICTURE or not 0 < len(body) <= asked.snapshot_bytes_max:
+                    raise UnavailableError("the cutter's child says more than was ordered")
+                conversation.end()
+                return body
+        raise conversation.failure()
+
     def _start(self) -> _Conversation:
         limits = self._limits
         arguments = [f"--memory-bytes={limits.memory_bytes}", f"--cpu-s={limits.cpu_s}"]
+        arguments += [f"--parent-tasks={count_tasks()}"]
         return _Conversation(
             [sys.executable, "-P", "-B", "-s", "-m", *self._worker, *arguments],
             limits.deadline_s,

@@ -251,6 +251,11 @@ class Database:
                 (stream.camera, stream.name, stream.url, low, high, encode_encoding(stream.encoding)),
             )
 
+    def forget_camera(self, camera: CameraId) -> None:
+        """Know a camera no more; its footage stays until it is too old."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM camera WHERE id=?", (camera,))
+
     def put_pin(self, camera: CameraId, pin: str) -> None:
         """Remember the TLS certificate of a camera that is known (SHA-256, hex); empty: forget it."""
         with self._transaction() as db:

@@ -45,6 +45,9 @@ class Media(Protocol):
     def stream_uri(self, profile: Profile) -> object:
         """Return what the camera calls the stream's address; it may be anything."""
 
+    def snapshot_uri(self, profile: Profile) -> object:
+        """Return what it calls the address of a picture of its own; it may be anything."""
+
 
 def ask(client: SoapClient, url: str, namespace: str, operation: str, **fields: Field) -> Element:
     """Ask one question by an envelope of our own; nested fields are of the ONVIF schema. Raises as `SoapClient.ask`."""
@@ -103,6 +106,11 @@ class MediaTwo:
             return text_of(answer, "Uri", characters_max=ADDRESS_CHARACTERS_MAX + 1)
         return ""
 
+    def snapshot_uri(self, profile: Profile) -> object:
+        """Return the address of a picture of the camera's own making."""
+        answer = ask(self._client, self.url, MEDIA2, "GetSnapshotUri", ProfileToken=profile.token)
+        return text_of(answer, "Uri", characters_max=ADDRESS_CHARACTERS_MAX + 1)
+
 
 class MediaOne:
     """The first media service (Profile S): H.264, JPEG and MPEG-4 only; it hides profiles with H.265."""
@@ -123,6 +131,11 @@ class MediaOne:
         setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
         parameters = {"StreamSetup": setup, "ProfileToken": profile.token}
         return _field(Service(MEDIA, self.url, self._client).call("GetStreamUri", parameters), "Uri")
+
+    def snapshot_uri(self, profile: Profile) -> object:
+        """Return the address of a picture of the camera's own making."""
+        parameters = {"ProfileToken": profile.token}
+        return _field(Service(MEDIA, self.url, self._client).call("GetSnapshotUri", parameters), "Uri")
 
 
 def ask_key_picture(media: Media, client: SoapClient, profile: Profile) -> bool:

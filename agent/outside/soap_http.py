@@ -1,4 +1,4 @@
-"""One SOAP question to one answer over HTTP/1.1: one request per connection, by one deadline, never further than asked.
+"""One question to a camera and its answer over HTTP/1.1: one request per connection, by one deadline, to nobody else.
 
 Rules of this file: the deadline is for the whole exchange, so that a camera that drips a byte now and then cannot hold
 us; no redirect, proxy, cookie or .netrc is followed; the answer is bounded; nothing here knows a password.
@@ -56,6 +56,23 @@ def post(
 
     Raises CameraUnreachableError if that fails, BadInputError for over 4 MiB, NotOnvifError for a redirect.
     """
+    return _exchange("POST", url, body, headers, deadline_s, now, tls)
+
+
+def get(url: str, headers: Mapping[str, str | bytes], *, deadline_s: float, now: Callable[[], WallTime]) -> Answer:
+    """Get what lies at a URL. Bounds and errors are those of `post`."""
+    return _exchange("GET", url, None, headers, deadline_s, now, None)
+
+
+def _exchange(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str | bytes],
+    deadline_s: float,
+    now: Callable[[], WallTime],
+    tls: ssl.SSLContext | None,
+) -> Answer:
     address = urlsplit(url)
     where = address.netloc
     with _connect(address, deadline_s, tls) as connected:
@@ -63,7 +80,7 @@ def post(
         connection.sock = _BoundSocket(connected, deadline_s)
         try:
             asked = now()
-            connection.request("POST", _target(address), body, {**headers, "Connection": "close"})
+            connection.request(method, _target(address), body, {**headers, "Connection": "close"})
             response = connection.getresponse()
             if (response.length or 0) > ANSWER_BYTES_MAX:  # said beforehand: not a byte of it is taken
                 raise BadInputError(f"{where} sent an answer over {ANSWER_BYTES_MAX} bytes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.cut.rtp_nal import NAL_BYTES_MAX, Fragments, aggregated, decoded_sets, format_parameter
+from agent.cut.rtp_nal import NAL_BYTES_MAX, Fragments, aggregated, decoded_sets, format_parameter, separated
 from agent.errors import BadInputError
 
 
@@ -22,6 +22,16 @@ def test_a_nal_unit_without_an_end_is_too_long_at_some_point() -> None:
 def test_order_numbers_between_aggregated_units_are_skipped() -> None:
     """The first is of two bytes, the others of one (RFC 7798 4.4.2)."""
     assert list(aggregated(b"hh\0\1\0\1a\7\0\1b", 2, (2, 1))) == [b"a", b"b"]
+
+
+def test_start_codes_inside_a_unit_take_it_apart() -> None:
+    """As some cameras send parameter sets and key picture; a unit without any stays the very same bytes."""
+    assert list(separated(b"gsps\0\0\0\1hpps\0\0\1eidr\0\0\3\1x")) == [b"gsps", b"hpps", b"eidr\0\0\3\1x"]
+    whole = b"e" + bytes(range(1, 200))
+    (same,) = separated(whole)
+    assert same is whole
+    assert list(separated(b"\0\0\1\0\0\1")) == []
+    assert sum(1 for _ in separated(b"a\0\0\1" * 10_000)) <= 65
 
 
 def test_parameters_of_the_sdp_are_found_by_name() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import socket
 import struct
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,7 @@ from agent.demo.camera_answers import Identity
 from agent.demo.camera_discovery import GROUP, PORT, DiscoveryResponder, _listener, parse_probe
 from agent.demo.h264_rtp import EncoderSettings
 from agent.errors import BadInputError, UnavailableError
+from tests.simulators.recording_hub import RecordingHub
 
 LOOPBACK = struct.pack("=4s4si", socket.inet_aton(GROUP), bytes(4), socket.if_nametoindex("lo"))
 
@@ -112,6 +115,17 @@ def test_a_camera_says_hello_and_bye() -> None:
     assert "<d:Hello>" in heard[0]
     assert ready.onvif in heard[0]
     assert "<d:Bye>" in heard[1]
+
+
+def test_a_camera_on_ipv6_is_recorded(tmp_path: Path) -> None:
+    """RTSP by an address in brackets, from the search to the ring."""
+    with (
+        running_camera(dataclasses.replace(wanted("Roof"), address="::1")) as (_, ready),
+        RecordingHub(tmp_path) as hub,
+    ):
+        roof = hub.record("roof", ready.rtsp, login=wanted("").login)
+        hub.wait_recorded(roof, 0.5)
+        assert "IN IP6 ::1" in hub.header(roof).sdp
 
 
 def test_an_interface_that_is_not_there_is_said_plainly() -> None:

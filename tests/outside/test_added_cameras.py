@@ -39,6 +39,14 @@ def test_a_search_knows_better_where_a_camera_is(tmp_path: Path) -> None:
     assert added.beside([camera("front", "10.0.0.5")]) == [camera("front", "10.0.0.5"), camera("back")]
 
 
+def test_a_camera_that_the_configuration_names_too_is_one_camera(tmp_path: Path) -> None:
+    """The search, of which the configuration's addresses are a part, wins: by whatever name it found who is there."""
+    added = AddedCameras(tmp_path / "added.json")
+    added.add(camera("by-its-serial"))
+    unnamed = camera("unnamed-yet")  # the search asks without a login: the same address, and no serial number
+    assert added.beside([unnamed]) == [unnamed]
+
+
 def test_a_damaged_file_costs_no_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The search goes on without it, and somebody is told; a person who adds is told what to do."""
     (tmp_path / "added.json").write_bytes(b'[{"camera":1}]')

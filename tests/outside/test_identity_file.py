@@ -40,6 +40,34 @@ def test_a_damaged_file_is_an_empty_one(tmp_path: Path, text: bytes) -> None:
     assert list(IdentityFile(path).identities()) == ["cam-1"]
 
 
+def test_a_person_forgets_a_camera_beside_the_daemon(tmp_path: Path) -> None:
+    """The daemon's own copy follows, and it does not bring the camera back with the next one that it stores."""
+    path = tmp_path / "cameras.json"
+    daemon = IdentityFile(path)
+    for number in (1, 2):
+        daemon.put_identity(known(number))
+    persons = IdentityFile(path)
+    assert persons.forget_identity(CameraId("cam-1"))
+    assert not persons.forget_identity(CameraId("cam-1"))
+    assert list(daemon.identities()) == ["cam-2"]
+    daemon.put_identity(known(3))
+    assert list(IdentityFile(path).identities()) == list(daemon.identities()) == ["cam-2", "cam-3"]
+
+
+@pytest.mark.parametrize("damage", [b"{", None], ids=["damaged", "gone"])
+def test_a_file_that_is_damaged_meanwhile_makes_nobody_forget(tmp_path: Path, damage: bytes | None) -> None:
+    """What the daemon knows it goes on knowing, and the next camera that it stores mends the file."""
+    path = tmp_path / "cameras.json"
+    daemon = IdentityFile(path)
+    daemon.put_identity(known(1))
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    assert list(daemon.identities()) == ["cam-1"]
+    daemon.put_identity(known(2))
+    assert list(IdentityFile(path).identities()) == ["cam-1", "cam-2"]
+
+
 def test_it_does_not_grow_without_end(tmp_path: Path) -> None:
     """The oldest go first."""
     book = IdentityFile(tmp_path / "cameras.json")

@@ -11,23 +11,30 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from agent.acquire.camera import Login
 from agent.acquire.discovery import Announcement, FoundCamera, ReplyKind
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import ChunkKind
+from agent.clock import WallTime
 from agent.config import CameraLogin, Cameras, Config
 from agent.crypto import Secret
 from agent.daemon_cameras import build_camera_watch
+from agent.demo.camera import Ready
 from agent.outside.database import Database
 from agent.outside.discovery_sockets import discover, usable_interfaces
 from agent.outside.hello_listener import HelloListener
 from agent.outside.login_folder import LoginFolder
+from agent.outside.onvif import examine
+from agent.outside.soap_login import Refusals
 from tests.simulators.camera_networks import camera_networks
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import STATUS_TOPIC
 from tests.simulators.foreign_cameras import gst_camera, ipycam
 from tests.simulators.private_network import in_private_network
 from tests.simulators.recorder_bench import recording
+from tests.simulators.recording_hub import RecordingHub
 
 ROOT: Final = Path(__file__).parents[2]
 PASSWORD: Final = "correct horse"  # noqa: S105 - of simulated cameras
@@ -115,3 +122,50 @@ def test_a_device_on_ipv6_is_heard_and_found() -> None:
     found, heard = in_private_network(work)
     assert [(one.epr, one.sender) for one in found] == [(f"urn:uuid:{UUID}", "fe80::77:1:20%cam1")]
     assert [(one.kind, one.sender) for one in heard] == [(ReplyKind.HELLO, "fe80::77:1:20%cam1")]
+
+
+def test_a_camera_on_ipv6_alone_is_found_examined_and_recorded(tmp_path: Path) -> None:
+    """The virtual camera by ff02::c behind the second interface: its Hello, its answer, its stream, its goodbye."""
+    door = CameraId("door")
+
+    def work() -> tuple[Ready, list[FoundCamera], str, list[ReplyKind], float]:
+        heard: list[Announcement] = []
+        with ExitStack() as stack:
+            networks = stack.enter_context(camera_networks(2))
+            listener = HelloListener(networks.interfaces, heard.append)
+            listener.start()
+            stack.callback(listener.stop)
+            assert listener.wait_listening(5)
+            _, enter = networks.add_host(1, 21)
+            command = [*enter, sys.executable, "-m", "agent.demo.camera", "--user", "hub", "--password-stdin"]
+            command += ["--address", "fd77:1::21", "--interface", "eth0", "--width", "320", "--height", "180"]
+            log = stack.enter_context((tmp_path / "camera.log").open("wb"))
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=ROOT)
+            )
+            stack.callback(process.kill)
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(PASSWORD.encode() + b"\n")
+            process.stdin.flush()
+            ready = msgspec.json.decode(process.stdout.readline(), type=Ready)
+            found = [one for one in discover(networks.interfaces, 1.5) if one.epr == ready.epr]
+            login = Login("hub", Secret(PASSWORD))
+            stream = examine(found[0], login, lambda: WallTime(time.time_ns()), refusals=Refusals())
+            with RecordingHub(tmp_path / "ring") as hub:
+                hub.record(door, stream.url, login=login, clock=stream.clock)
+                hub.wait_recorded(door, 1)
+                recorded_s = hub.recorded_s(door)
+            process.stdin.close()
+            process.wait(10)
+            until_s = time.monotonic() + 5
+            while len(kinds := [one.kind for one in heard if one.epr == ready.epr]) < 2 and time.monotonic() < until_s:
+                threading.Event().wait(0.05)
+        return ready, found, stream.url, kinds, recorded_s
+
+    ready, found, url, kinds, recorded_s = in_private_network(work)
+    assert [(one.sender, one.addresses) for one in found] == [("fd77:1::21", (ready.onvif,))]
+    assert ready.onvif.startswith("http://[fd77:1::21]:")
+    assert url == ready.rtsp
+    assert kinds == [ReplyKind.HELLO, ReplyKind.BYE]
+    assert recorded_s >= 1

@@ -18,7 +18,7 @@ LINK_S_MAX: Final = 10.0
 
 
 class CameraNetworks:
-    """Interfaces `cam0`, `cam1`, ... of the hub: 10.77.N.1 and fe80::77:N:1, each with a switch behind it."""
+    """Interfaces `cam0`, `cam1`, ... of the hub: 10.77.N.1, fe80::77:N:1 and fd77:N::1; a switch behind each."""
 
     def __init__(self, count: int, stack: ExitStack) -> None:
         self._stack, self._hosts = stack, 0
@@ -57,6 +57,7 @@ class CameraNetworks:
         _in(host, f"addr add 10.77.{network}.{number}/24 dev {name}")
         _in(host, f"link set {name} up")
         _in(host, f"addr add fe80::77:{network}:{number}/64 dev {name} nodad")
+        _in(host, f"addr add fd77:{network}::{number}/64 dev {name} nodad")
 
 
 @contextmanager

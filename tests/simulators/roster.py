@@ -14,6 +14,7 @@ class ListedRoster:
 
     def __init__(self) -> None:
         self.added: list[CameraStream] = []
+        self.removed: list[CameraId] = []
         self.words: list[tuple[CameraId, str]] = []
         self.shown: dict[CameraId, str] = {}
         self._health: dict[CameraId, CameraHealth] = {}
@@ -22,6 +23,11 @@ class ListedRoster:
         """Record a camera."""
         self.added.append(stream)
         self._health[stream.camera] = CameraHealth(stream.camera, CameraState.RECORDING)
+
+    def remove(self, camera: CameraId) -> None:
+        """Record a camera no more."""
+        self.removed.append(camera)
+        self._health.pop(camera, None)
 
     def health(self) -> tuple[CameraHealth, ...]:
         """Return how each does."""

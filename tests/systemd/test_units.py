@@ -89,6 +89,12 @@ def test_the_units_start_what_the_package_installs(name: str, script: str) -> No
     assert settings(name, "Type") == ["notify"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_unit_leaves_core_files(name: str) -> None:
+    """From the first instruction on; the programs say so themselves too."""
+    assert settings(name, "LimitCORE") == ["0"]
+
+
 def test_the_agent_may_reach_the_bridge_and_the_bridge_no_network() -> None:
     """The socket's group is the agent's too; the bridge has UNIX sockets only."""
     assert settings("transom.service", "SupplementaryGroups") == settings("transom-bridge.service", "Group")
