@@ -9,8 +9,11 @@ from itertools import product
 import pytest
 
 from agent.clock import Window
+from agent.cut.clip import WireChunk
+from agent.cut.codec import PictureKind
+from agent.cut.depacketize import depacketize
 from agent.demo.clip_proof import How
-from tests.simulators.logged_streams import RATES, Sort, film
+from tests.simulators.logged_streams import RATES, Filmed, Sort, film
 from tests.simulators.proven_cuts import cut_and_prove, windows
 
 RecordProperty = Callable[[str, object], None]
@@ -58,6 +61,30 @@ def test_every_window_is_cut_exactly(sort: Sort, record_property: RecordProperty
         assert (len(inside), done.report.refused) == (done.report.pictures, 0)
         assert done.proof.count(How.RENUMBERED) <= int(sort.codec == "h265" and sort.is_open)  # a CRA becomes a BLA
     record_property("cut_cells", len(cells))
+
+
+@pytest.mark.parametrize("sort", [s for s in SORTS if s.is_open and s.b_frames != "none"], ids=str)
+def test_a_ring_that_begins_within_open_groups_is_cut_exactly(sort: Sort, record_property: RecordProperty) -> None:
+    """All that is shown behind its first key picture is there; what leads that picture is withheld, and said."""
+    filmed = film(sort)
+    opened = next(number for number, chunk in enumerate(filmed.chunks) if is_open_key(filmed, chunk))
+    ring = replace(filmed, chunks=filmed.chunks[opened:])
+    key = next(moment for moment in ring.key_times if moment > ring.times[0])
+    cells = windows(filmed)
+    for name, window in cells.items():
+        done = cut_and_prove([ring], window)
+        assert (name, done.proof.outside, done.proof.faults) == (name, (), ())
+        assert (name, done.said) == (name, done.done)
+        inside = [moment for moment in ring.times if moment in window and moment >= key]
+        assert (name, done.report.pictures) == (name, len(inside))
+        assert len(done.proof.missing) == sum(moment in window and moment < key for moment in ring.times)
+    record_property("cut_cells", len(cells))
+
+
+def is_open_key(filmed: Filmed, chunk: WireChunk) -> bool:
+    """Say whether a chunk begins with a picture that leading ones may precede, when shown."""
+    kind = depacketize([filmed.header], [chunk])[0].kind
+    return kind in (PictureKind.OPEN, PictureKind.RECOVERY)
 
 
 @pytest.mark.parametrize("sort", [s for s in SORTS if not s.is_open and s.codec != "jpeg"], ids=str)
