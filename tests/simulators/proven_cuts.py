@@ -34,18 +34,9 @@ class Cut:
         return len(self.proof.accounts), copied, self.proof.count(How.REENCODED)
 
     def unexplained(self, *runs: Filmed) -> list[int]:
-        """Return the missing pictures for which the report has no gap, though all their packets arrived.
-
-        Of a picture that did not come whole perhaps nobody knows; it is a gap only if others are withheld beside it, or
-        if there is none for a second.
-        """
-        log = log_of(*runs)
-        hurt = set[int]().union(*(run.hurt for run in runs))
-        return [
-            ticks
-            for ticks in self.proof.missing
-            if ticks not in hurt and not any(g.start <= log.hub_time(ticks) < g.end for g in self.report.gaps)
-        ]
+        """Return the missing pictures for which the report has no gap."""
+        times = {ticks: log_of(*runs).hub_time(ticks) for ticks in self.proof.missing}
+        return [t for t, moment in times.items() if not any(g.start <= moment < g.end for g in self.report.gaps)]
 
 
 def cut_and_prove(runs: Sequence[Filmed], window: Window) -> Cut:
