@@ -4,7 +4,8 @@ The numbers of RTP packets say between which two pictures something was lost, in
 
 Rules of this file:
 - Where pictures are shown as they are sent, one that is lost belongs between the two.
-- Where they are not, it belongs where there is room for one among the pictures near it; without such, anywhere there.
+- Where they are not, it belongs where there is room for one among the pictures near it; without such, or if the camera
+  does not keep to a rate, anywhere there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from agent.clock import WallTime, Window
 from agent.cut.depacketize import AccessUnit
 
 _NEAR: Final = 32  # pictures on either side among which order and distance are looked at
-_ROOM: Final = 1.5  # of the usual distance
+_STEADY: Final = 0.75  # of the usual distance: two steps that are never shorter leave room that is seen
 
 
 def moments_of_holes(units: Sequence[AccessUnit], window: Window) -> list[WallTime]:
@@ -41,8 +42,12 @@ def _stretches(units: Sequence[AccessUnit], hole: int) -> Iterator[tuple[WallTim
     first, last = sorted(before)[-late - 1 :][0], sorted(after)[: early + 1][-1]
     near = sorted({*before, *after})
     inside = [(start, end) for start, end in pairwise(near) if first <= start and end <= last]
-    usual = median(end - start for start, end in pairwise(near))
-    roomy = [(start, end) for start, end in inside if end - start > _ROOM * usual]
+    steps = [end - start for start, end in pairwise(near)]
+    usual = median(steps)
+    if min(steps) < _STEADY * usual:  # room for one tells nothing
+        yield from inside
+        return
+    roomy = [(start, end) for start, end in inside if end - start >= 2 * _STEADY * usual]
     is_known = units[hole].is_torn or units[hole - 1].is_torn  # then perhaps no other picture was hit
     yield from roomy or ([] if is_known else inside)
 

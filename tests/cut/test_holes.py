@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate, cycle, islice
 
 import pytest
 
@@ -51,6 +52,19 @@ def test_with_reordering_the_hole_is_where_there_is_room(b_frames: int) -> None:
     """Each picture but the first and the last ones leaves a hole of its own size, wherever it was sent."""
     units = units_of(Recipe(pictures=60, b_frames=b_frames, x264="b-pyramid=normal"))
     assert all(is_told(units, lost) for lost in range(8, 52))
+
+
+def test_without_a_steady_rate_the_hole_may_be_anywhere_near() -> None:
+    """A camera that films now fast, now slow leaves room where nothing was lost; the right place is among those named."""
+    units = units_of(Recipe(pictures=60, b_frames=3, x264="b-pyramid=normal"))
+    steps = islice(cycle((40_000_000, 20_000_000, 60_000_000, 100_000_000, 30_000_000)), len(units))
+    later = list(accumulate(steps, initial=units[0].time))
+    order = sorted(unit.time for unit in units)
+    units = [replace(unit, time=WallTime(later[order.index(unit.time)])) for unit in units]
+    for lost in range(8, 52):
+        arrived = sorted(unit.time for unit in without(units, lost))
+        before = max(time for time in arrived if time < units[lost].time)
+        assert before in moments_of_holes(without(units, lost), all_of(units))
 
 
 def test_what_arrived_whole_has_no_holes() -> None:
