@@ -55,7 +55,7 @@ def test_with_reordering_the_hole_is_where_there_is_room(b_frames: int) -> None:
 
 
 def test_without_a_steady_rate_the_hole_may_be_anywhere_near() -> None:
-    """A camera that films now fast, now slow leaves room where nothing was lost; the right place is among those named."""
+    """Such a camera leaves room where nothing was lost; the right place is among those named."""
     units = units_of(Recipe(pictures=60, b_frames=3, x264="b-pyramid=normal"))
     steps = islice(cycle((40_000_000, 20_000_000, 60_000_000, 100_000_000, 30_000_000)), len(units))
     later = list(accumulate(steps, initial=units[0].time))
