@@ -53,7 +53,6 @@ TESTED_ELSEWHERE: Final = {
     "agent/cut/clip.py": "types only",
     "agent/cut/codec.py": "types only",
     "agent/cut/confine.py": "tests/cut/test_worker.py",
-    "agent/cut/decode.py": "tests/cut/test_splice.py and test_every_codec.py",
     "agent/cut/look.py": "types; tests/cut/test_messages.py and test_measure.py",
     "agent/daemon.py": "tests/stories, as a real process",
     "agent/deliver/part.py": "types only",

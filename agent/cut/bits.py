@@ -55,6 +55,11 @@ def ue_code(value: int) -> str:
     return "0" * ((value + 1).bit_length() - 1) + format(value + 1, "b")
 
 
+def se_code(value: int) -> str:
+    """Write a signed Exp-Golomb code as a string of 0 and 1."""
+    return ue_code(2 * value - 1 if value > 0 else -2 * value)
+
+
 def bit_string(content: bytes) -> str:
     """Write bytes as a string of 0 and 1."""
     return format(int.from_bytes(content, "big"), f"0{len(content) * 8}b") if content else ""

@@ -22,9 +22,7 @@ class PictureKind(Enum):
 
     CLOSED = auto()  # to nothing; nothing behind it refers to what is before it. H.264: IDR; H.265: IDR, BLA; JPEG: all
     OPEN = auto()  # to nothing; its SKIPPED pictures may refer to what is before it. H.265: CRA
-    RECOVERY = (
-        auto()
-    )  # to nothing; what is shown behind it decodes right, but may not be cut off. H.264: recovery point
+    RECOVERY = auto()  # to nothing; nor does, says the camera, what is shown behind it. H.264: recovery point
     LEADING = auto()  # shown before the CLOSED or OPEN picture it follows, refers to nothing before that. H.265: RADL
     SKIPPED = auto()  # the same, but refers to what is before that picture, too. H.265: RASL
     OTHER = auto()
@@ -48,6 +46,19 @@ class PictureForm:
     def shape(self) -> tuple[int, int, int, int]:
         """What all pictures of one clip must share to be copied: size, chroma format and luma depth."""
         return self.width, self.height, self.chroma_format, self.bit_depth
+
+
+class Proof(Protocol):
+    """Follows pictures in decode order from a RECOVERY picture on."""
+
+    def take(self, nals: Sequence[bytes], sets: ParameterSets) -> bool:
+        """Say whether the next picture is proven to need nothing from before the first one taken."""
+
+    def adapt(self, nals: Sequence[bytes], sets: ParameterSets) -> tuple[bytes, ...]:
+        """Take the next picture, and return what a decoder that began at the first must get in its place.
+
+        Perhaps nothing. Raises BadInputError once nothing is proven.
+        """
 
 
 class PayloadFormat(Protocol):
@@ -102,4 +113,5 @@ class Codec:
     parameter_sets: Callable[[Iterable[bytes]], dict[tuple[int, int], bytes]] = field(repr=False)
     form: Callable[[ParameterSets, bytes], PictureForm] = field(repr=False)  # of a slice under these sets
     stream: Callable[[Iterable[bytes]], bytes] = field(repr=False)  # NAL units as libav's decoder takes them
+    proof: Callable[[], Proof] | None = field(default=None, repr=False)  # None: no picture of it is RECOVERY
     clip: ClipForm | None = field(default=None, repr=False)  # None: cannot stand in a clip, must be re-encoded

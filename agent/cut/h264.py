@@ -21,6 +21,7 @@ SET_BYTES_MAX: Final = 4096  # of one parameter set; real ones have 10 to 60 byt
 SIDE_PIXELS_MAX: Final = 8192
 _HEADER_BYTES: Final = 64  # of a slice, enough for its first fields
 _REFERENCES_MAX: Final = 16
+_COUNTER_BITS_MAX: Final = 16  # of frame numbers and order counts
 _HIGH_PROFILES: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})  # H.264 7.3.2.1.1
 _CHROMA_444: Final = 3
 _COPIED_PROFILES: Final = frozenset({66, 77, 100, 110, 122, 244})  # those that an encoder of ours can stand beside
@@ -116,6 +117,10 @@ class Sps:
     width: int  # cropped, in pixels
     height: int
     is_progressive: bool  # frame_mbs_only_flag
+    has_separate_planes: bool
+    frame_number_bits: int
+    order_type: int  # pic_order_cnt_type
+    order_bits: int  # of pic_order_cnt_lsb; 0 if order counts are not of type 0
 
     @property
     def has_high_syntax(self) -> bool:
@@ -132,8 +137,8 @@ def parse_sps(nal: bytes) -> Sps:
     reader.bits(8)
     profile, constraints, level, number = reader.bits(8), reader.bits(8), reader.bits(8), reader.ue()
     chroma_format, depths, separate = _read_high_syntax(reader) if profile in _HIGH_PROFILES else (1, (8, 8), False)
-    reader.ue()  # log2_max_frame_num_minus4
-    _skip_order_count(reader)
+    frame_number_bits = reader.ue() + 4
+    order_type, order_bits = _read_order_count(reader)
     references = reader.ue()
     reader.flag()  # gaps_in_frame_num_value_allowed_flag
     columns, rows = reader.ue() + 1, reader.ue() + 1
@@ -148,9 +153,12 @@ def parse_sps(nal: bytes) -> Sps:
     height = rows * 16 * (1 if is_progressive else 2) - unit_y * (top + bottom)
     if not (0 < width <= SIDE_PIXELS_MAX and 0 < height <= SIDE_PIXELS_MAX):
         raise BadInputError(f"pictures of {width}x{height} pixels (limit {SIDE_PIXELS_MAX})")
-    if number > SPS_ID_MAX or references > _REFERENCES_MAX:
+    if number > SPS_ID_MAX or references > _REFERENCES_MAX or max(frame_number_bits, order_bits) > _COUNTER_BITS_MAX:
         raise BadInputError("a sequence parameter set outside the standard's limits")
-    return Sps(number, profile, constraints, level, chroma_format, *depths, references, width, height, is_progressive)
+    return Sps(
+        number, profile, constraints, level, chroma_format, *depths, references, width, height, is_progressive,
+        separate, frame_number_bits, order_type, order_bits,
+    )  # fmt: skip
 
 
 def _read_high_syntax(reader: BitReader) -> tuple[int, tuple[int, int], bool]:
@@ -175,16 +183,17 @@ def _skip_scaling_list(reader: BitReader, size: int) -> None:
         last = following or last
 
 
-def _skip_order_count(reader: BitReader) -> None:
-    order_type = reader.ue()
+def _read_order_count(reader: BitReader) -> tuple[int, int]:
+    order_type, bits = reader.ue(), 0
     if order_type == 0:
-        reader.ue()
+        bits = reader.ue() + 4
     elif order_type == 1:
         reader.flag()
         reader.se()
         reader.se()
         for _ in range(min(reader.ue(), 255)):
             reader.se()
+    return order_type, bits
 
 
 def set_key(nal: bytes) -> tuple[int, int]:

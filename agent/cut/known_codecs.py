@@ -8,6 +8,7 @@ from agent.cut import h264, h265, jpeg, rtp_h264, rtp_h265, rtp_jpeg
 from agent.cut.bits import annex_b
 from agent.cut.codec import Codec
 from agent.cut.h264_ids import AVC
+from agent.cut.h264_references import ReferenceProof
 from agent.cut.h265_ids import HEVC
 from agent.errors import BadInputError
 
@@ -28,6 +29,7 @@ H264: Final = Codec(
     parameter_sets=h264.parameter_sets,
     form=h264.picture_form,
     stream=annex_b,
+    proof=ReferenceProof,
     clip=AVC,
 )
 H265: Final = Codec(

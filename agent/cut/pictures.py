@@ -28,6 +28,7 @@ from agent.cut.tracing import Tracing, form_of, trace
 GAP_NS_MIN: Final = SECOND_NS  # longer stretches without a picture are reported as gaps
 
 WHY_LOST: Final = "packets were lost; pictures up to the next key picture cannot be shown as they were"
+WHY_MISSING: Final = "packets were lost; perhaps all of a picture"
 WHY_CLOCK: Final = "the clock was set back here; the newer pictures of this time were kept"
 WHY_NOTHING: Final = "the camera sent no pictures"
 WHY_UNDECODABLE: Final = "these pictures could not be decoded"
@@ -195,7 +196,7 @@ def _alike(shown: Sequence[int], label: Mapping[int, int]) -> Iterator[tuple[int
 def find_gaps(
     window: Window, delivered: Sequence[WallTime], refused: Sequence[tuple[WallTime, str]]
 ) -> tuple[Gap, ...]:
-    """Name the stretches of the window without a picture: those with refused pictures, and those over GAP_NS_MIN."""
+    """Name the stretches of the window without a picture: with refused or lost ones, or longer than GAP_NS_MIN."""
     borders = [window.start, *sorted(delivered), window.end]
     gaps = []
     for start, end in pairwise(borders):

@@ -28,10 +28,11 @@ from agent.cut.decode import decode_units
 from agent.cut.depacketize import AccessUnit, depacketize
 from agent.cut.encode import fitted, open_encoder
 from agent.cut.h264_ids import AVC
+from agent.cut.holes import moments_of_holes
 from agent.cut.join import CodedPicture, CodedSegment, join_segments, kept_nals, samples_of
 from agent.cut.mp4 import TIMESCALE_HZ, VideoTrack, write_movie
 from agent.cut.paint import paint
-from agent.cut.pictures import WHY_UNDECODABLE, PicturePlan, Segment, find_gaps, plan_pictures
+from agent.cut.pictures import WHY_MISSING, WHY_UNDECODABLE, PicturePlan, Segment, find_gaps, plan_pictures
 from agent.cut.sound import SoundCutter
 from agent.errors import BadInputError
 
@@ -98,7 +99,14 @@ def _report(
         width=plan.width if times else 0,
         height=plan.height if times else 0,
         codec=plan.codec.name if times else "",
-        gaps=find_gaps(order.window, times, [(units[index].time, why) for index, why in refused.items()]),
+        gaps=find_gaps(
+            order.window,
+            times,
+            [
+                *((units[index].time, why) for index, why in refused.items()),
+                *((moment, WHY_MISSING) for moment in moments_of_holes(units, order.window)),
+            ],
+        ),
         refused=len(refused),
         error_ns=max((anchor.error_ns for anchor in anchors), default=0),
         source=next((source for source in _WORST_FIRST if any(a.source == source for a in anchors)), ""),

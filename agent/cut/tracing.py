@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.cut.codec import ParameterSets, PictureForm, PictureKind
+from agent.cut.codec import ParameterSets, PictureForm, PictureKind, Proof
 from agent.cut.depacketize import AccessUnit
 from agent.errors import BadInputError
 
@@ -36,19 +36,32 @@ class Tracing:
     decode_from: Mapping[int, int]  # where decoding must start for this unit; missing if it cannot be decoded
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A picture that refers to no other."""
+
+    index: int
+    proof: Proof | None = None  # what else may be decoded from it; None: all that is shown behind it
+
+
 def trace(units: Sequence[AccessUnit]) -> Tracing:
     """Find the coded sequences that may be copied, and where each decodable picture's decoding starts."""
     sets_at = _sets_in_force(units)
     is_whole = [not unit.is_torn and form_of(unit, sets) is not None for unit, sets in zip(units, sets_at, strict=True)]
     decode_from = {}
-    starts: list[int] = []  # where decoding could begin, in the present stretch without a loss
+    starts: list[_Start] = []  # where decoding could begin, in the present stretch without a loss
     for index, unit in enumerate(units):
         if unit.is_key or not is_whole[index] or _is_cut(units, index):
             starts = []
-        if is_whole[index] and unit.kind in {*_ENTRIES, PictureKind.RECOVERY}:
-            starts.append(index)
-        start = _start_for(units, index, starts)
-        if start is not None and is_whole[index]:
+        if not is_whole[index]:
+            continue
+        if unit.kind in _ENTRIES:
+            starts.append(_Start(index))
+        elif unit.kind is PictureKind.RECOVERY and unit.codec.proof:
+            starts = [*_still_needed(starts), _Start(index, unit.codec.proof())]
+        proven = {one.index for one in starts if one.proof is None or one.proof.take(unit.nals, sets_at[index])}
+        start = _start_for(units, index, [one.index for one in starts if one.index in proven])
+        if start is not None:
             decode_from[index] = start
     return Tracing(sets_at, list(_sequences(units, sets_at, is_whole)), decode_from)
 
@@ -74,13 +87,13 @@ def undecodable(units: Sequence[AccessUnit], start: int, end: int) -> Iterator[i
         unit = units[index]
         if unit.kind in _ENTRIES:
             entry = index
-        if unit.kind is PictureKind.SKIPPED:
-            is_early = entry == start
-        else:
-            is_open = units[start].kind is PictureKind.RECOVERY and unit.kind is not PictureKind.LEADING
-            is_early = is_open and unit.time < units[start].time
-        if is_early:
+        if unit.kind is PictureKind.SKIPPED and entry == start:
             yield index
+
+
+def _still_needed(starts: Sequence[_Start]) -> list[_Start]:
+    """Leave out recovery points but the last: it alone serves the leading pictures of the next one."""
+    return [one for one in starts if one.proof is None or one is starts[-1]]
 
 
 def _start_for(units: Sequence[AccessUnit], index: int, starts: Sequence[int]) -> int | None:

@@ -7,13 +7,18 @@ from dataclasses import replace
 
 import pytest
 
+from agent.clock import SECOND_NS, WallTime, Window
+from agent.cut.pictures import WHY_LOST, WHY_MISSING
 from agent.demo.clip_proof import How
-from tests.simulators.logged_streams import CodedPicture, Filmed, Sort, film, log_of, without_chunk
+from tests.simulators.logged_streams import CodedPicture, Filmed, Sort, encode, film, log_of, without_chunk
 from tests.simulators.proven_cuts import cut_and_prove, windows
 
 RecordProperty = Callable[[str, object], None]
 PLAIN = Sort(gops_s=(2.0,), seconds=8.0, rate="12.5")
 WITH_B = replace(PLAIN, b_frames="two")
+PLAIN_STEP_NS = SECOND_NS * 2 // 25
+PYRAMID = replace(PLAIN, b_frames="pyramid")
+H264_OPEN = replace(PYRAMID, gops_s=(2.0, 1.84), is_open=True)
 SLICED = replace(PLAIN, profile="main", slices=3)
 H265 = replace(PLAIN, codec="h265", profile="main", b_frames="pyramid")
 H265_OPEN = replace(H265, is_open=True, b_frames="two")
@@ -60,6 +65,22 @@ def test_what_a_loss_spoils_is_withheld_and_nothing_else_comes_instead(
         withheld += len(done.proof.missing)
     assert withheld > 0  # else nothing was lost
     record_property("cut_cells", len(cells))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("sort", [PLAIN, WITH_B, PYRAMID, H264_OPEN, H265, H265_OPEN], ids=str)
+def test_pictures_lost_as_a_whole_before_a_key_picture_are_in_a_gap(sort: Sort, count: int) -> None:
+    """Nothing of them arrived, and nothing behind them is withheld: only numbers of packets tell. The gap is short."""
+    sent = encode(sort).pictures
+    keys = [place for place, picture in enumerate(sent) if picture.is_key][1:]
+    gone = {picture.number for key in keys for picture in sent[key - count : key]}
+    filmed = film(sort, lost=lambda _, picture: picture.number in gone)
+    done = cut_and_prove([filmed], Window(filmed.times[0], WallTime(filmed.times[-1] + 1)))
+    assert len(done.proof.missing) >= count * len(keys)
+    assert (done.proof.outside, done.unexplained(filmed)) == ((), [])
+    stretches = len(done.proof.missing) + 3 * len(keys)  # each gap has one more than it has missing pictures
+    assert sum(gap.end - gap.start for gap in done.report.gaps) <= stretches * PLAIN_STEP_NS
+    assert all(WHY_MISSING in gap.why or WHY_LOST in gap.why for gap in done.report.gaps)
 
 
 @pytest.mark.parametrize("sort", [PLAIN, WITH_B, H265], ids=str)

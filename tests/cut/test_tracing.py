@@ -79,14 +79,26 @@ def test_radl_pictures_are_decoded_from_the_picture_they_lead() -> None:
 
 
 def test_open_groups_of_h264_are_decoded_but_not_copied() -> None:
-    """A recovery point is a start for what is shown behind it only."""
-    units = units_of(Recipe(b_frames=3, gop=20, x264="open-gop=1:b-pyramid=none"))
+    """A recovery point is a start for what is shown behind it only; its leading pictures need the group before."""
+    units = units_of(Recipe(b_frames=3, gop=20, x264="open-gop=1:b-pyramid=normal:ref=3"))
     tracing = trace(units)
     assert [one.begin for one in tracing.sequences] == [0]
-    recovery = of_kind(units, PictureKind.RECOVERY)[0]
-    early = list(undecodable(units, recovery, recovery + 5))
+    first, second, *_ = of_kind(units, PictureKind.RECOVERY)
+    early = [index for index in range(second, second + 8) if units[index].time < units[second].time]
     assert early
-    assert all(units[index].time < units[recovery].time for index in early)
+    assert {tracing.decode_from[index] for index in early} == {first}
+    assert tracing.decode_from[second] == tracing.decode_from[second + len(early) + 1] == second
+
+
+def test_leading_pictures_of_h264_behind_a_loss_have_no_start() -> None:
+    """Everything else from the recovery point on has."""
+    units = units_of(Recipe(b_frames=3, gop=20, x264="open-gop=1:b-pyramid=normal:ref=3"))
+    first = of_kind(units, PictureKind.RECOVERY)[0]
+    units[first] = replace(units[first], is_gap=True)
+    tracing = trace(units)
+    early = {index for index in range(first, len(units)) if units[index].time < units[first].time}
+    assert early
+    assert set(range(first, len(units))).difference(tracing.decode_from) == early
 
 
 def test_every_jpeg_stands_alone() -> None:

@@ -168,11 +168,17 @@ def film(
 
 
 def film_pictures(
-    pictures: Sequence[Gray], gop: int, *, is_lossless: bool = False, run: int = 1, start: WallTime = EPOCH
+    pictures: Sequence[Gray],
+    gop: int,
+    *,
+    is_lossless: bool = False,
+    run: int = 1,
+    start: WallTime = EPOCH,
+    x264: str = "",
 ) -> Source:
     """Film these gray pictures, all of one size; without a loss they are decoded as they are."""
-    exact = {"profile": "high444", "x264": "qp=0"} if is_lossless else {}
-    recipe = Recipe(len(pictures), gop=gop, width=pictures[0].shape[1], height=pictures[0].shape[0], **exact)
+    how = {"profile": "high444", "x264": "qp=0"} if is_lossless else {"x264": x264}
+    recipe = Recipe(len(pictures), gop=gop, width=pictures[0].shape[1], height=pictures[0].shape[0], **how)
     return _send(recipe, _encode(recipe, pictures), run, start, 13, in_band=True)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from agent.clock import WallTime, Window
 from agent.cut.clip import ClipReport, CutOrder
 from agent.cut.splice import make_clip
+from agent.demo.camera_log import LoggedPicture
 from agent.demo.clip_proof import How, Proof, prove
 from tests.simulators.logged_streams import TICKS_HZ, Filmed, log_of
 
@@ -34,18 +36,17 @@ class Cut:
         return len(self.proof.accounts), copied, self.proof.count(How.REENCODED)
 
     def unexplained(self, *runs: Filmed) -> list[int]:
-        """Return the missing pictures for which the report has no gap, though all their packets arrived.
+        """Return the missing pictures for which the report has no gap.
 
-        Of a picture that did not come whole perhaps nobody knows; it is a gap only if others are withheld beside it, or
-        if there is none for a second.
+        Of what was lost before the first and behind the last picture of which anything arrived nobody can know.
         """
-        log = log_of(*runs)
-        hurt = set[int]().union(*(run.hurt for run in runs))
-        return [
-            ticks
-            for ticks in self.proof.missing
-            if ticks not in hurt and not any(g.start <= log.hub_time(ticks) < g.end for g in self.report.gaps)
-        ]
+        unknown = {picture.ticks for run in runs for order in (1, -1) for picture in _lost_first(run, order)}
+        times = {ticks: log_of(*runs).hub_time(ticks) for ticks in self.proof.missing if ticks not in unknown}
+        return [t for t, moment in times.items() if not any(g.start <= moment < g.end for g in self.report.gaps)]
+
+
+def _lost_first(run: Filmed, order: int) -> Iterator[LoggedPicture]:
+    return takewhile(lambda picture: picture.ticks in run.hurt, run.logged[::order])
 
 
 def cut_and_prove(runs: Sequence[Filmed], window: Window) -> Cut:
