@@ -20,6 +20,7 @@ from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.receive_memory import ReceiveMemory
 from agent.acquire.session_effect import Ended, Ending, NeedPorts, Send, UsePorts
+from agent.acquire.timeline import ClockOffset
 from agent.buffer.chunking import Chunking
 from agent.camera_connection import CameraConnection, CertificateRefusedError
 from agent.camera_figures import CameraFigures
@@ -71,6 +72,7 @@ class CameraRecording:
         self._read_bytes = READ_BYTES_MAX
         self._share_left, self._is_brisk = READ_BYTES_PER_TICK, False  # of this tick and the looks after it
         self._recording_since: Instant | None = None
+        self._void_clock: ClockOffset | None = None  # measured before the hub's own clock was set
         self._chunking = Chunking()
         self._state, self._error = CameraState.CONNECTING, ""
         self._figures = CameraFigures()
@@ -142,10 +144,11 @@ class CameraRecording:
         if self._reader is not None:
             self._take(self._reader.cut(now.wall, bytes_min), now, sink)
 
-    def begin_run(self, now: Tick, sink: ChunkSink) -> None:
-        """Go on in a new run."""
+    def hub_clock_was_set(self, now: Tick, sink: ChunkSink) -> None:
+        """Go on in a new run; how the camera's clock stood beside the hub's is not known any more."""
+        self._void_clock, self.stream = self.stream.clock, replace(self.stream, clock=None)
         if self._reader is not None:
-            self._take(self._reader.begin_run(now.wall, self.stream.clock), now, sink)
+            self._take(self._reader.begin_run(now.wall, None), now, sink)
 
     def begin_anew(self) -> None:
         """Begin a new run with the next key picture."""
@@ -153,10 +156,12 @@ class CameraRecording:
             self._reader.begin_anew()
 
     def change(self, stream: CameraStream, now: Tick, sink: ChunkSink) -> None:
-        """Take another address, login or clock of the same camera; a new clock alone does not interrupt the session.
+        """Take another address, login or clock of the same camera; a newer clock alone does not even end the run.
 
         A pin that was there and is not any more was forgotten on purpose; one that never came is only not stored yet.
         """
+        if stream.clock == self._void_clock:
+            stream = replace(stream, clock=None)
         old, self.stream = self.stream, stream
         pin = stream.pin or ("" if old.pin else self.pin)
         if _source(old) != _source(stream) or pin != self.pin:
@@ -165,8 +170,8 @@ class CameraRecording:
             self._backoff.settled()
             self._url, self._redirects, self._next_try = stream.url, 0, now.instant
             self.confirmation.lapse()
-        elif old.clock != stream.clock:
-            self.begin_run(now, sink)
+        elif old.clock != stream.clock and self._reader is not None:
+            self._take(self._reader.set_clock(now.instant, now.wall, stream.clock), now, sink)
 
     def leave(self, now: Tick, sink: ChunkSink) -> None:
         """End the session politely and keep what it brought."""

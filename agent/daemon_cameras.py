@@ -12,7 +12,9 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.health import CameraState
 from agent.acquire.identity import Known, Marks
+from agent.acquire.timeline import ClockOffset
 from agent.camera_watch import CameraWatch, Recognition
+from agent.clock_watch import ClockWatch
 from agent.config import Config
 from agent.outside.added_cameras import FILE, AddedCameras
 from agent.outside.camera_marks import ask_marks, is_still
@@ -22,7 +24,8 @@ from agent.outside.host import HostClock
 from agent.outside.identity_file import IdentityFile
 from agent.outside.knock import probe_one
 from agent.outside.login_folder import LoginFolder
-from agent.outside.onvif import examine
+from agent.outside.onvif import REFUSALS, examine
+from agent.outside.onvif_clock import measure_again
 from agent.outside.site_search import SiteSearch
 from agent.recorder import Recorder
 
@@ -74,6 +77,15 @@ def build_camera_watch(
         recognition=recognition,
     )
     return watch
+
+
+def build_clock_watch(clock: HostClock, recorder: Recorder) -> ClockWatch:
+    """Build what measures the cameras' clocks again and again."""
+
+    def measure(address: str, stream: CameraStream) -> ClockOffset | None:
+        return measure_again(address, stream.login, stream.clock, clock.now, REFUSALS)
+
+    return ClockWatch(measure, recorder.health, clock)
 
 
 @contextlib.contextmanager
