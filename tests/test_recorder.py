@@ -198,12 +198,12 @@ def test_what_was_measured_before_the_hubs_clock_was_set_is_void() -> None:
         bench.wait_until(lambda: bench.health().time_source is ClockSource.SR_ONVIF)
         bench.clock.step_ns = SECOND_NS // 5
         bench.wait_until(lambda: len(bench.runs()) == 2 and bench.health().clock_offset_ns is None)
-        bench.recorder.add(replace(stream_of(camera, clock=old), name="Found again"))
+        bench.recorder.add(stream_of(camera, clock=old))
         chunks = len(bench.sink.of(DOOR))
         bench.wait_until(lambda: len(bench.sink.of(DOOR)) > chunks + 3)
         second = [meta.anchor.source for meta, _ in bench.sink.of(DOOR) if meta.run == bench.runs()[1]]
         assert ClockSource.SR_ONVIF not in second
-        bench.recorder.add(replace(stream_of(camera, clock=new), name="Found again"))
+        bench.recorder.add(stream_of(camera, clock=new))
         bench.wait_until(lambda: bench.sink.of(DOOR)[-1][0].anchor.source is ClockSource.SR_ONVIF)
     assert camera.sessions == 1
 
