@@ -17,6 +17,7 @@ from agent.errors import ConfigurationError
 TICKS_HZ: Final = 90_000
 TICKS_PER_MS: Final = 90
 _MILLION: Final = 1_000_000
+_NEVER: Final = WallTime(0)
 _NTP_EPOCH_S: Final = 2_208_988_800  # seconds from 1900 to 1970, RFC 5905 section 6
 
 
@@ -53,7 +54,7 @@ class Cadence:
     period_ticks: int
     clock_offset_ms: int = 0
     drift_ppm: int = 0
-    set_at: WallTime = WallTime(0)
+    set_at: WallTime = _NEVER
 
     def tick(self, number: int) -> int:
         """Return the capture tick of picture `number`."""
@@ -87,7 +88,7 @@ def start_cadence(clock: CameraClock, fps: int) -> Cadence:
     period = TICKS_HZ // fps
     phases = math.gcd(period, TICKS_PER_MS)  # pictures lie on at most this grid against the milliseconds
     base = -(-clock.now_ticks() // phases) * phases + phases // 2
-    return Cadence(base, period, clock.offset_ms, clock.drift_ppm, clock.set_at if clock.drift_ppm else WallTime(0))
+    return Cadence(base, period, clock.offset_ms, clock.drift_ppm, clock.set_at if clock.drift_ppm else _NEVER)
 
 
 def ntp_of_ticks(ticks: int) -> int:
