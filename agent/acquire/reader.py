@@ -80,11 +80,20 @@ class Reader:
     """
 
     def __init__(
-        self, stream: CameraStream, cnonce: str, now: Instant, runs: RunNumbers, memory: ReceiveMemory
+        self,
+        stream: CameraStream,
+        cnonce: str,
+        now: Instant,
+        runs: RunNumbers,
+        memory: ReceiveMemory,
+        *,
+        is_trusted: bool = True,
     ) -> None:
         self._runs = runs
         self._stream = stream
-        self._session = Session(stream.url, stream.login, cnonce, now, has_sound=stream.has_sound)
+        self._session = Session(
+            stream.url, stream.login, cnonce, now, has_sound=stream.has_sound, is_trusted=is_trusted
+        )
         self._wire = WireBuffer(memory)
         self._control: MessageBuffer | None = None
         self._follow: Follow | None = None
