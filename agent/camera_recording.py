@@ -15,12 +15,13 @@ from typing import Final, NamedTuple
 
 from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
-from agent.acquire.confirmation import Confirmation
+from agent.acquire.confirmation import Acquaintance, Confirmation
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.receive_memory import ReceiveMemory
 from agent.acquire.session_effect import Ended, Ending, NeedPorts, Send, UsePorts
-from agent.buffer.chunking import Chunking
+from agent.acquire.timeline import ClockOffset
+from agent.camera_chunks import CameraChunks
 from agent.camera_connection import CameraConnection, CertificateRefusedError
 from agent.camera_figures import CameraFigures
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
@@ -71,9 +72,11 @@ class CameraRecording:
         self._read_bytes = READ_BYTES_MAX
         self._share_left, self._is_brisk = READ_BYTES_PER_TICK, False  # of this tick and the looks after it
         self._recording_since: Instant | None = None
-        self._chunking = Chunking()
+        self._past = Acquaintance()
+        self._void_clock: ClockOffset | None = None  # measured before the hub's own clock was set
         self._state, self._error = CameraState.CONNECTING, ""
         self._figures = CameraFigures()
+        self._chunks = CameraChunks(self._figures)
 
     @property
     def pin(self) -> str:
@@ -105,7 +108,9 @@ class CameraRecording:
             health,
             next_try_at=self._next_try if is_waiting else None,
             datagrams_dropped=self._connection.dropped(),
-            is_unconfirmed=self.confirmation.is_awaited and self._connection.has_begun and self._reader is None,
+            is_unconfirmed=self.confirmation.is_awaited
+            and self._connection.has_begun
+            and (self._reader is None or self._chunks.is_held),
         )
 
     def tick(self, now: Tick, sink: ChunkSink) -> None:
@@ -118,6 +123,7 @@ class CameraRecording:
             elif self._reader is None:
                 self._open(now, sink)
             else:
+                self._store_held(now, sink)
                 if self._connection.has_ports and (octets := self._connection.receive_control()):
                     self._take(self._reader.received_control(octets, now.instant, now.wall), now, sink)
                 spent, self._share_left = READ_BYTES_PER_TICK - self._share_left, READ_BYTES_PER_TICK
@@ -142,21 +148,25 @@ class CameraRecording:
         if self._reader is not None:
             self._take(self._reader.cut(now.wall, bytes_min), now, sink)
 
-    def begin_run(self, now: Tick, sink: ChunkSink) -> None:
-        """Go on in a new run."""
+    def hub_clock_was_set(self, now: Tick, sink: ChunkSink) -> None:
+        """Go on in a new run; how the camera's clock stood beside the hub's is not known any more."""
+        self._void_clock, self.stream = self.stream.clock, replace(self.stream, clock=None)
         if self._reader is not None:
-            self._take(self._reader.begin_run(now.wall, self.stream.clock), now, sink)
+            self._take(self._reader.begin_run(now.wall, None), now, sink)
 
     def begin_anew(self) -> None:
         """Begin a new run with the next key picture."""
+        self._chunks.begin_anew()
         if self._reader is not None:
             self._reader.begin_anew()
 
     def change(self, stream: CameraStream, now: Tick, sink: ChunkSink) -> None:
-        """Take another address, login or clock of the same camera; a new clock alone does not interrupt the session.
+        """Take another address, login or clock of the same camera; a newer clock alone does not even end the run.
 
         A pin that was there and is not any more was forgotten on purpose; one that never came is only not stored yet.
         """
+        if stream.clock == self._void_clock:
+            stream = replace(stream, clock=None)
         old, self.stream = self.stream, stream
         pin = stream.pin or ("" if old.pin else self.pin)
         if _source(old) != _source(stream) or pin != self.pin:
@@ -165,8 +175,8 @@ class CameraRecording:
             self._backoff.settled()
             self._url, self._redirects, self._next_try = stream.url, 0, now.instant
             self.confirmation.lapse()
-        elif old.clock != stream.clock:
-            self.begin_run(now, sink)
+        elif old.clock != stream.clock and self._reader is not None:
+            self._take(self._reader.set_clock(now.instant, now.wall, stream.clock), now, sink)
 
     def leave(self, now: Tick, sink: ChunkSink) -> None:
         """End the session politely and keep what it brought."""
@@ -175,20 +185,32 @@ class CameraRecording:
         self._note(CameraState.STOPPED, self._error)
 
     def _open(self, now: Tick, sink: ChunkSink) -> None:
+        """Begin a session, before it is known who answers if that can do no harm: its chunks are held until then."""
         known = self.pin
-        if not self._connection.is_open(now.instant) or not self._is_confirmed(now):
+        if not self._connection.is_open(now.instant):
             return
+        is_sure = self._is_confirmed(now)
+        has_login, has_pin = self.stream.login is not None, bool(known)
+        if not is_sure and not self._past.may_begin(self.stream.url, now.instant, has_login=has_login, has_pin=has_pin):
+            return
+        if self._past.refused is not None:  # it was the camera, or says nothing: no second wrong login
+            refused, self._past.refused = self._past.refused, None
+            raise _SessionEndedError(refused)
         if self.pin != known:
             self.has_news = True
             _log.info("camera %s: its certificate %s is trusted from now on", self.stream.camera, self.pin)
         stream = self.stream if self._url == self.stream.url else replace(self.stream, url=self._url)
-        self._reader = Reader(stream, os.urandom(16).hex(), now.instant, self._runs, self._memory)
+        if not is_sure:
+            self._chunks.hold()
+        cnonce, is_trusted = os.urandom(16).hex(), is_sure or has_pin
+        self._reader = Reader(stream, cnonce, now.instant, self._runs, self._memory, is_trusted=is_trusted)
         self._take(self._reader.act(now.instant), now, sink)
 
     def _is_confirmed(self, now: Tick) -> bool:
         """Say whether to begin a session with whoever answers. Raises UnavailableError if it is not the camera."""
         was_awaited = self.confirmation.is_awaited
         if self.confirmation.refusal:
+            self._past.refused = None
             raise UnavailableError(self.confirmation.refusal)
         is_over = self.confirmation.is_over(now.instant)
         self.has_news = self.has_news or self.confirmation.is_awaited != was_awaited
@@ -201,7 +223,7 @@ class CameraRecording:
         """
         connection, has_ports = self._connection, self._connection.has_ports
         began = before = self._clock.instant()
-        while self._share_left > 0:
+        while self._share_left > 0 and not self._chunks.is_full:
             room = reader.room()
             size = min(len(room), max(self._read_bytes, 2 * connection.read_bytes_min))
             count = connection.receive_into(room[:size])
@@ -229,8 +251,7 @@ class CameraRecording:
                 case Recorded():
                     self._store(event, now, sink)
                 case RunBegan(header):
-                    self._chunking.begin(header)
-                    self._figures.runs += 1
+                    self._chunks.begin(header)
                 case Send(octets):
                     self._connection.send(octets)
                 case NeedPorts(tracks) if self._reader is not None:
@@ -242,14 +263,22 @@ class CameraRecording:
 
     def _store(self, recorded: Recorded, now: Tick, sink: ChunkSink) -> None:
         try:
-            for meta, payload in self._chunking.chunks(recorded):
-                sink.append(meta, payload)
+            if self._chunks.store(recorded, sink):
+                self._note_recording(now)
         except UnavailableError as error:
-            self._figures.chunks_lost += 1
             self._error = str(error)
-        else:
-            self._figures.stored(meta)
-            self._note_recording(now)
+
+    def _store_held(self, now: Tick, sink: ChunkSink) -> None:
+        """Store what was held, once it is known whose it is or nobody says. Raises UnavailableError if it is not."""
+        if not self._chunks.is_held or not self._is_confirmed(now):
+            return
+        self.has_news = True
+        try:
+            if self._chunks.let_go(sink):
+                self._note_recording(now)
+        except UnavailableError as error:
+            self._error = str(error)
+            self.begin_anew()
 
     def _note_recording(self, now: Tick) -> None:
         if self._recording_since is None:
@@ -261,12 +290,16 @@ class CameraRecording:
 
     def _fail(self, error: TransomError, now: Tick, sink: ChunkSink) -> None:
         self.cut(now, sink)
+        is_early = self._chunks.is_held
         self._hang_up(now)
         ended = error.ended if isinstance(error, _SessionEndedError) else Ended(Ending.FAILED, "")
         if ended.location and self._redirects < REDIRECTS_MAX:
             self._url, self._next_try = ended.location, now.instant
             self._redirects += 1
             _log.info("camera %s: redirected to %s", self.stream.camera, self._url)
+            return
+        if is_early and self._past.is_to_wait(ended):
+            self._next_try = now.instant
             return
         self._url, self._redirects = self.stream.url, 0
         state = CameraState.WAITING
@@ -286,6 +319,9 @@ class CameraRecording:
 
     def _hang_up(self, now: Tick) -> None:
         reader, self._reader = self._reader, None
+        self._chunks.drop()
+        if self._recording_since is not None:
+            self._past.note_recorded(self.stream.url, now.instant)
         self.confirmation.lapse()
         self._figures.session_ended(reader)
         self._recording_since = None

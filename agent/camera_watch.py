@@ -22,6 +22,7 @@ from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.identity import TWINS, Known, Marks, UnrecognisedError, marks_of, recognise
 from agent.acquire.search_pace import SearchPace
 from agent.acquire.stream import CameraId
+from agent.acquire.timeline import ClockOffset
 from agent.camera_confirmation import LOOK_EVERY_S, CameraConfirmation, Verify
 from agent.errors import TransomError, UnavailableError
 from agent.loose_thread import in_thread
@@ -110,7 +111,8 @@ class CameraWatch:
         if recognition is not None:
             self._known = dict(recognition.book.identities())
         for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
-            self._record(replace(known, login=login_of(known.camera), has_sound=has_sound))
+            # How its clock stood then says nothing now; until it is measured, arrival dates its pictures.
+            self._record(replace(known, login=login_of(known.camera), has_sound=has_sound, clock=None))
 
     @property
     def reached(self) -> dict[CameraId, tuple[CameraStream, str]]:
@@ -129,6 +131,12 @@ class CameraWatch:
             for task in self._examining:
                 task.cancel()
 
+    def note_clock(self, camera: CameraId, of: CameraStream, clock: ClockOffset) -> None:
+        """Take a newer measurement of the clock of a camera that was where it is `of`."""
+        stream = self.streams.get(camera)
+        if stream is not None and stream.url == of.url:
+            self._record(replace(stream, clock=clock))
+
     def heard(self) -> None:
         """Note that a device said Hello or Bye: the next search comes soon."""
         self._pace.heard(asyncio.get_running_loop().time())
@@ -136,13 +144,17 @@ class CameraWatch:
     async def _search_on(self, on_change: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            before = (dict(self.streams), dict(self.troubles))
+            before = self._shown()
             await self.look_once()
-            if (self.streams, self.troubles) != before:
+            if self._shown() != before:
                 on_change()
             self._pace.searched(loop.time(), self.searches)
             while loop.time() < self._pace.due_s:  # noqa: ASYNC110 - what is due changes while we wait
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def _shown(self) -> tuple[dict[CameraId, CameraStream], dict[CameraId, Trouble]]:
+        """Return what somebody should hear of when it changes; clocks are measured again all the time."""
+        return {name: replace(stream, clock=None) for name, stream in self.streams.items()}, dict(self.troubles)
 
     async def _attend(self) -> None:
         """See to what cannot wait for the next search: certificates, failed streams, cameras that may be others."""

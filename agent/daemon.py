@@ -28,7 +28,7 @@ from agent.conversation import Conversation, Topics
 from agent.courier import Courier, outbox_name
 from agent.cut.plan import PartSettings
 from agent.daemon_audit import kept_audit
-from agent.daemon_cameras import build_camera_watch, hearing, own_snapshots
+from agent.daemon_cameras import build_camera_watch, build_clock_watch, hearing, own_snapshots
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError
@@ -123,6 +123,8 @@ async def _work(config: Config) -> None:
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
             tasks.create_task(health.run(board.changed), name="health")
             tasks.create_task(events.run(lambda: watch.reached), name="events")
+            clocks = build_clock_watch(clock, recorder.recorder)
+            tasks.create_task(clocks.run(lambda: watch.reached, watch.note_clock), name="clocks")
             notify_service_manager("READY=1", "STATUS=looking for cameras")
             enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)

@@ -14,7 +14,9 @@ from agent.acquire.encoding import Encoding
 from agent.acquire.health import CameraState
 from agent.acquire.identity import Known, Marks
 from agent.acquire.stream import CameraId
+from agent.acquire.timeline import ClockOffset
 from agent.camera_watch import CameraWatch, Recognition
+from agent.clock_watch import ClockWatch
 from agent.config import Config
 from agent.errors import UnavailableError
 from agent.outside.added_cameras import FILE, AddedCameras
@@ -26,7 +28,8 @@ from agent.outside.host import HostClock
 from agent.outside.identity_file import IdentityFile
 from agent.outside.knock import probe_one
 from agent.outside.login_folder import LoginFolder
-from agent.outside.onvif import examine
+from agent.outside.onvif import REFUSALS, examine
+from agent.outside.onvif_clock import measure_again
 from agent.outside.site_search import SiteSearch
 from agent.own_snapshots import OwnSnapshots
 from agent.ports import Cutter
@@ -95,6 +98,15 @@ def own_snapshots(
         return fetch_snapshot(stream, address, clock.now, wanted=wanted), stream.encoding
 
     return OwnSnapshots(cutter, fetch, publish, clock)
+
+
+def build_clock_watch(clock: HostClock, recorder: Recorder) -> ClockWatch:
+    """Build what measures the cameras' clocks again and again."""
+
+    def measure(address: str, stream: CameraStream) -> ClockOffset | None:
+        return measure_again(address, stream.login, stream.clock, clock.now, REFUSALS)
+
+    return ClockWatch(measure, recorder.health, clock)
 
 
 @contextlib.contextmanager

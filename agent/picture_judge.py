@@ -40,7 +40,8 @@ ACCEPTED_S: Final = 24 * 3600  # a camera that was warned of for a day has been 
 BLACK_LIGHTEST_MAX: Final = 25
 NOTHING_DETAIL_MAX: Final = 16  # what a cloth before the lens, thick fog or white leaves of the lines
 WHITE_MIN: Final = 600
-FROZEN_CHANGED_MAX: Final = 50  # a sensor's noise alone changes five times as many samples
+FROZEN_CHANGED_MAX: Final = 50  # of most parts: a sensor's noise alone changes five times as many samples
+CLOCK_CHANGED_MAX: Final = 150  # of all: what a clock changes that goes on in a picture that stands still
 MOVED_LIKENESS_MAX: Final = 420
 LEARN_LIKENESS_MIN: Final = 600
 LEARN_SHIFT: Final = 4  # a sixteenth of each look
@@ -107,7 +108,7 @@ class PictureJudge:
         if is_empty or signs.white >= WHITE_MIN:
             return {Fault.BLINDED}
         found = set()
-        if is_later and signs.changed is not None and signs.changed <= FROZEN_CHANGED_MAX:
+        if is_later and _is_frozen(signs):
             found.add(Fault.FROZEN)
         if self.likeness is not None and self.likeness < MOVED_LIKENESS_MAX:
             found.add(Fault.MOVED)
@@ -147,6 +148,13 @@ class PictureJudge:
         if Fault.BLURRED not in self._standing:
             self._sharpness_looks += 1
             self._sharpness += (sharpness - self._sharpness) * max(_SHARPNESS_LEARN, 1 / self._sharpness_looks)
+
+
+def _is_frozen(signs: Signs) -> bool:
+    if signs.changed is None:
+        return False
+    within = signs.changed if signs.changed_within is None else signs.changed_within
+    return within <= FROZEN_CHANGED_MAX and signs.changed <= CLOCK_CHANGED_MAX
 
 
 def _blended(known: bytes, edges: bytes) -> bytes:

@@ -18,8 +18,8 @@ from agent.acquire.camera_event import EVENTS_MAX, CameraEvent
 from agent.acquire.confirmation import Confirmation
 from agent.acquire.health import CameraHealth
 from agent.acquire.reader import RunNumbers
+from agent.acquire.step_watch import StepWatch
 from agent.acquire.stream import CameraId
-from agent.acquire.timeline import StepWatch
 from agent.acquire.wire import wire_memory
 from agent.buffer.event_chunk import event_chunk
 from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
@@ -184,7 +184,7 @@ class Recorder:
         if self._steps.is_step(before, wall, after):
             _log.warning("the hub's clock was set; every camera begins a new run")
             for camera in self._cameras.values():
-                camera.begin_run(now, self._sink)
+                camera.hub_clock_was_set(now, self._sink)
         return now
 
     def _apply_wishes(self, now: Tick) -> None:

@@ -87,6 +87,13 @@ def test_looks_in_quick_succession_prove_nothing() -> None:
     assert judge.faults == ()
 
 
+def test_a_picture_whose_clock_goes_on_is_frozen_and_one_that_changes_elsewhere_too_is_not() -> None:
+    """What counts is most of its parts, and that all others together are no more than a clock."""
+    assert looked(experienced(), range(30, 36), changed=90, changed_within=0)[-1] == (Fault.FROZEN,)
+    assert set(looked(experienced(), range(30, 36), changed=300, changed_within=0)) == {()}
+    assert set(looked(experienced(), range(30, 36), changed=90, changed_within=80)) == {()}
+
+
 def test_the_same_picture_again_is_not_a_frozen_one() -> None:
     """Only a later picture that is the same stands still."""
     judge = PictureJudge()

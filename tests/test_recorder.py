@@ -179,6 +179,35 @@ def test_step_of_the_hubs_clock_begins_a_new_run_without_a_gap(step_s: int) -> N
     assert abs(new.first_picture - old.first_picture - step_s * SECOND_NS) < 60 * SECOND_NS
 
 
+def test_newer_measurement_of_the_cameras_clock_goes_on_in_the_same_run() -> None:
+    """What it says is believed from there on, and nothing is interrupted."""
+    with RtspCamera(CameraScript(sends_reports=True)) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: bench.sink.of(DOOR))
+        bench.recorder.add(stream_of(camera, clock=ClockOffset(-5_000_000, 5_000_000)))
+        bench.wait_until(lambda: bench.sink.of(DOOR)[-1][0].anchor.source is ClockSource.SR_ONVIF)
+        bench.recorder.add(stream_of(camera, clock=ClockOffset(-6_000_000, 2_000_000)))
+        bench.wait_until(lambda: bench.health().clock_offset_error_ns == 6_000_000)
+        assert len(bench.runs()) == 1
+    assert camera.sessions == 1
+
+
+def test_what_was_measured_before_the_hubs_clock_was_set_is_void() -> None:
+    """It dates no picture after the step, also when it is told again; a new measurement does, in the same run."""
+    old, new = ClockOffset(-5_000_000, 5_000_000), ClockOffset(-5_000_000, 4_000_000)
+    with RtspCamera(CameraScript(sends_reports=True)) as camera, recording(stream_of(camera, clock=old)) as bench:
+        bench.wait_until(lambda: bench.health().time_source is ClockSource.SR_ONVIF)
+        bench.clock.step_ns = SECOND_NS // 5
+        bench.wait_until(lambda: len(bench.runs()) == 2 and bench.health().clock_offset_ns is None)
+        bench.recorder.add(stream_of(camera, clock=old))
+        chunks = len(bench.sink.of(DOOR))
+        bench.wait_until(lambda: len(bench.sink.of(DOOR)) > chunks + 3)
+        second = [meta.anchor.source for meta, _ in bench.sink.of(DOOR) if meta.run == bench.runs()[1]]
+        assert ClockSource.SR_ONVIF not in second
+        bench.recorder.add(stream_of(camera, clock=new))
+        bench.wait_until(lambda: bench.sink.of(DOOR)[-1][0].anchor.source is ClockSource.SR_ONVIF)
+    assert camera.sessions == 1
+
+
 def test_events_are_stored_beside_the_pictures() -> None:
     """What a camera told goes into the ring with the next commit, in chunks of at most 64, numbered upwards."""
     event = CameraEvent(EventKind.MOTION, 5, 1, EventClock.CAMERA, "tns1:VideoSource/MotionAlarm")

@@ -21,13 +21,13 @@ from agent.errors import BadInputError
 COARSE_CLOCK_NS: Final = 10_000_000
 """How late a camera may notice a new second: time() reads Linux's coarse clock, one tick behind (10 ms at 100 Hz)."""
 
-RENEW_NS: Final = 600 * SECOND_NS
-"""How long a measured offset is good: two clocks that nobody sets go apart by 60 ms in it, at 100 ppm."""
+RENEW_NS: Final = 60 * SECOND_NS
+"""How long a measured offset is good: two clocks that nobody sets go apart by 36 ms in it at most (`RATE_PPM_MAX`)."""
 
 YEAR_MAX: Final = 2200
 """A later year is no time: what is reckoned with it would not fit the fields it is sent and stored in."""
 
-DOUBT_NS: Final = 60 * SECOND_NS  # how soon a camera is asked again whose reports contradict what it said
+DOUBT_NS: Final = 10 * SECOND_NS  # how soon a camera is asked again whose reports contradict what it said
 DOUBTS: Final = 2  # reports ignored since the last answer; one may have been damaged, or sent while a clock was set
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -94,6 +94,11 @@ class Authenticator:
         self._challenge, self._nonce_count, self._was_sent = strongest, 0, False
         return True
 
+    @property
+    def is_in_clear(self) -> bool:
+        """Whether the next answer would show the password to whoever asks."""
+        return self._challenge is not None and self._challenge.scheme == "basic"
+
     def accepted(self) -> None:
         """Note that the camera took the login: a later challenge only means that its nonce has run out."""
         self._was_accepted = self._was_accepted or self._was_sent

@@ -80,11 +80,20 @@ class Reader:
     """
 
     def __init__(
-        self, stream: CameraStream, cnonce: str, now: Instant, runs: RunNumbers, memory: ReceiveMemory
+        self,
+        stream: CameraStream,
+        cnonce: str,
+        now: Instant,
+        runs: RunNumbers,
+        memory: ReceiveMemory,
+        *,
+        is_trusted: bool = True,
     ) -> None:
         self._runs = runs
         self._stream = stream
-        self._session = Session(stream.url, stream.login, cnonce, now, has_sound=stream.has_sound)
+        self._session = Session(
+            stream.url, stream.login, cnonce, now, has_sound=stream.has_sound, is_trusted=is_trusted
+        )
         self._wire = WireBuffer(memory)
         self._control: MessageBuffer | None = None
         self._follow: Follow | None = None
@@ -156,10 +165,15 @@ class Reader:
             yield from self._recorded(span, wall)
 
     def begin_run(self, wall: WallTime, clock: ClockOffset | None) -> Iterator[ReaderEvent]:
-        """End the run here and go on in a new one, because the hub's clock or the camera's offset is another now."""
+        """End the run here and go on in a new one, because the hub's clock was set and the offset is another now."""
         yield from self.cut(wall)
-        self._time.set_clock(clock)
+        self._time.begin_run_with(clock)
         self._has_run = False
+
+    def set_clock(self, now: Instant, wall: WallTime, clock: ClockOffset | None) -> Iterator[ReaderEvent]:
+        """Go on with a newer measurement of the camera's clock, in the same run unless it is another by over 1 s."""
+        if not self._time.set_clock(clock):
+            yield from self._break(now, wall)
 
     def begin_anew(self) -> None:
         """Forget what has grown and begin a new run with the next key picture, because it goes to another place."""

@@ -70,15 +70,25 @@ _REFUSALS: Final = {
 class Session:
     """One session with one camera. Raises ConfigurationError for a URL or login that cannot be used.
 
-    `cnonce` is fresh randomness for the digest answers of this session; TLS, for `rtsps`, is the shell's business.
+    `cnonce` is fresh randomness for the digest answers of this session; TLS, for `rtsps`, is the shell's business. To
+    a device that is not `is_trusted` no password is shown (Basic); a digest of it is.
     """
 
-    def __init__(self, url: str, login: Login | None, cnonce: str, now: Instant, *, has_sound: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        login: Login | None,
+        cnonce: str,
+        now: Instant,
+        *,
+        has_sound: bool = False,
+        is_trusted: bool = True,
+    ) -> None:
         if not is_dialable(url):
             raise ConfigurationError(
                 "the camera's stream address is no rtsp:// or rtsps:// URL without user and password"
             )
-        self._url, self._has_sound = url, has_sound
+        self._url, self._has_sound, self._is_trusted = url, has_sound, is_trusted
         self._authenticator = Authenticator(login)
         self._cnonce = cnonce
         self._effects: deque[Effect] = deque()
@@ -205,6 +215,9 @@ class Session:
 
     def _challenged(self, pending: _Request, message: Message, now: Instant) -> None:
         if self._authenticator.challenged(message.headers_of("www-authenticate")):
+            if self._authenticator.is_in_clear and not self._is_trusted:
+                self._end(Ending.UNTRUSTED, "the camera asks for the password in clear; first it is asked who it is")
+                return
             self._request(pending.method, pending.url, now, *pending.headers)
         elif self._step is _Step.PLAYING:
             self._keep_alive.end()  # pictures still come: take them while they do, without locking the account

@@ -18,6 +18,7 @@ class Ending(StrEnum):
     LOST = "session lost"  # the camera forgot it: connect again
     REDIRECTED = "redirected"  # `Ended.location` says where to, if it may be followed
     SILENT = "no answer"
+    UNTRUSTED = "camera unconfirmed"  # it asks for the password in clear, and nobody has said yet who it is
     FAILED = "camera failed"
 
 

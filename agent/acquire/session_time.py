@@ -18,7 +18,10 @@ BREAKS_PER_S: Final = 60
 
 
 class SessionTime:
-    """Maps a session's RTP timestamps to hub time. `arrived` and `reported` return False when the mapping broke."""
+    """Maps a session's RTP timestamps to hub time.
+
+    `arrived`, `reported` and `set_clock` return False when the mapping broke.
+    """
 
     def __init__(self, clock: ClockOffset | None, now: Instant) -> None:
         self.reports_ignored = 0
@@ -36,9 +39,14 @@ class SessionTime:
         """Map anew from here on."""
         self._run = None
 
-    def set_clock(self, clock: ClockOffset | None) -> None:
+    def begin_run_with(self, clock: ClockOffset | None) -> None:
         """Map anew, with another offset of the camera's clock."""
         self._clock, self._run = clock, None
+
+    def set_clock(self, clock: ClockOffset | None) -> bool:
+        """Map on with a newer offset of the camera's clock; False if that breaks the mapping."""
+        self._clock = clock
+        return self._run is None or self._run.set_clock(clock)
 
     def jumped(self) -> None:
         """Map anew, since the camera's timestamps jumped: what it reported before says nothing about them."""

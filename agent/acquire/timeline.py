@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from agent.acquire.least_late import LEAST_NS, LeastLate
-from agent.clock import SECOND_NS, Instant, WallTime
+from agent.clock import SECOND_NS, WallTime
 
 VIDEO_CLOCK_HZ = 90_000
 MS_NS: Final = 1_000_000
@@ -56,8 +56,6 @@ FUTURE_NS_MAX: Final = TICK_NS  # a picture may seem to come before it was taken
 LATENESS_NS_MAX: Final = 10 * SECOND_NS  # a report by which the newest picture is older is not believed
 _SLOW_ERROR_NS_MAX: Final = STEP_NS_MAX * 9 // 10  # so that going over to arrival is no step
 REPORT_AGE_NS_MAX: Final = 300 * SECOND_NS  # an older report says nothing any more
-HUB_STEP_NS_MAX: Final = 100 * MS_NS  # more between two ticks is a step of the hub's clock, not its discipline
-HUB_READING_NS_MAX: Final = 10 * MS_NS  # a pair of clock readings that took longer proves nothing
 _WRAP: Final = 1 << 32
 _NTP_ERA_S: Final = 1 << 32
 _NTP_TO_UNIX_S: Final = 2_208_988_800
@@ -100,6 +98,7 @@ class ClockOffset:
 
     low_ns: int
     high_ns: int
+    at: WallTime | None = None  # when it did, by the hub's clock; None: it is used at once
 
     @property
     def estimate_ns(self) -> int:
@@ -111,12 +110,25 @@ class ClockOffset:
         """How far the truth may be from the estimate."""
         return max(abs(self.high_ns - self.estimate_ns), abs(self.estimate_ns - self.low_ns))
 
+    def drift_ns(self, now: WallTime) -> int:
+        """How far the two clocks can have gone apart since, at `RATE_PPM_MAX`."""
+        return 0 if self.at is None else abs(now - self.at) * RATE_PPM_MAX // 1_000_000
+
 
 def ntp_to_unix_ns(ntp64: int) -> int:
     """Turn a 64-bit NTP timestamp into ns since 1970, to the nearest; seconds below 2^31 count from 2036 on."""
     seconds, fraction = ntp64 >> 32, ntp64 & (_WRAP - 1)
     seconds += 0 if seconds >= _NTP_ERA_S // 2 else _NTP_ERA_S
     return (seconds - _NTP_TO_UNIX_S) * SECOND_NS + (fraction * SECOND_NS + _WRAP // 2) // _WRAP
+
+
+class _Told(NamedTuple):
+    """A sender report as it came, its timestamps as ticks of the run's line."""
+
+    camera: int  # ns since 1970 by the camera's clock
+    ticks: int
+    newest: int  # of the newest picture when it came
+    arrival: WallTime
 
 
 class _Report(NamedTuple):
@@ -144,9 +156,11 @@ class Timeline:
 
     - Arrival: the least late picture of the last seconds; what was taken may be `LATENCY_NS_MAX` earlier. A picture
       that comes earlier than any before counts at once; that all come later shows after `LEAST_NS` to twice that.
-    - A report: its time less the measured offset. How long the least late picture takes *by the report's account* must
-      stay what it was when the run had settled. By as much as it changes, the camera's clock has drifted or was set,
-      the hub's was slewed, RTP has stepped, or the network is slow: nobody can say which, and the bound covers it. It
+    - A report: its time less the measured offset. The two clocks drift from the moment of measuring on, and the bound
+      grows by what that may be (`ClockOffset.drift_ns`) until `set_clock` brings a newer offset. How long the least
+      late picture takes *by the report's account* must also stay what it was when the run had settled. By as much as
+      it changes, the camera's clock was set, the clock in its reports is not the one that was measured, RTP has
+      stepped, or the network is slow: nobody can say which, and the bound covers it if it is more than drift. It
       also covers what cannot be seen so: drift since the least late picture, and three times the unsteadiness of that
       measure. The latter is statistics: on a network with much jitter, of a thousand runs of an offset that is wrong by
       all it may be and drifts at the full rate, a few exceed their bound by some milliseconds for some seconds.
@@ -165,6 +179,7 @@ class Timeline:
         self._ticks = 0
         self._least = LeastLate()
         self._is_learning = True
+        self._told: _Told | None = None
         self._report: _Report | None = None
         self._usual_ns: int | None = None  # how long the least late picture took by the report, once settled
         self._has_reports = False
@@ -227,17 +242,32 @@ class Timeline:
         if ntp64 == 0:  # RFC 3550 section 6.4.1: the camera has no notion of time
             return True
         self._has_reports = True
+        ticks, newest = (self._ticks + _ticks_between(self._rtp, known) for known in (rtp, newest_rtp))
+        self._told = _Told(ntp_to_unix_ns(ntp64), ticks, newest, arrival)
+        return self._believe(self._told)
+
+    def set_clock(self, clock: ClockOffset | None) -> bool:
+        """Take a newer measurement of the camera's clock; the run goes on, and the mapping is slewed to it.
+
+        False if that moves the camera's time by over 1 s.
+        """
+        self._clock = clock
+        before, self._report = self._report, None
+        is_unbroken = self._follow() if self._told is None else self._believe(self._told)
+        is_near = before is None or self._report is None or abs(self._report.late_ns - before.late_ns) <= STEP_NS_MAX
+        return is_unbroken and is_near
+
+    def _believe(self, told: _Told) -> bool:
+        """Hold a report against arrival, and follow it if it can be true."""
         if self._clock is None:
             return self._follow()
-        ticks = self._ticks + _ticks_between(self._rtp, rtp)
-        late_ns = self._late_ns(ticks, WallTime(ntp_to_unix_ns(ntp64) - self._clock.estimate_ns))
-        newest = self._ticks + _ticks_between(self._rtp, newest_rtp)
-        age_ns = self._late_ns(newest, arrival) - late_ns  # of the newest picture, by this report
-        earliest_ns = -FUTURE_NS_MAX - self._clock.error_ns
+        late_ns = self._late_ns(told.ticks, WallTime(told.camera - self._clock.estimate_ns))
+        age_ns = self._late_ns(told.newest, told.arrival) - late_ns  # of the newest picture, by this report
+        earliest_ns = -FUTURE_NS_MAX - self._clock.error_ns - self._clock.drift_ns(told.arrival)
         if not (earliest_ns <= age_ns <= LATENESS_NS_MAX and self._least.late_ns - late_ns >= earliest_ns):
             self.reports_ignored += 1
             return True
-        before, self._report = self._report, _Report(late_ns, ticks)
+        before, self._report = self._report, _Report(late_ns, told.ticks)
         if before is not None and abs(late_ns - before.late_ns) > STEP_NS_MAX:
             return False
         if not self._is_learning:
@@ -291,11 +321,13 @@ class Timeline:
             return None
         age_ns = abs(_nanoseconds(self._ticks - self._report.ticks, self._clock_hz))
         least_ns = self._least.late_ns - self._report.late_ns  # what the least late picture takes, by the report
-        if age_ns > REPORT_AGE_NS_MAX or least_ns < -FUTURE_NS_MAX - self._clock.error_ns:
+        newest = (self._began or 0) + _nanoseconds(self._ticks, self._clock_hz) + self._report.late_ns
+        drift_ns = self._clock.drift_ns(WallTime(newest))
+        if age_ns > REPORT_AGE_NS_MAX or least_ns < -FUTURE_NS_MAX - self._clock.error_ns - drift_ns:
             return None
         change_ns = 0 if self._usual_ns is None else abs(least_ns - self._usual_ns)
         unseen_ns = 3 * self._least.spread_ns + _LAG_NS + age_ns * RATE_PPM_MAX // 1_000_000
-        error_ns = self._clock.error_ns + change_ns + unseen_ns
+        error_ns = self._clock.error_ns + max(drift_ns, change_ns) + unseen_ns
         limit_ns = ARRIVAL_ERROR_NS
         if least_ns > LATENCY_NS_MAX:  # it comes slowly, or this is not the clock that was measured: reach to both
             error_ns = max(error_ns, least_ns + _LAG_NS)
@@ -305,27 +337,6 @@ class Timeline:
         shift_ns = abs(self._report.late_ns - self._held_ns) if self._is_held else 0
         is_best = error_ns < limit_ns and error_ns + shift_ns < LEARNING_ERROR_NS - MS_NS
         return _Goal(self._report.late_ns, error_ns, ClockSource.SR_ONVIF) if is_best else None
-
-
-class StepWatch:
-    """Notices when the hub's own UTC clock was set, by what its monotonic clock says has passed.
-
-    Linux slews both clocks alike, so a slewed hub shows no step here, and mappings follow it. CLOCK_MONOTONIC stands
-    still while the hub is suspended and UTC does not: waking up counts as a step, which it should, because what the
-    camera had sent before is read, and dated, only now.
-    """
-
-    def __init__(self) -> None:
-        self._difference: int | None = None
-
-    def is_step(self, before: Instant, now: WallTime, after: Instant) -> bool:
-        """Take a UTC reading and the instants around it; say whether UTC has jumped since the last one."""
-        if after - before > HUB_READING_NS_MAX:
-            return False
-        difference = now - before
-        is_step = self._difference is not None and abs(difference - self._difference) > HUB_STEP_NS_MAX
-        self._difference = difference
-        return is_step
 
 
 def _ticks_between(first: int, second: int) -> int:

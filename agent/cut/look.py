@@ -68,6 +68,7 @@ class Signs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     samples: Samples
     likeness: tuple[Permille, ...]  # of each scene in the order: parts of the picture that show the same lines
     changed: Permille | None  # of the samples, since the picture before; None without one
+    changed_within: Permille | None = None  # the same, of the part of the picture that stands in the middle by this
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

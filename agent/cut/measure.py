@@ -63,6 +63,7 @@ def measure(frame: VideoFrame, taken: WallTime, asked: LookOrder) -> Signs:
     soft = np.asarray(cv2.GaussianBlur(fine, (3, 3), 0), np.uint8)
     samples, edges = _samples(gray), _edges(fine)
     steep = _steepest(_slopes(soft))
+    changes = None if asked.before is None else _changes(samples, asked.before)
     return Signs(
         taken=taken,
         width=frame.width,
@@ -76,7 +77,8 @@ def measure(frame: VideoFrame, taken: WallTime, asked: LookOrder) -> Signs:
         edges=edges.tobytes(),
         samples=samples.tobytes(),
         likeness=tuple(_likeness(edges, scene) for scene in asked.scenes),
-        changed=None if asked.before is None else _changed(samples, asked.before),
+        changed=None if changes is None else _permille(float(changes.mean())),
+        changed_within=None if changes is None else _permille(_ranked(_by_part(changes, gray), 0.5)),
     )
 
 
@@ -167,13 +169,27 @@ def _likeness(edges: Gray, scene: bytes) -> int:
 
 
 def _samples(gray: Any) -> Any:  # noqa: ANN401 - cv2's arrays are untyped
-    places = np.arange(1, SAMPLES + 1, dtype=np.uint64) * _PRIME % (1 << 32)
-    return gray.reshape(-1)[(places * gray.size >> np.uint64(32)).astype(np.int64)]
+    return gray.reshape(-1)[_places(gray.size)]
 
 
-def _changed(samples: Any, before: bytes) -> int:  # noqa: ANN401 - cv2's arrays are untyped
+def _places(pixels: int) -> Any:  # noqa: ANN401 - numpy's types of numbers say nothing here
+    scattered = np.arange(1, SAMPLES + 1, dtype=np.uint64) * _PRIME % (1 << 32)
+    return (scattered * pixels >> np.uint64(32)).astype(np.int64)
+
+
+def _changes(samples: Any, before: bytes) -> Any:  # noqa: ANN401 - as above
+    """Return which samples are others than before, as numbers 0 and 1."""
     steps = np.abs(samples.astype(np.int16) - np.frombuffer(before, np.uint8))
-    return _permille(float((steps > _EQUAL_STEPS).mean()))
+    return (steps > _EQUAL_STEPS).astype(np.float32)
+
+
+def _by_part(changes: Any, gray: Any) -> Any:  # noqa: ANN401 - as above
+    """Return the share that has changed of each cell of the picture: a clock in it changes few of them."""
+    rows, columns = np.divmod(_places(gray.size), gray.shape[1])
+    cells = rows * _ROWS // gray.shape[0] * _COLUMNS + columns * _COLUMNS // gray.shape[1]
+    parts = _COLUMNS * _ROWS
+    counts = np.bincount(cells, minlength=parts)
+    return np.bincount(cells, changes, parts)[counts > 0] / counts[counts > 0]
 
 
 def _colour(frame: VideoFrame) -> int:

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agent.acquire.discovery import bracketed
+from agent.clock import WallTime
 from agent.demo.camera_answers import DEVICE_PATH, Identity, Profile
 from agent.demo.camera_cadence import TICKS_HZ, Cadence, CameraClock, start_cadence
 from agent.demo.camera_discovery import DiscoveryResponder
@@ -60,11 +61,14 @@ class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
     base_ticks: int
     period_ticks: int
     clock_offset_ms: int
+    clock_drift_ppm: int = 0
+    clock_set_at: int = 0  # hub time, ns, at which the offset was right; 0 if it is right for ever
 
     @property
     def cadence(self) -> Cadence:
         """The ticks of all its pictures, for `prove.judge`."""
-        return Cadence(self.base_ticks, self.period_ticks, self.clock_offset_ms)
+        set_at = WallTime(self.clock_set_at)
+        return Cadence(self.base_ticks, self.period_ticks, self.clock_offset_ms, self.clock_drift_ppm, set_at)
 
 
 class VirtualCamera:
@@ -72,7 +76,7 @@ class VirtualCamera:
 
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings
-        self._clock = CameraClock(settings.clock_offset_ms)
+        self._clock = CameraClock(settings.clock_offset_ms, settings.clock_drift_ppm)
         self._scene = Scene(settings.name, settings.encoder.width, settings.encoder.height)
         self._shown: tuple[CodeMatrix, int] | None = None  # the code on the phone, until which tick
         self._latest: Planes | None = None
@@ -114,6 +118,8 @@ class VirtualCamera:
             base_ticks=cadence.base_ticks,
             period_ticks=cadence.period_ticks,
             clock_offset_ms=settings.clock_offset_ms,
+            clock_drift_ppm=cadence.drift_ppm,
+            clock_set_at=cadence.set_at,
         )
 
     async def move(self, address: str) -> None:

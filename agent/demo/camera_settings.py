@@ -36,6 +36,7 @@ class CameraSettings:
     serial: str = ""  # empty: the end of its UUID
     is_greeting: bool = True  # whether it says Hello and Bye
     clock_offset_ms: int = 0  # how far its clock is ahead of this machine's
+    clock_drift_ppm: int = 0  # how much faster it runs
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # in the order in which they are offered
     nonce_s: float = NONCE_SECONDS
@@ -48,6 +49,8 @@ class CameraSettings:
     def __post_init__(self) -> None:
         if not self.digest_algorithms or not set(self.digest_algorithms) <= set(DIGEST_HASHES):
             raise ConfigurationError("an unknown digest algorithm", cure=f"choose from {', '.join(DIGEST_HASHES)}")
+        if self.clock_drift_ppm and self.log is not None:
+            raise ConfigurationError("a log tells no clock that drifts", cure="leave out --log or --clock-drift-ppm")
         if self.encoder.width % _WIDTH_STEP or self.encoder.height % _HEIGHT_STEP or self.encoder.width < _WIDTH_STEP:
             raise ConfigurationError("a picture size that cannot be halved", cure="use 640x360, 960x540 or 1280x720")
 
@@ -67,6 +70,7 @@ def read_settings(arguments: list[str], first_line: bytes) -> CameraSettings:
     add("--serial", default="", help="its serial number; the end of its identity by default")
     add("--no-greeting", action="store_true", help="say neither Hello nor Bye")
     add("--clock-offset-ms", type=int, default=0, help="how wrong the camera's clock is")
+    add("--clock-drift-ppm", type=int, default=0, help="how much too fast it runs")
     add("--fps", type=int, default=size.fps)
     add("--gop", type=int, default=size.gop, help="pictures from one key picture to the next")
     add("--b-frames", type=int, default=size.b_frames)
@@ -92,6 +96,7 @@ def read_settings(arguments: list[str], first_line: bytes) -> CameraSettings:
         serial=said.serial,
         is_greeting=not said.no_greeting,
         clock_offset_ms=said.clock_offset_ms,
+        clock_drift_ppm=said.clock_drift_ppm,
         encoder=encoder,
         has_media2=said.media2,
         digest_algorithms=tuple(said.digest.split(",")),

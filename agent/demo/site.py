@@ -45,6 +45,7 @@ class Scene:
     b_frames: int = 0
     window_s_max: int = 60
     clock_offset_ms: int = 0
+    clock_drift_ppm: int = 0
     codec: str = "H264"  # of the main streams; "H265" is shown by media2 only
     has_media2: bool = False
     broker: str = ""  # "mosquitto", "iotcore" or whichever is there
@@ -87,12 +88,14 @@ class Site:
         scene = self.scene
         film = ["--fps", str(scene.fps), "--gop", str(scene.gop), "--b-frames", str(scene.b_frames)]
         film += ["--clock-offset-ms", str(scene.clock_offset_ms), "--codec", scene.codec]
+        film += ["--clock-drift-ppm", str(scene.clock_drift_ppm)]
         film += ["--media2"] if scene.has_media2 else []
         for name in names:
             # An address of its own, as in the field: a hub does not repeat a login to a device that has refused it.
             address = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
             log = self.logs / f"camera-{name.lower().replace(' ', '-')}.log"
-            own = ["--address", address, "--log", str(log.with_suffix(".sent.jsonl"))]
+            own = ["--address", address]
+            own += [] if scene.clock_drift_ppm else ["--log", str(log.with_suffix(".sent.jsonl"))]
             self.cameras.append(CameraProgram(name, CAMERA_USER, self._password, log, *own, *film))
             self._stack.callback(self.cameras[-1].stop)
         for camera in self.cameras:

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit, urlunsplit
 from lxml import etree
 
 from agent.acquire.camera import CameraStream, Login
-from agent.acquire.camera_clock import narrowed, next_question, offset_from_second, read_camera_time
 from agent.acquire.discovery import FoundCamera, bracketed, printable
 from agent.acquire.media_profiles import Profile, choose_profile
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
+from agent.outside.onvif_clock import CLOCK_QUESTIONS, GET_CLOCK, measure_clock
 from agent.outside.onvif_failures import (
     CameraFaultError,
     CameraUnreachableError,
@@ -30,24 +30,17 @@ from agent.outside.onvif_failures import (
 )
 from agent.outside.onvif_media import MEDIA2, Media, MediaOne, MediaTwo, ask_key_picture, get_services, no_stream
 from agent.outside.onvif_services import DEVICE, MEDIA, Service
-from agent.outside.soap import CONTENT_TYPE, SoapClient
+from agent.outside.soap import SoapClient
 from agent.outside.soap_login import Refusals
 
 BUDGET_S: Final = 30.0  # for everything asked of one camera in one go
 ADDRESSES_MAX: Final = 4
-CLOCK_QUESTIONS: Final = 8
-CLOCK_S_MAX: Final = 2.0
-CLOCK_ERROR_ENOUGH_NS: Final = 10_000_000
 CLOCK_WRONG_NS: Final = 5 * SECOND_NS  # from here on cameras and hubs disagree about logins and evidence
 URL_CHARACTERS_MAX: Final = 1024
 
 REFUSALS: Final = Refusals()
 """The process's memory of refused logins; tests bring their own."""
 
-_GET_CLOCK: Final = (
-    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body>'
-    f'<GetSystemDateAndTime xmlns="{DEVICE}"/></s:Body></s:Envelope>'
-)
 _Found = TypeVar("_Found")
 
 
@@ -172,37 +165,14 @@ class OnvifCamera:
 
     def greet(self) -> None:
         """Find out whether ONVIF is spoken there, without a login."""
-        self.client.greet(self.address, etree.fromstring(_GET_CLOCK))
+        self.client.greet(self.address, etree.fromstring(GET_CLOCK))
 
     def measure_clock(self, questions: int = CLOCK_QUESTIONS) -> ClockOffset | None:
         """Bound the camera's clock minus the hub's within 2 s; None if the camera does not tell its time.
 
         The first call to make: logins are only valid in the camera's time.
         """
-        until_s = time.monotonic() + CLOCK_S_MAX
-        offsets: list[ClockOffset] = []
-        for left in range(questions - 1, -1, -1):
-            try:
-                reply = self.client.ask(self.address, etree.fromstring(_GET_CLOCK), CONTENT_TYPE)
-                second = read_camera_time(reply.body) if reply.body is not None else None
-            except (CameraFaultError, BadInputError):
-                second = None  # it speaks SOAP and keeps its time to itself
-            if second is None:
-                break
-            offsets.append(offset_from_second(second, reply.answer.asked, reply.answer.answered))
-            self.client.clock = narrowed(offsets)
-            wait_s = self._wait_s(left)
-            if wait_s is None or time.monotonic() + wait_s > until_s:
-                break
-            time.sleep(wait_s)
-        return self.client.clock
-
-    def _wait_s(self, questions_left: int) -> float | None:
-        clock = self.client.clock
-        if questions_left == 0 or clock is None or clock.high_ns - clock.low_ns <= 2 * CLOCK_ERROR_ENOUGH_NS:
-            return None
-        now = self._now()
-        return (next_question(clock, now, questions_left) - now) / SECOND_NS
+        return measure_clock(self.address, self.client, self._now, questions)
 
     def device(self) -> Device:
         """Ask who made it; empty texts if the camera does not say."""

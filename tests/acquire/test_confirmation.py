@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agent.acquire.confirmation import Confirmation
+from agent.acquire.confirmation import ACQUAINTED_S, Acquaintance, Confirmation
+from agent.acquire.session_effect import Ended, Ending
 from agent.clock import SECOND_NS, Instant
 
 
@@ -51,3 +52,29 @@ def test_a_word_given_before_the_connection_counts_for_it() -> None:
     assert word.is_over(at(10))
     word.lapse()
     assert not word.is_over(at(11))
+
+
+def test_who_was_recorded_there_a_moment_ago_is_let_begin() -> None:
+    """With a login only at the same place and not for ever; with the camera's certificate, or no login, always."""
+    past = Acquaintance()
+    place, login, neither = "rtsp://10.0.0.1/1", {"has_login": True, "has_pin": False}, False
+    assert not past.may_begin(place, at(1), **login)
+    assert past.may_begin(place, at(1), has_login=True, has_pin=True)
+    assert past.may_begin(place, at(1), has_login=neither, has_pin=neither)
+    past.note_recorded(place, at(100))
+    assert past.may_begin(place, at(100 + ACQUAINTED_S), **login)
+    assert not past.may_begin(place, at(101 + ACQUAINTED_S), **login)
+    assert not past.may_begin("rtsp://10.0.0.2/1", at(101), **login)
+
+
+def test_who_made_nothing_of_an_early_login_is_waited_for() -> None:
+    """A refused one until the word is there, one in clear for ever; other ends say nothing."""
+    past = Acquaintance()
+    assert not past.is_to_wait(Ended(Ending.BUSY, ""))
+    assert past.may_begin("", at(1), has_login=True, has_pin=True)
+    assert past.is_to_wait(Ended(Ending.LOGIN_REFUSED, "wrong"))
+    assert not past.may_begin("", at(1), has_login=True, has_pin=True)
+    past.refused = None
+    assert past.may_begin("", at(1), has_login=True, has_pin=True)
+    assert past.is_to_wait(Ended(Ending.UNTRUSTED, ""))
+    assert not past.may_begin("", at(1), has_login=True, has_pin=True)

@@ -31,10 +31,22 @@ def test_report_of_a_session_outlives_its_run() -> None:
     """A new run, also with another offset of the camera's clock, begins with what the camera last reported."""
     time = SessionTime(None, NOW)
     assert time.reported(SenderReport(ntp64(WALL), 0, 0), WALL)
-    time.set_clock(AGREED)
+    time.begin_run_with(AGREED)
     assert time.anchor(span(0)).source is ClockSource.SR_ONVIF
     time.begin_run()
     assert time.anchor(span(0)).source is ClockSource.SR_ONVIF
+
+
+def test_newer_clock_is_followed_in_the_same_run_unless_it_is_another() -> None:
+    """The report that came before it counts by it at once; three seconds are no drift, and break the mapping."""
+    time = SessionTime(None, NOW)
+    assert time.set_clock(None)
+    assert time.reported(SenderReport(ntp64(WALL), 0, 0), WALL)
+    assert time.anchor(span(0)).source is ClockSource.ARRIVAL
+    assert time.set_clock(ClockOffset(-30_000_000, -10_000_000))
+    anchor = time.anchor(span(0))
+    assert (anchor.source, anchor.hub - WALL) == (ClockSource.SR_ONVIF, 20_000_000)
+    assert not time.set_clock(ClockOffset(3 * SECOND_NS, 3 * SECOND_NS))
 
 
 def test_jump_forgets_the_report() -> None:

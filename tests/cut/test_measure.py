@@ -42,7 +42,7 @@ def test_the_same_picture_gives_the_same_numbers() -> None:
     frame = coded(SCENE.picture(DAY))
     first = measure(frame, WallTime(5), NOTHING_KNOWN)
     again = measure(frame, WallTime(5), LookOrder((first.edges, first.edges), first.samples))
-    assert again == msgspec.structs.replace(first, likeness=(1000, 1000), changed=0)
+    assert again == msgspec.structs.replace(first, likeness=(1000, 1000), changed=0, changed_within=0)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,18 @@ def test_noise_tells_a_live_picture_from_one_that_stands_still() -> None:
     quiet = Moment(seed=1, noise=0.3, crf=34)
     before = seen(quiet).samples
     assert seen(quiet, LookOrder((), before)).changed == 0
-    later = seen(replace(quiet, seed=1 + 24 * 60), LookOrder((), before)).changed
-    assert later
-    assert later > 200
+    later = seen(replace(quiet, seed=1 + 24 * 60), LookOrder((), before))
+    assert (later.changed or 0) > 200
+    assert (later.changed_within or 0) > 100
+
+
+def test_a_clock_that_goes_on_in_a_still_picture_changes_few_parts_of_it() -> None:
+    """Most parts of it are what they were, to the step."""
+    still = replace(DAY, clock_min=700)
+    before = seen(still).samples
+    later = seen(replace(still, clock_min=723), LookOrder((), before))
+    assert later.changed
+    assert later.changed_within == 0
 
 
 def test_infrared_has_no_colour() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,31 @@ def test_expected_ticks_are_those_whose_hub_time_is_in_the_window(
         exact_ns = (ticks - off * 90) * 100_000 / 9
         if abs(exact_ns - window.start) > 1000 and abs(exact_ns - window.end) > 1000 and cadence.is_tick(ticks):
             assert (ticks in expected) == (window.start <= exact_ns < window.end)
+
+
+@given(st.integers(-500, 500), st.integers(0, 30 * 86_400), st.integers(-(10**7), 10**7))
+def test_a_clock_that_drifts_is_taken_out_of_its_ticks(ppm: int, seconds: int, off: int) -> None:
+    """After a month the hub's time of a tick is still right to the tick, and windows name it by that."""
+    set_at = WallTime(NOW // 90_000 * 10**9)
+    cadence = Cadence(NOW + off * 90 + 17, 6000, off, ppm, set_at)
+    ticks = cadence.tick(seconds * 15)
+    moment = cadence.hub_time(ticks)
+    passed_ns = moment - set_at
+    camera_ns = set_at + off * 10**6 + passed_ns * (10**6 + ppm) / 10**6
+    assert abs(camera_ns - ticks * 10**5 / 9) < 12_000
+    assert ticks in cadence.expected(Window(WallTime(moment - 20_000), WallTime(moment + 20_000)))
+
+
+def test_a_clock_gains_what_it_drifts() -> None:
+    """Against the machine's own monotonic clock, from the offset that it began with."""
+    before_ns = time.monotonic_ns()
+    clock = CameraClock(3_600_000, 100_000)
+    began = clock.set_at + 3600 * 10**9
+    while time.monotonic_ns() - before_ns < 20_000_000:
+        pass
+    least_ns = clock.now_ns() - began
+    passed_ns = time.monotonic_ns() - before_ns
+    assert 20_000_000 < least_ns <= passed_ns * 1.1
 
 
 def test_a_window_before_the_camera_started_expects_nothing() -> None:

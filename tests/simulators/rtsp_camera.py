@@ -5,6 +5,7 @@ Its pictures are RTP packets of H.264 whose slices are noise: for the recorder, 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import re
@@ -70,11 +71,13 @@ class CameraScript:
     user: str = ""
     password: str = ""
     algorithm: str = "MD5"
+    is_basic_only: bool = False  # it wants the password in clear
     session_timeout_s: int = 60
     public: str = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
     key_every: int = 5
     picture_s: float = 0.01
     pictures_per_session: int | None = None
+    pictures_at_first: int | None = None  # the same, of the first session only
     garbage_after: int | None = None
     is_silent: bool = False
     asks_options: bool = False  # the camera sends a request of its own between frames
@@ -83,6 +86,7 @@ class CameraScript:
     status_of: dict[str, int] = field(default_factory=dict)  # answer this method with this status
     headers_of: dict[str, str] = field(default_factory=dict)  # and with this header line
     flood: bytes = b""  # sent after each picture
+    hangs_up: bool = False  # every session that plays
     drips: bool = False  # media comes byte by byte, and so do answers
 
 
@@ -92,6 +96,7 @@ class RtspCamera:
     def __init__(self, script: CameraScript) -> None:
         self.script = script
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.sessions_of: list[int] = []  # in which session each was asked
         self.responses: list[str] = []  # status lines that the client sent
         self.media: list[bytes] = []  # the frames of each session, joined
         self.sessions = 0
@@ -113,6 +118,14 @@ class RtspCamera:
     def methods(self) -> list[str]:
         """Return the methods asked so far."""
         return [method for method, _ in list(self.requests)]
+
+    def logins(self, session: int | None = None) -> list[str]:
+        """Return what was sent to log in, in all sessions or in that one (from 1 on)."""
+        return [
+            headers["authorization"]
+            for (_, headers), of in zip(list(self.requests), list(self.sessions_of), strict=False)
+            if "authorization" in headers and session in {None, of}
+        ]
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -175,15 +188,15 @@ class RtspCamera:
             return b"", ""
         method, url, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        self.sessions_of.append(self.sessions)
         self.requests.append((method, headers))
         status, extra, body = self.script.status_of.get(method, 200), "", ""
         more = self.script.headers_of.get(method, "")
         if self.script.user and method != "OPTIONS" and not self._is_authorized(method, url, headers):
             status = 401
-            extra = (
-                'WWW-Authenticate: Digest realm="camera", nonce="n-0-1", '
-                f'algorithm={self.script.algorithm}, qop="auth"\r\nWWW-Authenticate: Basic realm="camera"\r\n'
-            )
+            digest = f'Digest realm="camera", nonce="n-0-1", algorithm={self.script.algorithm}, qop="auth"'
+            offered = ['Basic realm="camera"'] if self.script.is_basic_only else [digest, 'Basic realm="camera"']
+            extra = "".join(f"WWW-Authenticate: {one}\r\n" for one in offered)
         elif method == "OPTIONS":
             extra = f"Public: {self.script.public}\r\n"
         elif method == "DESCRIBE":
@@ -196,6 +209,9 @@ class RtspCamera:
         return f"RTSP/1.0 {status} Word\r\nCSeq: {headers['cseq']}\r\n{extra}\r\n{body}".encode(), method
 
     def _is_authorized(self, method: str, url: str, headers: dict[str, str]) -> bool:
+        if self.script.is_basic_only:
+            told = base64.b64encode(f"{self.script.user}:{self.script.password}".encode()).decode()
+            return headers.get("authorization") == f"Basic {told}"
         given = dict(re.findall(r'(\w+)="?([^",]*)"?', headers.get("authorization", "").removeprefix("Digest ")))
         if given.get("nonce") != "n-0-1" or given.get("uri") != url:
             return False
@@ -210,6 +226,8 @@ class RtspCamera:
     def _media(self) -> Iterator[bytes]:
         script, number = self.script, 0
         while script.pictures_per_session is None or number < script.pictures_per_session:
+            if script.hangs_up or (len(self.media) == 1 and number == script.pictures_at_first):
+                return
             frames = picture_frames(number, script.first_rtp, is_key=number % script.key_every == 0)
             if script.sends_reports and number % script.key_every == 1:
                 rtp = script.first_rtp + number * PICTURE_TICKS
