@@ -48,6 +48,11 @@ def add_parsers(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
     proven.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="write first.png and last.png of the clip there"
     )
+    proven.add_argument(
+        "--sound",
+        action=argparse.BooleanOptionalAction,
+        help="its sound was shared, or was not (default: judge what is there)",
+    )
     proven.add_argument("--json", action="store_true", help="every sample explained, for programs")
     proven.set_defaults(call=_prove_clip)
 
@@ -153,7 +158,7 @@ def _make_key(options: argparse.Namespace) -> int:
 def _prove_clip(options: argparse.Namespace) -> int:
     from agent.demo.clip_verdict import prove_files, save_ends  # noqa: PLC0415 - it decodes: the daemon never does
 
-    proof, words = prove_files(options.video, options.camera_log, options.window)
+    proof, words = prove_files(options.video, options.camera_log, options.window, has_sound=options.sound)
     if options.pictures:
         save_ends(options.video, options.pictures)
     print(msgspec.json.encode(proof).decode() if options.json else words)

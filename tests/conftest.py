@@ -49,6 +49,11 @@ class ByGroup(LoadScopeScheduling):
         return path if can_make_networks() else group(path)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one ask for what would take an ordinary run too long."""
+    parser.addoption("--all-cells", action="store_true", help="cut every cell of the matrix with sound, not a sample")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Use our own groups: pytest 9 does not hand xdist's group marks on."""
     return ByGroup(config, log)

@@ -20,7 +20,6 @@ from agent.cut.sound_gaps import (
     STEADY_NS_MAX,
     WHY_NO_SOUND,
     WHY_SOUND_EDGE,
-    WHY_SOUND_SHORT,
     WHY_SOUND_UNDECODABLE,
     sound_gaps,
 )
@@ -123,9 +122,8 @@ def _cut(runs: Sequence[SoundRun], window: Window, granted: Window) -> SoundCut:
         line = PcmLine(window, rate_hz, channels)
         _lay_samples(line, alike, granted)
         sound = encode_aac(bytes(line.pcm), rate_hz, channels) if line.pcm else None
-    if line.start is None or sound is None or not sound.blocks:
-        marks = [*line.marks, *([(window.start, WHY_SOUND_SHORT)] if line.start is not None else [])]
-        return SoundCut(SoundReport(first.encoding, gaps=sound_gaps(window, [], marks)))
+    if line.start is None or sound is None:
+        return SoundCut(SoundReport(first.encoding, gaps=sound_gaps(window, [], line.marks)))
     report = SoundReport(
         source=first.encoding,
         codec=CODEC,

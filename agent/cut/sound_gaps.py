@@ -19,7 +19,6 @@ GAPS_MAX: Final = 200  # of one part; with more, the rest is one last gap
 WHY_SOUND_LOST: Final = "packets of sound were lost"
 WHY_SOUND_EDGE: Final = "a block of sound here reaches outside the window"
 WHY_SOUND_UNDECODABLE: Final = "this sound could not be decoded"
-WHY_SOUND_SHORT: Final = "there is too little sound here to be encoded"
 WHY_NO_SOUND: Final = "the camera sent no sound"
 
 Mark = tuple[WallTime, str]

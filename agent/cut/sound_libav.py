@@ -29,6 +29,8 @@ OPUS_LOOKAHEAD_NS: Final = 6_500_000
 """Decoded Opus is what the microphone heard this much before the packet's time stamp (RFC 6716 2; 312 samples)."""
 
 _BIT_RATE_PER_CHANNEL: Final = 64_000
+_FLOAT_BYTES: Final = 4
+_LEAD_OUT: Final = 50  # of a second
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
@@ -64,7 +66,7 @@ def encode_aac(pcm: bytes, rate_hz: int, channels: int) -> EncodedSound:
 
     An encoder of AAC begins with a block for the 1024 samples *before* the first one, which overlaps it. That block is
     left out, so that the sound starts in its place without an edit list; the price is that the first 1024 samples
-    (21 ms) fade in. Less than 4 ms of sound may give no block at all. Raises BadInputError if libav refuses.
+    (21 ms) fade in. Raises BadInputError if libav refuses.
     """
     encoder = av.CodecContext.create("aac", "w")
     encoder.sample_rate, encoder.layout, encoder.format = RATE_HZ, _LAYOUTS[channels], "fltp"
@@ -73,7 +75,10 @@ def encode_aac(pcm: bytes, rate_hz: int, channels: int) -> EncodedSound:
     blocks: dict[int, bytes] = {}
     place = 0
     try:
-        for frame in _frames(pcm, rate_hz, channels):
+        for made in _frames(pcm, rate_hz, channels):
+            frame = _at_most(made, total - place, channels)
+            if frame is None:
+                break
             frame.pts = place
             place += frame.samples
             blocks |= {packet.pts or 0: bytes(packet) for packet in encoder.encode(frame)}
@@ -86,16 +91,30 @@ def encode_aac(pcm: bytes, rate_hz: int, channels: int) -> EncodedSound:
 
 
 def _frames(pcm: bytes, rate_hz: int, channels: int) -> Iterator[AudioFrame]:
-    """Yield the samples at `RATE_HZ` in frames of one block each; the last one may be shorter."""
+    """Yield the samples at `RATE_HZ`, and some silence, in frames of one block each; the last one may be shorter."""
     resampler = AudioResampler(format="fltp", layout=_LAYOUTS[channels], rate=RATE_HZ, frame_size=AAC_BLOCK_SAMPLES)
     step = rate_hz * channels * SAMPLE_BYTES
-    for begin in range(0, len(pcm), step):
-        piece = pcm[begin : begin + step]
+    led_out = pcm + bytes(step // _LEAD_OUT)  # else a resampler goes on with a mirror image of the last samples
+    for begin in range(0, len(led_out), step):
+        piece = led_out[begin : begin + step]
         frame = AudioFrame("s16", _LAYOUTS[channels], len(piece) // (channels * SAMPLE_BYTES))
         frame.sample_rate = rate_hz
         frame.planes[0].update(piece)
         yield from resampler.resample(frame)
     yield from resampler.resample(None)
+
+
+def _at_most(frame: AudioFrame, left: int, channels: int) -> AudioFrame | None:
+    """Cut a frame off behind `left` samples; None if nothing is left."""
+    if frame.samples <= left:
+        return frame
+    if left <= 0:
+        return None
+    shorter = AudioFrame("fltp", _LAYOUTS[channels], left)
+    shorter.sample_rate = frame.sample_rate
+    for plane, longer in zip(shorter.planes, frame.planes, strict=True):
+        plane.update(bytes(longer)[: left * _FLOAT_BYTES].ljust(plane.buffer_size, b"\0"))
+    return shorter
 
 
 def _open_decoder(encoding: str, rate_hz: int, channels: int) -> AudioCodecContext:

@@ -1,6 +1,7 @@
 """What a camera says it sent, picture by picture, so that a clip can be judged by somebody who trusts no hub.
 
-Rules of this file: it names pictures and marks of their bytes, never the bytes; FORMAT.md is its whole language.
+Rules of this file: it names pictures, blocks of sound and marks of their bytes, never the bytes; FORMAT.md is its whole
+language.
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ class SliceMark(NamedTuple):
     middle: Hex  # 32 bytes of its middle, to be looked for where no slice should be; empty if they may be in others too
 
 
+class SoundHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the camera hears, if it does. Sample 0 of its microphone begins the count; `sound_code` is what it hears."""
+
+    encoding: Annotated[str, msgspec.Meta(max_length=32)]  # as in its SDP: "PCMU"
+    rate_hz: Annotated[int, msgspec.Meta(ge=8000, le=48_000)]
+    chips_hz: Annotated[int, msgspec.Meta(ge=1000, le=48_000)]  # of the code, at most rate_hz
+    starts_ns: Ticks  # when sample 0 was taken, since 1970 by the camera's clock
+
+
 class LogHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="camera"):
     """The first line."""
 
@@ -36,14 +46,23 @@ class LogHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     camera: str
     codec: Literal["h264", "h265", "jpeg"]
     clock_offset_ns: int = 0  # how far the camera's clock is ahead of the hub's
+    sound: SoundHead | msgspec.UnsetType = msgspec.UNSET  # not there: it sends no sound
 
 
 class LoggedPicture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="picture"):
-    """Every other line: one picture as it was sent, in the order of sending."""
+    """One picture as it was sent, in the order of sending."""
 
     ticks: Ticks  # when it was taken, 1/90000 s since 1970 by the camera's clock; drawn into the picture too
     is_key: bool
     slices: tuple[SliceMark, ...]
+
+
+class LoggedSound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="sound"):
+    """One block of coded sound as it was sent: an AAC access unit, or a packet of another codec."""
+
+    first: Annotated[int, msgspec.Meta(ge=-48_000, lt=1 << 40)]  # the first sample that it tells of
+    samples: Annotated[int, msgspec.Meta(ge=1, le=48_000)]  # how many it tells of: two blocks overlap in AAC
+    mark: Hex  # of all its bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +71,23 @@ class CameraLog:
 
     head: LogHead
     pictures: tuple[LoggedPicture, ...]
+    sounds: tuple[LoggedSound, ...] = ()
+
+    @property
+    def sound(self) -> SoundHead | None:
+        """How the camera hears; None if it does not."""
+        return None if self.head.sound is msgspec.UNSET else self.head.sound
 
     def hub_time(self, ticks: int) -> WallTime:
         """Return when a tick was by the hub's clock, to the nearest nanosecond."""
         return WallTime((2 * ticks * SECOND_NS + TICKS_HZ) // (2 * TICKS_HZ) - self.head.clock_offset_ns)
+
+    def heard_at(self, sample: int) -> WallTime:
+        """Return when a sample was taken by the hub's clock, rounded down to a nanosecond. There must be sound."""
+        sound = self.sound
+        if sound is None:
+            raise BadInputError("a camera log without sound")
+        return WallTime(sound.starts_ns + sample * SECOND_NS // sound.rate_hz - self.head.clock_offset_ns)
 
 
 def open_log(path: Path, camera: str, clock_offset_ms: int) -> LogWriter:
@@ -74,15 +106,15 @@ class LogWriter:
         self._sink = sink
         self._write(head)
 
-    def note(self, picture: LoggedPicture) -> None:
-        """Append one picture."""
-        self._write(picture)
+    def note(self, sent: LoggedPicture | LoggedSound) -> None:
+        """Append one picture, or one block of sound."""
+        self._write(sent)
 
     def close(self) -> None:
         """End it."""
         self._sink.close()
 
-    def _write(self, line: LogHead | LoggedPicture) -> None:
+    def _write(self, line: LogHead | LoggedPicture | LoggedSound) -> None:
         self._sink.write(msgspec.json.encode(line) + b"\n")
         self._sink.flush()
 
@@ -104,10 +136,15 @@ def parse_log(text: bytes) -> CameraLog:
         raise BadInputError(f"a camera log with a line of more than {LINE_BYTES_MAX} bytes")
     try:
         head = msgspec.json.decode(first, type=LogHead)
-        decoder = msgspec.json.Decoder(LoggedPicture)
-        pictures = tuple(map(decoder.decode, others))
+        lines = list(map(msgspec.json.Decoder(LoggedPicture | LoggedSound).decode, others))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"not a camera log: {error}") from error
+    pictures = tuple(line for line in lines if isinstance(line, LoggedPicture))
+    sounds = tuple(line for line in lines if isinstance(line, LoggedSound))
+    if head.sound is msgspec.UNSET and sounds:
+        raise BadInputError("a camera log with sound whose first line does not say how the camera hears")
+    if head.sound is not msgspec.UNSET and head.sound.chips_hz > head.sound.rate_hz:
+        raise BadInputError("a camera log whose sound has more chips than samples")
     if len({picture.ticks for picture in pictures}) != len(pictures):
         raise BadInputError("a camera log in which two pictures were taken at the same tick")
-    return CameraLog(head, pictures)
+    return CameraLog(head, pictures, sounds)

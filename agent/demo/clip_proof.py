@@ -17,6 +17,7 @@ import numpy as np
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.demo.camera_log import CameraLog, LoggedPicture, SliceMark
 from agent.demo.clip_frames import drawn_ticks
+from agent.demo.clip_sound import SoundPart, SoundProof, judge_sound
 from agent.demo.clip_units import Unit, What, mark_of, units_of
 from agent.errors import BadInputError
 from agent.opening.clip_boxes import CODECS, BoxedSample, BoxedTrack, take_apart
@@ -53,10 +54,16 @@ class Proof(msgspec.Struct, frozen=True):
     outside: tuple[int, ...]  # ticks of pictures that are in the clip and not in the window, or were never taken
     missing: tuple[int, ...]  # ticks of pictures that the camera took within the window and the clip has not
     faults: tuple[str, ...]
-    sound_blocks: int = 0  # are in the files too, and were not judged: the log does not know them
+    sound_blocks: int = 0  # are in the files too; not judged if the log does not know sound
+    sound: SoundProof | None = None  # None: not judged, there is none in the files or in the log
 
     @property
     def is_exact(self) -> bool:
+        """Say whether exactly the window's pictures are there, and its sound, and nothing but them."""
+        return self.are_pictures_exact and (self.sound is None or self.sound.is_exact)
+
+    @property
+    def are_pictures_exact(self) -> bool:
         """Say whether exactly the window's pictures are there, and nothing but them."""
         return not (self.outside or self.missing or self.faults)
 
@@ -65,16 +72,20 @@ class Proof(msgspec.Struct, frozen=True):
         return sum(account.how is how for account in self.accounts)
 
 
-def prove(files: Sequence[bytes], log: CameraLog, window: Window | None = None) -> Proof:
+def prove(
+    files: Sequence[bytes], log: CameraLog, window: Window | None = None, *, has_sound: bool | None = None
+) -> Proof:
     """Judge the files of one clip together.
 
-    `window` is hub time; without it the clip is judged between its own first and last picture. Raises BadInputError if
-    a file cannot be read at all.
+    `window` is hub time; without it the clip is judged between its own first and last picture. `has_sound` says whether
+    the window's sound must be there (None: only if there is some) or must not. Raises BadInputError if a file cannot be
+    read at all.
     """
     register = _Register(log)
     accounts: list[Account] = []
     faults: list[str] = []
     sound_blocks = 0
+    parts: list[SoundPart] = []
     unexplained: list[bytes] = []  # each file without the samples whose every byte is known to be the camera's
     for number, content in enumerate(files):
         judge = _FileJudge(number, content, log, register)
@@ -82,6 +93,7 @@ def prove(files: Sequence[bytes], log: CameraLog, window: Window | None = None) 
         accounts += judge.accounts
         faults += judge.faults
         sound_blocks += judge.sound_blocks
+        parts += judge.sound_parts()
     shown = Counter(account.picture for account in accounts if account.picture is not None)
     faults += [f"the picture {ticks} is there {count} times" for ticks, count in shown.items() if count > 1]
     window = window or _own_window(log, shown)
@@ -92,6 +104,9 @@ def prove(files: Sequence[bytes], log: CameraLog, window: Window | None = None) 
             f"file {number}: bytes of the picture {ticks}, which is not in the window, stand at {place}"
             for ticks, place in find_middles(content, strangers)
         ]
+    if sound_blocks and has_sound is False:
+        faults.append(f"there are {sound_blocks} blocks of sound, and there must be none")
+    is_judged = has_sound if has_sound is not None else sound_blocks > 0
     return Proof(
         camera=log.head.camera,
         start=window.start if window else None,
@@ -101,6 +116,7 @@ def prove(files: Sequence[bytes], log: CameraLog, window: Window | None = None) 
         missing=tuple(sorted(taken - shown.keys())),
         faults=tuple(faults[:FAULTS_MAX]),
         sound_blocks=sound_blocks,
+        sound=judge_sound(parts, log, window) if files and is_judged and window and log.sound else None,
     )
 
 
@@ -130,6 +146,18 @@ class _FileJudge:
         self.accounts: list[Account] = []
         self.faults: list[str] = []
         self.sound_blocks = 0
+        self._tracks: Sequence[BoxedTrack] = ()
+
+    def sound_parts(self) -> Iterator[SoundPart]:
+        """Yield the file's sound, if it has some and one picture to stand by."""
+        first = min((one for one in self.accounts if one.picture is not None), key=_shown_at, default=None)
+        video = next((track for track in self._tracks if track.kind == "vide"), None)
+        for track in self._tracks:
+            if track.kind == "soun" and track.samples and first is not None and video is not None:
+                shown_s = first.shown_at / video.timescale_hz
+                taken = self.log.hub_time(first.picture or 0)
+                starts_s = track.delay / video.timescale_hz  # movie and pictures have one time scale
+                yield SoundPart(self.number, self.content, track, starts_s, shown_s, taken)
 
     def run(self) -> bytes:
         """Judge the file; return its bytes with zeros where samples are copies."""
@@ -137,6 +165,7 @@ class _FileJudge:
         movie = take_apart(self.content)
         for fault in movie.faults:
             self._blame(fault)
+        self._tracks = movie.tracks
         self.sound_blocks = sum(len(track.samples) for track in movie.tracks if track.kind == "soun")
         track = movie.video
         codec = CODECS.get(track.entry)
@@ -193,7 +222,7 @@ class _FileJudge:
         known = [one for one in self.accounts if one.picture is not None]
         if not known:
             return
-        first = min(known, key=lambda one: one.shown_at)
+        first = min(known, key=_shown_at)
         for one in known:
             apart_ns = self.log.hub_time(one.picture or 0) - self.log.hub_time(first.picture or 0)
             right = round(apart_ns * track.timescale_hz / SECOND_NS)
@@ -205,6 +234,10 @@ class _FileJudge:
     def _blame(self, what: str, place: int | None = None) -> None:
         where = f"file {self.number}" + (f", sample {place}" if place else "")
         self.faults.append(f"{where}: {what}")
+
+
+def _shown_at(account: Account) -> int:
+    return account.shown_at
 
 
 def _is_repeated(unit: Unit, codec: str, track: BoxedTrack, sample: BoxedSample) -> bool:

@@ -68,14 +68,15 @@ def mark_of(codec: str, content: bytes) -> SliceMark:
         without = content
     middle = content[len(content) // 2 :][:_MIDDLE_BYTES]
     is_own = len(content) >= _MIDDLE_FROM_BYTES and len(set(middle)) >= _MIDDLE_VALUES_MIN
-    return SliceMark(_hash(content), _hash(without), middle.hex() if is_own else "")
+    return SliceMark(hash_of(content), hash_of(without), middle.hex() if is_own else "")
 
 
 def _sent_units(codec: str, piece: bytes) -> list[Unit]:
     return _jpeg_units(piece) if codec == "jpeg" else [Unit(*_classify(codec, piece))]
 
 
-def _hash(content: bytes) -> str:
+def hash_of(content: bytes) -> str:
+    """Return by what bytes are known again: 16 bytes of their SHA-256, in hex."""
     return hashlib.sha256(content).digest()[:_MARK_BYTES].hex()
 
 

@@ -15,6 +15,7 @@ from agent.clock import WallTime, Window, parse_rfc3339, rfc3339
 from agent.demo.camera_log import CameraLog, read_log
 from agent.demo.clip_frames import shown_pictures
 from agent.demo.clip_proof import How, Proof, prove
+from agent.demo.clip_sound import HowHeard, SoundProof
 from agent.errors import BadInputError, ConfigurationError
 
 CLIP_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
@@ -23,15 +24,18 @@ PNG_WIDTH: Final = 400
 _AREA: Final = cv2.INTER_AREA
 
 
-def prove_files(videos: Sequence[Path], log: Path, window: str = "") -> tuple[Proof, str]:
+def prove_files(
+    videos: Sequence[Path], log: Path, window: str = "", *, has_sound: bool | None = None
+) -> tuple[Proof, str]:
     """Judge the videos of one clip together; return the proof, and what to tell a person.
 
-    `window` is `START/END` in RFC 3339; without it the clip is judged between its own first and last picture. Raises
+    `window` is `START/END` in RFC 3339; without it the clip is judged between its own first and last picture.
+    `has_sound` says whether there must be sound; None judges what is there, if the log knows sound. Raises
     ConfigurationError if the call is wrong, BadInputError if a file is no video or no log.
     """
     asked = _window(window) if window else None
     known = read_log(log)
-    proof = prove([_read(video) for video in videos], known, asked)
+    proof = prove([_read(video) for video in videos], known, asked, has_sound=has_sound)
     return proof, _describe(proof, known, is_window_given=asked is not None)
 
 
@@ -90,10 +94,38 @@ def _describe(proof: Proof, log: CameraLog, *, is_window_given: bool) -> str:
         f"Faults:      {len(proof.faults)}",
         *(f"  {fault}" for fault in proof.faults[:SHOWN_MAX]),
     ]
-    if proof.sound_blocks:
-        lines.append(f"Sound:       {proof.sound_blocks} blocks, which were not judged")
-    verdict = "EXACT: every byte of video is accounted for." if proof.is_exact else "NOT exact."
-    return "\n".join([*lines, verdict])
+    what = "video"
+    if proof.sound is not None:
+        lines += _sound(proof.sound, log)
+        what = "video and every block of sound"
+    elif proof.sound_blocks:
+        lines.append(f"Sound:       {proof.sound_blocks} blocks, which were not judged: the log does not know sound")
+    return "\n".join([*lines, f"EXACT: every byte of {what} is accounted for." if proof.is_exact else "NOT exact."])
+
+
+def _sound(proof: SoundProof, log: CameraLog) -> list[str]:
+    told = [one for one in proof.accounts if one.first is not None]
+    counts = ", ".join(f"{proof.count(how)} {how}" for how in HowHeard)
+    lines = [f"Sound:       {len(proof.accounts)} blocks: {counts}"]
+    if told:
+        start, end = (log.heard_at(n) for n in (told[0].first or 0, (told[-1].first or 0) + told[-1].samples))
+        lines.append(f"Heard:       {rfc3339(start)} to {rfc3339(end)}, {proof.late_ns / 1e6:+.1f} ms from its picture")
+    return [
+        *lines,
+        f"  outside:   {_stretches(proof.outside, log)}",
+        f"  missing:   {_stretches(proof.missing, log)}",
+        f"  faults:    {len(proof.faults)}",
+        *(f"  {fault}" for fault in proof.faults[:SHOWN_MAX]),
+    ]
+
+
+def _stretches(stretches: Sequence[tuple[int, int]], log: CameraLog) -> str:
+    if not stretches:
+        return "0"
+    total = sum(end - first for first, end in stretches)
+    shown = ", ".join(f"{rfc3339(log.heard_at(a))} to {rfc3339(log.heard_at(b))}" for a, b in stretches[:SHOWN_MAX])
+    more = f" and {len(stretches) - SHOWN_MAX} more" if len(stretches) > SHOWN_MAX else ""
+    return f"{total} samples: {shown}{more}"
 
 
 def _times(pictures: Sequence[int], log: CameraLog) -> str:

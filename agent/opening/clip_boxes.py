@@ -99,6 +99,8 @@ def _take_apart(content: bytes, size: int) -> BoxedMovie:
             track, more = _track(content, trak)
             tracks.append(track)
             faults += [*more, *_edits(content, trak, track.kind)]
+    if not all(track.timescale_hz for track in tracks):
+        raise BadInputError("a track whose time stands still")
     kinds = [track.kind for track in tracks]
     if kinds.count("vide") != 1:
         raise BadInputError("a file without exactly one video track")

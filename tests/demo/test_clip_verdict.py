@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from agent.__main__ import main
-from agent.clock import rfc3339
+from agent.clock import WallTime, Window, rfc3339
 from agent.demo import block_code
 from agent.demo.camera_log import LogWriter
 from agent.demo.clip_verdict import prove_files, save_ends
 from agent.errors import ConfigurationError
 from tests.simulators.damaged_clips import rewritten, samples_of
+from tests.simulators.logged_sound import MICROPHONES, film_and_hear
 from tests.simulators.logged_streams import Sort, film, log_of
 from tests.simulators.proven_cuts import cut_and_prove, windows
 
@@ -94,3 +95,34 @@ def test_the_first_and_the_last_picture_can_be_seen(video: Path, log: Path, tmp_
     assert shown == [inside[0], inside[-1]]
     with pytest.raises(ConfigurationError, match="cannot be written"):
         save_ends([video], tmp_path / "nowhere")
+
+
+def test_sound_is_judged_in_words_and_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exact, with too much of it, and where none was to be."""
+    filmed = film_and_hear(Sort(gops_s=(1.0,), seconds=3.0), MICROPHONES["PCMU"])
+    window = windows(filmed)["1 tick before"]
+    wider = Window(window.start, WallTime(window.end + 20_000_000))
+    path, video, known = tmp_path / "camera.jsonl", tmp_path / "clip.mp4", log_of(filmed)
+    with path.open("wb") as file:
+        writer = LogWriter(file, known.head)
+        for sent in (*known.pictures, *known.sounds):
+            writer.note(sent)
+    asked = f"{rfc3339(window.start)}/{rfc3339(window.end)}"
+    call = ["clip", "prove", str(video), "--camera-log", str(path), "--window", asked]
+    video.write_bytes(cut_and_prove([filmed], window, has_sound=True).clip)
+    assert main(call) == main([*call, "--sound"]) == 0
+    said = capsys.readouterr().out
+    assert "re-encoded, 0 silence" in said
+    assert "  outside:   0\n  missing:   0\n" in said
+    assert said.endswith("EXACT: every byte of video and every block of sound is accounted for.\n")
+    assert main([*call, "--no-sound"]) == 1
+    assert "there must be none" in capsys.readouterr().out
+    video.write_bytes(cut_and_prove([filmed], wider, has_sound=True).clip)
+    assert main(call) == 1
+    assert "  outside:   160 samples: 2026-11-18T11:06:42.240095000Z to " in capsys.readouterr().out
+    assert main([*call, "--json"]) == 1
+    sound = json.loads(capsys.readouterr().out)["sound"]
+    assert (len(sound["outside"]), sound["missing"], sound["accounts"][1]["how"]) == (1, [], "re-encoded")
+    video.write_bytes(cut_and_prove([filmed], window).clip)
+    assert main(call) == 0
+    assert main([*call, "--sound"]) == 1

@@ -21,6 +21,7 @@ from tests.fuzz import (
     targets_events,
     targets_evidence,
     targets_exact,
+    targets_exact_sound,
     targets_media,
     targets_opening,
     targets_profiles,
@@ -103,5 +104,6 @@ TARGETS: Final = {
         Target("sealed header", targets_opening.sealed_header, targets_opening.SEALED_HEADERS),
         Target("joined parts", targets_opening.joined_parts, targets_opening.JOINED_PARTS),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
+        Target("exact sound", targets_exact_sound.exact_sound, targets_exact_sound.SEEDS),
     )
 }

@@ -89,7 +89,9 @@ def test_sound_may_stand_beside_the_pictures(start_ns: int) -> None:
     movie = take_apart(with_sound(start_ns))
     assert movie.faults == ()
     assert [(track.kind, track.entry) for track in movie.tracks] == [("vide", "avc1"), ("soun", "mp4a")]
-    assert len(movie.tracks[1].samples) == 9
+    sound = movie.tracks[1]
+    assert (len(sound.samples), sound.configuration, sound.total) == (9, bytes.fromhex("1408"), 9 * 1024)
+    assert sound.delay == max(start_ns, 0) * 90_000 // 1_000_000_000
 
 
 @pytest.mark.parametrize("edits", [struct.pack(">Ii", 45_000, 0), struct.pack(">IiIIi", 45_000, -1, 1 << 16, 9, 1024)])

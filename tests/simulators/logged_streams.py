@@ -15,6 +15,7 @@ from typing import Final
 
 import av
 import cv2
+import msgspec
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
@@ -24,7 +25,7 @@ from agent.acquire.timeline import Anchor, ClockSource
 from agent.clock import SECOND_NS, WallTime
 from agent.cut.clip import WireChunk
 from agent.demo import block_code
-from agent.demo.camera_log import TICKS_HZ, CameraLog, LoggedPicture, LogHead
+from agent.demo.camera_log import TICKS_HZ, CameraLog, LoggedPicture, LoggedSound, LogHead, SoundHead
 from agent.demo.clip_units import marks_of
 from tests.simulators.h264_source import packetize, rtp_frame
 from tests.simulators.h265_source import packetize_h265
@@ -89,6 +90,8 @@ class Filmed:
     logged: tuple[LoggedPicture, ...]
     codec: str
     hurt: frozenset[int] = frozenset()  # ticks of pictures of which a packet was lost
+    sound: SoundHead | None = None
+    sounds: tuple[LoggedSound, ...] = ()
 
     @property
     def times(self) -> list[WallTime]:
@@ -104,7 +107,10 @@ class Filmed:
 def log_of(*runs: Filmed) -> CameraLog:
     """Return the log of a camera that sent these runs one after the other."""
     head = LogHead(version=1, camera="virtual", codec=runs[0].codec)  # type: ignore[arg-type]  # tests name known ones
-    return CameraLog(head, tuple(picture for run in runs for picture in run.logged))
+    if runs[0].sound is not None:
+        head = msgspec.structs.replace(head, sound=runs[0].sound)
+    pictures = tuple(picture for run in runs for picture in run.logged)
+    return CameraLog(head, pictures, tuple(sound for run in runs for sound in run.sounds))
 
 
 def film(

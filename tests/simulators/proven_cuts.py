@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from agent.clock import WallTime, Window
+from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport, CutOrder
 from agent.cut.splice import make_clip
 from agent.demo.camera_log import LoggedPicture
@@ -49,12 +50,15 @@ def _lost_first(run: Filmed, order: int) -> Iterator[LoggedPicture]:
     return takewhile(lambda picture: picture.ticks in run.hurt, run.logged[::order])
 
 
-def cut_and_prove(runs: Sequence[Filmed], window: Window) -> Cut:
-    """Cut a window out of runs that follow each other."""
-    order = CutOrder(window, tuple(run.header for run in runs))
+def cut_and_prove(
+    runs: Sequence[Filmed], window: Window, masks: Masks = (), *, granted: Window | None = None, has_sound: bool = False
+) -> Cut:
+    """Cut a window out of runs that follow each other; `granted` is what it is a part of, if it is one."""
+    sound = (granted or window) if has_sound else None
+    order = CutOrder(window, tuple(run.header for run in runs), sound, masks)
     pieces, report = make_clip(order, [chunk for run in runs for chunk in run.chunks])
     clip = b"".join(pieces)
-    return Cut(clip, report, prove([clip] if clip else [], log_of(*runs), window))
+    return Cut(clip, report, prove([clip] if clip else [], log_of(*runs), window, has_sound=has_sound))
 
 
 def windows(filmed: Filmed) -> dict[str, Window]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ from agent.clock import SECOND_NS, WallTime
 from agent.cut.clip import WireChunk
 from agent.cut.rtp import interleaved_frames, parse_rtp
 from tests.simulators.h264_source import EPOCH, Source, rtp_frame
+from tests.simulators.logged_streams import Filmed
 
 Samples = np.ndarray[tuple[int], np.dtype[np.int16]]
 CHANNEL, KIND = 2, 97
@@ -39,6 +41,7 @@ class Microphone:
     sent_late_s: float = 0.0  # against the pictures it was taken with; negative: before them
     report_every_s: float = 1.0  # 0: no sender reports
     lost: frozenset[int] = frozenset()  # packets by their number
+    stamped_late: int = 0  # samples: of AAC, the stamp is that of a later sample of the block than its first
     fragment_bytes: int = 0  # blocks of AAC are divided into packets of so many bytes
 
     @property
@@ -116,18 +119,21 @@ def _aac_packets(mic: Microphone, samples: Samples) -> list[tuple[int, bytes, bo
         pieces = [body[at : at + step] for at in range(0, len(body), step)]
         for place, piece in enumerate(pieces):
             payload = struct.pack(">H", 8 * len(heads)) + heads + piece
-            packets.append((number * 1024, payload, place == len(pieces) - 1))
+            packets.append((number * 1024 + mic.stamped_late, payload, place == len(pieces) - 1))
     return packets
 
 
 def sender_report(ntp_s: float, rtp: int, channel: int) -> bytes:
     """Build a sender report in its interleaved frame (RFC 3550 6.4.1)."""
-    ntp64 = round((NTP_EPOCH_S + ntp_s) * 2**32)
+    ntp64 = (NTP_EPOCH_S << 32) + round(ntp_s * 2**32)
     packet = struct.pack(">BBHIQIII", 0x80, 200, 6, 7, ntp64, rtp % 2**32, 0, 0)
     return struct.pack(">cBH", b"$", channel, len(packet)) + packet
 
 
-def with_sound(source: Source, mic: Microphone, samples: Samples) -> Source:
+Sent = TypeVar("Sent", Source, Filmed)
+
+
+def with_sound(source: Sent, mic: Microphone, samples: Samples) -> Sent:
     """Let the camera of `source` hear too: what is taken at one moment is sent at one moment, but for `sent_late_s`."""
     waiting = sorted(_sent(mic, samples), key=lambda one: one[0])
     chunks, place = [], 0
@@ -148,7 +154,7 @@ def with_sound(source: Source, mic: Microphone, samples: Samples) -> Source:
     return replace(source, header=header, chunks=tuple(chunks))
 
 
-def replace_header(source: Source, track: Track) -> StreamHeader:
+def replace_header(source: Source | Filmed, track: Track) -> StreamHeader:
     """Return the source's header with a track of sound."""
     return StreamHeader(source.header.camera, source.header.run, (source.header.video, track), source.header.name)
 
@@ -169,5 +175,5 @@ def _sent(mic: Microphone, samples: Samples) -> Iterator[tuple[float, bytes]]:
         late_s = moment + 0.013
         yield moment, sender_report(moment, _VIDEO_RTP_START + round(moment * 90_000), 1)
         taken = round((late_s + mic.early_s) * mic.rate_hz)
-        yield late_s, sender_report(late_s, RTP_START + taken, CHANNEL + 1)
+        yield late_s, sender_report(taken / mic.rate_hz - mic.early_s, RTP_START + taken, CHANNEL + 1)
         moment += mic.report_every_s
