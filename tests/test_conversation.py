@@ -107,6 +107,7 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
     site = place.site
     async with site.running() as process:
         paired: list[bool] = []
+        site.store_policy(process.journal)
         desk = Desk(
             site.standing, process.journal, process.audit, Pairing(lambda _: owner_key(), lambda _: None), site.clock
         )

@@ -206,14 +206,14 @@ def test_nobody_but_the_owner_changes_the_policy(
     shared = sharing_claims(site.authority, list(names.values()), **LIMITS)
     old = site.owner.policy(now(), next(versions), **shared)
     current = next(versions)
-    site.allow(current, list(names.values()), mode="paused", **LIMITS)
+    site.allow(current, list(names.values()), mode="sharing_off", **LIMITS)
     for bad in (old, Owner(site.factory.hub_id).policy(now(), current + 100, **shared), "not a policy"):
         before = refused_documents(site, "policy_refused")
         site.console.publish("policy", bad.encode())
         wait_for(lambda: refused_documents(site, "policy_refused") > before, 10, "the refusal")  # noqa: B023 - at once
     alarm = alarm_about(site, "paused-1", window)
     _, end = site.console.wait_end(alarm.id, 10)
-    assert (end.status, end.reason) == (JobState.REJECTED, "paused")
+    assert (end.status, end.reason) == (JobState.REJECTED, "sharing_off")
     assert in_store(site, alarm.id) == set()
     assert site.wait_cameras().policy_version == current
 
@@ -226,9 +226,9 @@ def test_pause_stops_a_running_incident(
     alarm = raise_alarm(site, "running-1", before_s=3, after_s=12)
     wait_for(lambda: len(in_store(site, alarm.id)) >= 2, 15, "the first parts")
     paused_at = now()
-    site.allow(next(versions), list(names.values()), mode="paused", **LIMITS)
+    site.allow(next(versions), list(names.values()), mode="sharing_off", **LIMITS)
     _, end = site.console.wait_end(alarm.id, PART_S + 2)
-    assert (end.status, end.reason) == (JobState.CANCELED, "paused")
+    assert (end.status, end.reason) == (JobState.CANCELED, "sharing_off")
     stored = in_store(site, alarm.id)
     wait_until(WallTime(alarm.window.end + 2 * SECOND_NS))
     assert in_store(site, alarm.id) == stored  # the rest of the incident has passed meanwhile
