@@ -60,13 +60,15 @@ class History:
             return
         known_until = window.start
         for one in sorted(self.seen(now).held, key=lambda held: held.since):
-            stretch = window.intersection(Window(one.since, WallTime(one.until + 1)))
-            if stretch is None:
+            counted = window.intersection(Window(_counts_from(one), WallTime(one.until + 1)))
+            if counted is not None:
+                yield one.policy, counted
+            known = window.intersection(Window(one.since, WallTime(one.until + 1)))
+            if known is None:
                 continue
-            if stretch.start > known_until:
-                yield None, Window(known_until, stretch.start)
-            yield one.policy, stretch
-            known_until = WallTime(max(known_until, stretch.end))
+            if known.start > known_until:
+                yield None, Window(known_until, known.start)
+            known_until = WallTime(max(known_until, known.end))
         if known_until < min(window.end, now):
             yield None, Window(known_until, WallTime(min(window.end, now)))
 
@@ -87,13 +89,17 @@ class History:
         return _bounded(replace(self, held=(*self.held[:-1], closed, again)))
 
     def begun(self, policy: Policy | None, token: str, now: WallTime) -> History:
-        """Note that another policy holds from now on, and counts from when it was signed if that was before."""
-        since = now if policy is None else WallTime(min(policy.issued, now))
+        """Note that another policy holds from now on."""
         before = self.seen(now)
-        return _bounded(replace(before, held=(*before.held, Held(policy, token, since, now))))
+        return _bounded(replace(before, held=(*before.held, Held(policy, token, now, now))))
 
 
 UNKNOWN: Final = History()
+
+
+def _counts_from(held: Held) -> WallTime:
+    """Return when it was signed, if that was before: who holds a pause back wins no footage of it. It opens nothing."""
+    return held.since if held.policy is None else WallTime(min(held.policy.issued, held.since))
 
 
 def _bounded(history: History) -> History:
