@@ -24,6 +24,7 @@ from agent.outside.keystore import Keystore
 from agent.outside.logs import configure_logging
 from agent.outside.shown_file import read_shown
 from agent.outside.snapshots import read_snapshot
+from agent.policy_commands import add_policy_parsers
 from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
 from provisioning.errors import ProvisioningError
 from provisioning.store import IdentityStore
@@ -135,6 +136,9 @@ def add_parsers(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
     verify.add_argument("--config", type=Path, metavar="FILE", help="on the hub itself, instead of both")
     verify.add_argument("--json", action="store_true", help="for programs")
     verify.set_defaults(call=_verify_audit)
+
+    policy = commands.add_parser("policy", help="what an owner's policy shares").add_subparsers(required=True)
+    add_policy_parsers(policy, print)
 
     demo = commands.add_parser("demo", help="try all of it on this machine", add_help=False)
     demo.add_argument("rest", nargs=argparse.REMAINDER)

@@ -12,7 +12,8 @@ from msgspec import Meta, field
 
 from agent.acquire.stream import CameraId
 from agent.clock import WallTime
-from agent.command.statement import read_statement
+from agent.command.statement import read_statement, unverified_claims
+from agent.command.strict_json import decode
 from agent.command.words import (
     CAMERAS_MAX,
     SKEW_NS,
@@ -29,6 +30,7 @@ from agent.command.words import (
 )
 from agent.consent.mask import POLYGONS_MAX, Polygon
 from agent.consent.schedule import Hours, Mode, ScheduleRule, ZoneName, check_hours
+from agent.crypto import canonical_json
 from agent.errors import BadInputError
 from agent.signing import SigningKey
 
@@ -111,6 +113,19 @@ def open_policy(token: str, owner_key: SigningKey, hub: str, newer_than: int) ->
         raise BadInputError("a policy for another hub")
     if policy.version <= newer_than:
         raise BadInputError(f"policy {policy.version} is not newer than {newer_than}")
+    check_hours((*policy.schedule, *policy.quiet), policy.zone)
+    return policy
+
+
+def read_unsigned(text: bytes) -> Policy:
+    """Read a policy's claims, or those of a signed one, for showing it to somebody: nothing here is believed.
+
+    Raises BadInputError as `open_policy` does for what a hub would not understand.
+    """
+    raw = text.strip()
+    if not raw.startswith(b"{"):
+        raw = canonical_json(unverified_claims(raw.decode("ascii", "replace")))
+    policy = decode(raw, Policy, "policy")
     check_hours((*policy.schedule, *policy.quiet), policy.zone)
     return policy
 

@@ -140,6 +140,70 @@ def test_a_no_and_silence_look_the_same(asking: Site, window: Window) -> None:
     assert in_store(asking, no.id) == in_store(asking, silent.id) == set()
 
 
+def test_footage_of_a_pause_is_not_shared_after_it(
+    site: Site, versions: Iterator[int], names: dict[str, str], tmp_path: Path
+) -> None:
+    """A window that touches it is refused when sharing is on again; one that begins after it is not."""
+    site.allow(next(versions), list(names.values()), mode="sharing_off", **LIMITS)
+    paused = record_for(site, 1)
+    site.allow(next(versions), list(names.values()), **LIMITS)
+    after = record_for(site, 2)
+    touching = alarm_about(site, "touching-1", Window(paused.start, after.end))
+    _, end = site.console.wait_end(touching.id, 10)
+    assert (end.status, end.reason, end.detail) == (JobState.REJECTED, "sharing_off", "")
+    good = alarm_about(site, "after-1", after)
+    _, end = site.console.wait_end(good.id, 20)
+    assert end.status is JobState.SUCCEEDED
+    assert [clip.is_exact for clip in judged(site, good, tmp_path)] == [True, True]
+    assert in_store(site, touching.id) == set()
+
+
+def test_recording_off_stops_recording_and_says_so(site: Site, versions: Iterator[int], names: dict[str, str]) -> None:
+    """Each camera is left and told as not recorded; nothing more is on the disk until recording is on again."""
+    site.allow(next(versions), list(names.values()), mode="recording_off", **LIMITS)
+    site.console.wait_presence(
+        lambda hub: all(camera.state == "recording off" for camera in site.own(hub)), 10, "recording to stop"
+    )
+    off = record_for(site, 1)
+    site.allow(next(versions), list(names.values()), **LIMITS)
+    site.console.wait_presence(
+        lambda hub: all(camera.state == "recording" for camera in site.own(hub)), 20, "recording to go on"
+    )
+    alarm = alarm_about(site, "off-1", off)
+    _, end = site.console.wait_end(alarm.id, 10)
+    assert (end.status, end.reason) == (JobState.REJECTED, "sharing_off")
+
+
+def test_pause_stops_a_running_incident(
+    site: Site, versions: Iterator[int], names: dict[str, str], tmp_path: Path
+) -> None:
+    """After the owner's pause at most the part on its way goes out; the manifests tell exactly what went before."""
+    site.allow(next(versions), list(names.values()), **LIMITS)
+    record_for(site, 3)  # of the time when sharing was off nothing is shared
+    alarm = raise_alarm(site, "running-1", before_s=3, after_s=12)
+    wait_for(lambda: len(in_store(site, alarm.id)) >= 2, 15, "the first parts")
+    paused_at = now()
+    site.allow(next(versions), list(names.values()), mode="sharing_off", **LIMITS)
+    _, end = site.console.wait_end(alarm.id, PART_S + 2)
+    assert (end.status, end.reason) == (JobState.CANCELED, "sharing_off")
+    stored = in_store(site, alarm.id)
+    wait_until(WallTime(alarm.window.end + 2 * SECOND_NS))
+    assert in_store(site, alarm.id) == stored  # the rest of the incident has passed meanwhile
+    assert {upload.stored_at is not None for upload in site.central.store.uploads.values()} == {True}
+    assert {part.split(".")[0] for part in stored if part.endswith("manifest")} == set(names.values())
+    clips = judged(site, alarm, tmp_path)
+    assert [clip.parts for clip in clips] == [
+        len([part for part in stored if part.startswith(f"{clip.camera}.")]) - 1 for clip in clips
+    ]
+    for clip in clips:
+        assert (clip.frames_outside, clip.frames_doubled, clip.frames_unreadable) == (0, 0, 0)
+        assert clip.frames <= ((paused_at - alarm.window.start) / SECOND_NS + PART_S) * site.scene.fps
+        assert clip.frames_missing > 0
+
+
+# From here on the hub is killed: after that the policy of before counts for up to a minute more.
+
+
 def test_question_survives_a_restart(asking: Site, window: Window, tmp_path: Path) -> None:
     """A hub that is killed while the owner thinks keeps the question and its deadline, and takes the answer later."""
     alarm, asked = ask(asking, "restart-1", window)
@@ -217,67 +281,6 @@ def test_nobody_but_the_owner_changes_the_policy(
     assert (end.status, end.reason) == (JobState.REJECTED, "sharing_off")
     assert in_store(site, alarm.id) == set()
     assert site.wait_cameras().policy_version == current
-
-
-def test_footage_of_a_pause_is_not_shared_after_it(
-    site: Site, versions: Iterator[int], names: dict[str, str], tmp_path: Path
-) -> None:
-    """A window that touches it is refused when sharing is on again; one that begins after it is not."""
-    site.allow(next(versions), list(names.values()), mode="sharing_off", **LIMITS)
-    paused = record_for(site, 1)
-    site.allow(next(versions), list(names.values()), **LIMITS)
-    after = record_for(site, 2)
-    touching = alarm_about(site, "touching-1", Window(paused.start, after.end))
-    _, end = site.console.wait_end(touching.id, 10)
-    assert (end.status, end.reason, end.detail) == (JobState.REJECTED, "sharing_off", "")
-    good = alarm_about(site, "after-1", after)
-    _, end = site.console.wait_end(good.id, 20)
-    assert end.status is JobState.SUCCEEDED
-    assert [clip.is_exact for clip in judged(site, good, tmp_path)] == [True, True]
-    assert in_store(site, touching.id) == set()
-
-
-def test_recording_off_stops_recording_and_says_so(site: Site, versions: Iterator[int], names: dict[str, str]) -> None:
-    """Each camera is left and told as not recorded; nothing more is on the disk until recording is on again."""
-    site.allow(next(versions), list(names.values()), mode="recording_off", **LIMITS)
-    site.console.wait_presence(
-        lambda hub: all(camera.state == "recording off" for camera in site.own(hub)), 10, "recording to stop"
-    )
-    off = record_for(site, 1)
-    site.allow(next(versions), list(names.values()), **LIMITS)
-    site.console.wait_presence(
-        lambda hub: all(camera.state == "recording" for camera in site.own(hub)), 20, "recording to go on"
-    )
-    alarm = alarm_about(site, "off-1", off)
-    _, end = site.console.wait_end(alarm.id, 10)
-    assert (end.status, end.reason) == (JobState.REJECTED, "sharing_off")
-
-
-def test_pause_stops_a_running_incident(
-    site: Site, versions: Iterator[int], names: dict[str, str], tmp_path: Path
-) -> None:
-    """After the owner's pause at most the part on its way goes out; the manifests tell exactly what went before."""
-    site.allow(next(versions), list(names.values()), **LIMITS)
-    record_for(site, 3)  # of the time when sharing was off nothing is shared
-    alarm = raise_alarm(site, "running-1", before_s=3, after_s=12)
-    wait_for(lambda: len(in_store(site, alarm.id)) >= 2, 15, "the first parts")
-    paused_at = now()
-    site.allow(next(versions), list(names.values()), mode="sharing_off", **LIMITS)
-    _, end = site.console.wait_end(alarm.id, PART_S + 2)
-    assert (end.status, end.reason) == (JobState.CANCELED, "sharing_off")
-    stored = in_store(site, alarm.id)
-    wait_until(WallTime(alarm.window.end + 2 * SECOND_NS))
-    assert in_store(site, alarm.id) == stored  # the rest of the incident has passed meanwhile
-    assert {upload.stored_at is not None for upload in site.central.store.uploads.values()} == {True}
-    assert {part.split(".")[0] for part in stored if part.endswith("manifest")} == set(names.values())
-    clips = judged(site, alarm, tmp_path)
-    assert [clip.parts for clip in clips] == [
-        len([part for part in stored if part.startswith(f"{clip.camera}.")]) - 1 for clip in clips
-    ]
-    for clip in clips:
-        assert (clip.frames_outside, clip.frames_doubled, clip.frames_unreadable) == (0, 0, 0)
-        assert clip.frames <= ((paused_at - alarm.window.start) / SECOND_NS + PART_S) * site.scene.fps
-        assert clip.frames_missing > 0
 
 
 def test_every_decision_is_on_record(site: Site) -> None:
