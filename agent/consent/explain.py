@@ -5,6 +5,7 @@ Rules of this file: words come from the same functions that decide, so they cann
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -84,10 +85,10 @@ def describe(explained: Explained) -> str:
     lines = [f"Policy {explained.version}, times of {explained.zone}", ""]
     if explained.mode_at is not None:
         lines += [f"At {explained.at}: {MODE_WORDS[explained.mode_at]}", ""]
-    lines += _days(explained)
+    lines += _days(explained.week, lambda hour: f"{hour.start}-{hour.to} {MODE_WORDS[hour.mode]}")
     if explained.quiet:
-        quiet = "; ".join(f"{hour.day} {hour.start}-{hour.to}" for hour in explained.quiet)
-        lines += ["", f"No question is brought to you: {quiet}"]
+        lines += ["", "No question is brought to you"]
+        lines += [f"  {line}" for line in _days(explained.quiet, lambda hour: f"{hour.start}-{hour.to}")]
     lines += ["", "Cameras"]
     for name, word in explained.cameras.items():
         extras = [
@@ -102,14 +103,15 @@ def describe(explained: Explained) -> str:
     return "\n".join(lines)
 
 
-def _days(explained: Explained) -> list[str]:
-    by_day = {
-        day: "; ".join(f"{hour.start}-{hour.to} {MODE_WORDS[hour.mode]}" for hour in explained.week if hour.day == day)
-        for day in DAYS
-    }
-    if len(set(by_day.values())) == 1:
-        return [f"Every day  {by_day['mon']}"]
-    return [f"{day}  {words}" for day, words in by_day.items()]
+def _days(hours: tuple[Hour, ...], words: Callable[[Hour], str]) -> list[str]:
+    """Write a line for each day that differs from the others, or for all of them."""
+    by_day = {day: "; ".join(words(hour) for hour in hours if hour.day == day) for day in DAYS}
+    found: dict[str, list[str]] = {}
+    for day, text in by_day.items():
+        found.setdefault(text.replace("00:00-24:00 ", ""), []).append(day)
+    named = {"every day" if len(days) == len(DAYS) else " ".join(days): text for text, days in found.items() if text}
+    width = max(map(len, named), default=0)
+    return [f"{days:{width}}  {text}" for days, text in named.items()]
 
 
 def _hours(minutes: tuple[Mode, ...]) -> tuple[Hour, ...]:

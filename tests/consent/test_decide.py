@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,18 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.acquire.stream import CameraId
-from agent.clock import SECOND_NS, WallTime, Window, rfc3339
+from agent.clock import SECOND_NS, WallTime, Window, parse_rfc3339, rfc3339
 from agent.command.envelope import verify
-from agent.command.request import Refusal, RefusalReason, VerifiedCommand
+from agent.command.request import Incident, Refusal, RefusalReason, VerifiedCommand
 from agent.command.trust import TrustBundle
 from agent.command.words import WindowClaim
 from agent.consent.decide import answered, decide, masks_now, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
-from agent.consent.history import Held, History
-from agent.consent.policy import Answer, Policy
+from agent.consent.history import UNKNOWN, Held, History
+from agent.consent.policy import Answer, Policy, open_policy
 from agent.consent.terms import OwnersWord
 from agent.demo.authority import sharing_claims
 from tests.vectors.command import scene
+from tests.vectors.command.scene import OWNER
+from tests.vectors.consent.make_decisions import WRITTEN, vectors
 
 NOW = scene.NOW
 CAMERAS = [CameraId(name) for name in ("back", "front", "office")]
@@ -389,3 +393,45 @@ def test_masks_are_never_loosened_and_always_tightened() -> None:
     again = renewed(COMMAND, covered, word(policy()), NOW, has_owner_said_yes=False, masks=grant.masks)
     assert isinstance(again, Granted)
     assert masks_now(again, front, word(policy()), NOW) == (LEFT,)
+
+
+# ------------------------------------------------------------------------ vectors
+DECISIONS = json.loads(WRITTEN.read_text())
+
+
+def test_the_vectors_are_as_their_maker_writes_them() -> None:
+    """Nobody has edited one to fit the code."""
+    assert vectors() == DECISIONS
+
+
+@pytest.mark.parametrize("vector", DECISIONS, ids=lambda vector: str(vector["name"]))
+def test_every_vector_is_decided_as_it_must_be(vector: dict[str, Any]) -> None:
+    """One reason each, written by hand."""
+    asked_for, now = vector["command"], parse_rfc3339(vector["now"])
+    history = UNKNOWN
+    made: Policy | None = None
+    for number, held in enumerate(vector["policies"], start=1):
+        since = parse_rfc3339(held["from"])
+        made = open_policy(OWNER.policy(since, number, **held["claims"]), OWNER.key, OWNER.hub, number - 1)
+        history = history.begun(made, f"policy {number}", since)
+    window = Window(parse_rfc3339(asked_for["window"]["start"]), parse_rfc3339(asked_for["window"]["end"]))
+    command = replace(
+        COMMAND,
+        agency=asked_for["agency"],
+        root=asked_for["root"],
+        incident=Incident("1", asked_for["incident_type"], parse_rfc3339(asked_for["reported_at"])),
+        window=window,
+        cameras=() if asked_for["cameras"] == ["*"] else tuple(asked_for["cameras"]),
+        issued=parse_rfc3339(asked_for["issued"]),
+        expires=parse_rfc3339(asked_for["expires"]),
+    )
+    verdict = decide(command, OwnersWord(made, SHA256, history), vector["cameras"], now, 0)
+    match verdict:
+        case Granted():
+            found: dict[str, Any] = {"verdict": "granted", "cameras": [*verdict.cameras]}
+        case Ask():
+            answer_by = rfc3339(verdict.deadline)
+            found = {"verdict": "ask", "cameras": [*verdict.cameras], "answer_by": answer_by}
+        case _:
+            found = {"verdict": "refused", "reason": verdict.reason.value}
+    assert found == vector["must"]
