@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -195,21 +196,21 @@ def forbids(rules: Policy | None, moment: WallTime, camera: CameraId, *, is_aske
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, min_size=3, max_size=9), st.booleans())
 def test_no_sequence_lets_out_a_picture_that_a_policy_forbids(
-    steps: Sequence[tuple[str, object]],
+    steps: Sequence[tuple[str, Any]],
     is_a_yes: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Policies, time, clock steps and commands in any order: the policy of then and that of now both count."""
     life = Life(history=UNKNOWN.begun(None, "", scene.NOW))
     for kind, what in [("sign", WIDE), ("live", 120), *steps, ("command", (300, 100))]:
         if kind == "live":
-            life.live(what)  # type: ignore[arg-type]
+            life.live(what)
         elif kind == "sign":
-            life.sign(what)  # type: ignore[arg-type]
+            life.sign(what)
         elif kind == "step":
-            life.now = WallTime(life.now + what * SECOND_NS)  # type: ignore[operator]
+            life.now = WallTime(life.now + what * SECOND_NS)
             life.live(1)
         else:
-            back_s, length_s = what  # type: ignore[misc]
+            back_s, length_s = what
             start = WallTime(life.now - back_s * SECOND_NS)
             assert_nothing_forbidden(life, Window(start, WallTime(start + length_s * SECOND_NS)), is_a_yes=is_a_yes)
 
