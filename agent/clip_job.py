@@ -3,7 +3,7 @@
 Rules of this file:
 - A job has one state; `after` is the only way from one to the next; what is not in the table is a bug of ours.
 - The exporter stores the new state before it acts on it. A job found in an open state after a restart goes on there.
-- Silence and a no of the owner are the same event: the server cannot tell them apart.
+- Silence and a no of the owner are the same event at the same time: the server cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class JobEvent(StrEnum):
     NO_YES_FROM_OWNER = "no_yes_from_owner"  # a no, or silence until the deadline
     DELIVERED = "delivered"  # every picture of the window is at the store, receipts are here
     DELIVERED_WITH_GAPS = "delivered_with_gaps"  # every picture there is; the manifest lists what is not
-    CONSENT_WITHDRAWN = "consent_withdrawn"  # paused, a no after a yes, or a policy that would not grant it now
+    CONSENT_WITHDRAWN = "consent_withdrawn"  # sharing is off, a no after a yes, or a policy that would not grant it now
     GAVE_UP = "gave_up"  # the store did not take it within the time we try
 
 
@@ -140,6 +140,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     original: JobState | None = None  # for a replayed command: what became of the first
     answer_by: str = ""  # AWAITING_OWNER: when silence becomes a no
+    notify: bool = False  # AWAITING_OWNER: bring the question to the owner's phone now, and not before
     cameras: tuple[CameraProgress, ...] = ()
     v: int = 1
 

@@ -77,6 +77,7 @@ class Conversation:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(), name="listen")
             tasks.create_task(self._speak(), name="speak")
+            tasks.create_task(self._desk.watch_clock(), name="policy")
 
     async def _listen(self) -> None:
         while True:

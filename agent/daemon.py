@@ -256,6 +256,7 @@ class _Hub:
         )
 
     def _record_to(self, ring: SlabLog, desk: Desk) -> None:
+        self._recorder.recorder.obey(desk.may_record)
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring, lambda camera: masks_of(camera, desk.standing.policy))
 

@@ -1,25 +1,30 @@
 """The signed documents that say whom this hub believes: trust bundle, owner's pairing, owner's policy.
 
 Rules of this file: a document is checked, written to the audit log, stored, and only then believed; a bad one changes
-nothing and is written down, up to a number an hour; versions rise for ever, also across restarts.
+nothing and is written down, up to a number an hour; versions rise for ever, also across restarts. Which policy held
+when is on the disk before the policy is believed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
-from agent.clock import SECOND_NS, Clock, Instant
+from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.command.envelope import Audience
 from agent.command.trust import open_first_bundle, open_kept_bundle, open_trust_bundle
-from agent.consent.policy import open_policy
+from agent.consent.policy import Policy, open_policy
 from agent.consent.standing import Standing
+from agent.consent.terms import may_record
 from agent.crypto import sha256_hex
-from agent.errors import BadInputError
+from agent.errors import BadInputError, UnavailableError
+from agent.policy_past import PolicyPast
 from agent.ports import Audit, Document, Documents
 from agent.signing import key_from_jwk, thumbprint
 from provisioning.errors import ProvisioningError
@@ -27,8 +32,12 @@ from provisioning.pairing import OwnerKey
 
 POLICY: Final = "policy"
 TRUST: Final = "trust"
+LOOK_EVERY_S: Final = 1.0
+LOOK_AGAIN_S: Final = 10.0  # after the disk failed
 REFUSALS_PER_HOUR_MAX: Final = 60
 """A hostile broker can make the hub look at documents, but not fill the audit log with them."""
+
+log: Final = logging.getLogger("transom.documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,11 @@ class Desk:
         self._trust_name = f"{TRUST} since {sha256_hex(msgspec.json.encode(first.trust))[:16]}"
         self._refusals: list[Instant] = []
         self.refused_unwritten = 0
+        self._token = ""  # the statement of the policy in force
         self._take_stored()
+        self._past = PolicyPast(stored, clock, self._open_kept)
+        with contextlib.suppress(UnavailableError):  # a full disk: the next look
+            self.look_at_clock()
 
     def _take_stored(self) -> None:
         """Believe again what was stored, as far as it is of this enrolment and of this owner."""
@@ -63,6 +76,32 @@ class Desk:
                 opened = open_policy(policy.token, first.owner, first.audience.hub, policy.version - 1)
                 digest = sha256_hex(policy.token.encode())
                 self.standing = replace(self.standing, policy=opened, policy_sha256=digest)
+                self._token = policy.token
+
+    def _open_kept(self, token: str) -> Policy:
+        standing = self.standing
+        if standing.owner is None:
+            raise BadInputError("no owner has signed this")
+        return open_policy(token, standing.owner, standing.audience.hub, 0)
+
+    def look_at_clock(self) -> None:
+        """Note that the policy in force holds at this moment; called every second. Raises UnavailableError."""
+        history = self._past.look(self.standing.policy, self._token)
+        self.standing = replace(self.standing, history=history)
+
+    async def watch_clock(self) -> None:
+        """Look at the clock for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                self.look_at_clock()
+            except UnavailableError as error:
+                log.warning("which policy holds cannot be stored: %s", error)
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    def may_record(self, now: WallTime) -> bool:
+        """Say whether the owner lets cameras be recorded at this moment; called in any thread."""
+        return may_record(self.standing.policy, now, is_clock_trusted=self._clock.is_trusted())
 
     def take_trust(self, bundle: bytes) -> bool:
         """Take a trust bundle; True if it is the successor of the one in force, signed by its roots."""
@@ -110,8 +149,10 @@ class Desk:
             self._refuse("policy_refused", str(error))
             return False
         self._audit.append("policy", "", {"version": policy.version, "sha256": digest, "mode": policy.mode})
+        history = self._past.look(policy, text)
         self._stored.put_document(POLICY, Document(policy.version, text))
-        self.standing = replace(before, policy=policy, policy_sha256=digest)
+        self._token = text
+        self.standing = replace(before, policy=policy, policy_sha256=digest, history=history)
         return True
 
     def _refuse(self, kind: str, why: str) -> None:

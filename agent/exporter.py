@@ -5,7 +5,8 @@ Rules of this file:
 - A job that was open when the power went is found by `resume` and goes on where it was: sealed parts are sent as they
   are, the rest is cut from the ring. What it covers was stored when it was asked or granted, and never grows.
 - Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good.
-  So are the owner's masks: a grant's own stay, today's are added.
+  So are the owner's masks: a grant's own stay, those of now and of then are added.
+- Everything but a yes of the owner ends a question at its deadline, and in the same words.
 - A disk that fails stops a job for a while, nothing else.
 """
 
@@ -26,7 +27,7 @@ from agent.command.envelope import verify, verify_again
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import SKEW_NS
-from agent.consent.decide import answered, decide, masks_now, renewed, still_allowed
+from agent.consent.decide import answered, decide, masks_now, notice_due, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
 from agent.consent.mask import Masks
 from agent.consent.policy import Answer, open_answer
@@ -199,7 +200,7 @@ class Exporter:
         keys, consent = standing.trust.store_signers(), _Consent(lambda: self._is_allowed(job, grant))
 
         def masks(camera: CameraId) -> Masks:
-            return masks_now(grant, camera, self._standing().policy)
+            return masks_now(grant, camera, self._standing().word, self._clock.now())
 
         try:
             outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._teller.tell, masks))
@@ -209,7 +210,7 @@ class Exporter:
         if not consent():
             is_no = job.id in self._taken_back
             self._teller.move(
-                job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.OWNER_DECLINED if is_no else RefusalReason.PAUSED
+                job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.OWNER_DECLINED if is_no else RefusalReason.SHARING_OFF
             )
         elif outcome.is_complete:
             self._teller.move(job, JobEvent.DELIVERED)
@@ -224,7 +225,7 @@ class Exporter:
         else:
             asked = sum(one.state is JobState.AWAITING_OWNER for one in self._journal.open_jobs())
             used = self._journal.grants_since(WallTime(job.received - DAY_NS)) + asked
-            verdict = decide(command, standing.policy, self._cameras(), job.received, used, standing.policy_sha256)
+            verdict = decide(command, standing.word, self._cameras(), job.received, used)
         if isinstance(verdict, Ask):
             job, verdict = await self._ask(job, verdict)
         if isinstance(verdict, Granted) and (said := self._said(job.id)) and said.decision == "no":
@@ -242,28 +243,25 @@ class Exporter:
         """Take up the question or the grant that the journal holds."""
         if job.state is not JobState.IN_PROGRESS:
             return Ask(command, job.cameras, window, job.deadline or job.received, job.sound)
-        standing, covered = self._standing(), (job.cameras, window, job.sound)
-        return renewed(
-            command,
-            covered,
-            standing.policy,
-            self._clock.now(),
-            standing.policy_sha256,
-            has_owner_said_yes=bool(job.answer),
-            masks=job.masks,
-        )
+        covered, has_said_yes = (job.cameras, window, job.sound), bool(job.answer)
+        word, now = self._standing().word, self._clock.now()
+        return renewed(command, covered, word, now, has_owner_said_yes=has_said_yes, masks=job.masks)
 
     async def _ask(self, job: Job, ask: Ask) -> tuple[Job, Granted | Refusal]:
         """Wait for the owner's answer until the deadline that was set first; silence is a no."""
         if job.state is JobState.RECEIVED:
             job = replace(job, deadline=ask.deadline, cameras=ask.cameras, window=ask.window, sound=ask.sound)
             job = self._teller.move(job, JobEvent.ASKED)
+        verdict = await self._wait_for_yes(job, ask)
         if self._said(job.id) is None:
-            await self._wait_for_answer(ask)
-        job, answer, standing = self._journal.job(job.id) or job, self._said(job.id), self._standing()
-        if answer is None:
             self._audit.append("owner_answered", job.id, {"says": "nothing"})
-        return job, answered(ask, answer, standing.policy, job.answered or self._clock.now(), standing.policy_sha256)
+        return self._journal.job(job.id) or job, verdict
+
+    def _answered(self, ask: Ask) -> Granted | Refusal:
+        """Say what the answer of now comes to, as of when it came."""
+        job = self._journal.job(ask.command.id)
+        at = job.answered if job and job.answered else self._clock.now()
+        return answered(ask, self._said(ask.command.id), self._standing().word, at)
 
     def _said(self, job_id: str) -> Answer | None:
         """Read the stored answer, as of when it came; None if there is none by today's owner."""
@@ -275,16 +273,24 @@ class Exporter:
         except BadInputError:
             return None
 
-    async def _wait_for_answer(self, ask: Ask) -> None:
-        """Return when there is an answer, or at the deadline."""
+    async def _wait_for_yes(self, job: Job, ask: Ask) -> Granted | Refusal:
+        """Return a yes as soon as it comes, and everything else at the deadline: as silence, not before it."""
         waiting = self._answers[ask.command.id] = asyncio.Event()
+        began, now = _loop_time(), self._clock.now()
+        deadline, due = began + max(0, ask.deadline - now) / SECOND_NS, notice_due(ask, self._standing().policy, now)
+        notice = None if due is None else began + (due - now) / SECOND_NS
         try:
-            async with asyncio.timeout(max(0.0, (ask.deadline - self._clock.now()) / SECOND_NS)):
-                await waiting.wait()
-        except TimeoutError:
-            pass
+            while not isinstance(verdict := self._answered(ask), Granted) and (time := _loop_time()) < deadline:
+                if notice is not None and time >= notice:
+                    self._teller.tell(job, notify=True)
+                    notice = None
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline if notice is None else notice):
+                        await waiting.wait()
+                waiting.clear()
         finally:
             del self._answers[ask.command.id]
+        return verdict
 
     def _is_allowed(self, job: Job, grant: Granted) -> bool:
         """Say whether trust, owner and policy of now still give this grant."""
@@ -296,7 +302,11 @@ class Exporter:
         )
         if not isinstance(trusted, VerifiedCommand) or trusted.recipients != grant.command.recipients:
             return False
-        return still_allowed(grant, standing.policy, now)
+        return still_allowed(grant, standing.word, now, is_clock_trusted=self._clock.is_trusted())
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class _Consent:

@@ -37,6 +37,7 @@ LASTS_S: Final = {
 }
 """How long a cause must last; others count at once."""
 
+_SILENT_ON_PURPOSE: Final = frozenset({CameraState.STOPPED.value, CameraState.OFF.value})
 
 PICTURES: Final[dict[str, tuple[str, str]]] = {
     Fault.BLACK: ("its picture is black", "check its lens cap, its light at night and its exposure"),
@@ -145,7 +146,7 @@ def _of_the_hub(vitals: HubVitals, changes: Changes) -> Iterator[HealthWarning]:
 def _of_what_comes(camera: CameraVitals, now: str) -> Iterator[HealthWarning]:
     is_recording = _is_recording(camera)
     is_silent = not is_recording or _seconds_between(camera.last_byte, now) > NO_VIDEO_S
-    if is_silent and camera.state != CameraState.STOPPED.value:
+    if is_silent and camera.state not in _SILENT_ON_PURPOSE:
         words = f"no video since {camera.last_byte}" if camera.last_byte else "no video yet"
         yield HealthWarning("no_video", words, camera.note or "check its power and cable", camera.id)
     if camera.loss_share > LOSS_MAX:

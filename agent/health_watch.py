@@ -19,17 +19,17 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from agent.acquire.event_board import EventHealth
-from agent.acquire.health import CameraHealth
+from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import RingSettings
-from agent.clock import Clock
+from agent.clock import SECOND_NS, Clock, Instant
 from agent.consent.mask import Masks
 from agent.errors import UnavailableError
 from agent.health_warnings import WarningWatch
 from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
 from agent.picture_watch import PictureWatch, no_masks
-from agent.self_test import CameraTest, SelfTest, StoppedError
+from agent.self_test import HOUR_S, CameraTest, SelfTest, StoppedError
 from agent.vitals import HubVitals, gather
 
 LOOK_EVERY_S: Final = 5.0
@@ -70,6 +70,7 @@ class HealthWatch:
         self._ring: SlabLog | None = None
         self._pictures: PictureWatch | None = None
         self._tests: dict[CameraId, CameraTest] = {}
+        self._off: dict[CameraId, Instant] = {}  # when each was last seen not recorded by the owner's wish
         self._testing = asyncio.Lock()
         self._stop = threading.Event()
         self._on_change: Callable[[], None] = lambda: None
@@ -112,6 +113,8 @@ class HealthWatch:
 
     def look(self) -> HubVitals:
         """See how the hub does now."""
+        off = [one.camera for one in self._health() if one.state is CameraState.OFF]
+        self._off |= dict.fromkeys(off, self._clock.instant())
         ring = (self._ring.stats(), self._settings) if self._ring else None
         pictures = self._pictures.vitals() if self._pictures else {}
         told = (self._hub, self._health(), self._names(), ring, self._tests, self._clock)
@@ -125,6 +128,11 @@ class HealthWatch:
             self._on_change()
         return self.vitals
 
+    def _was_off(self, camera: CameraId) -> bool:
+        """Say whether the owner had recording off at a time that a self-test would ask for."""
+        off = self._off.get(camera)
+        return off is not None and self._clock.instant() - off < (HOUR_S + LOOK_EVERY_S) * SECOND_NS
+
     async def test_now(self) -> None:
         """Test every camera; what fails is told at once."""
         async with self._testing:
@@ -133,6 +141,9 @@ class HealthWatch:
             chance = random.Random()  # noqa: S311 - spreads the reads, guards nothing
             test = SelfTest(self._ring, self._clock, chance, self._stop.wait)
             for camera in sorted(one.camera for one in self._health()):
+                if self._was_off(camera):
+                    self._tests.pop(camera, None)
+                    continue
                 try:
                     self._tests[camera] = await _in_a_thread(partial(test.run, camera))
                 except StoppedError:

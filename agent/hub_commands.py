@@ -19,6 +19,7 @@ from agent.errors import BadInputError, ConfigurationError, TransomError, Unavai
 from agent.outside.logs import configure_logging
 from agent.outside.shown_file import read_shown
 from agent.outside.snapshots import read_snapshot
+from agent.policy_commands import add_policy_parsers
 from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
 from provisioning.errors import ProvisioningError
 
@@ -97,6 +98,9 @@ def add_parsers(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
 
     audit = commands.add_parser("audit", help="the log of everything the hub decided").add_subparsers(required=True)
     add_audit_parsers(audit, print)
+
+    policy = commands.add_parser("policy", help="what an owner's policy shares").add_subparsers(required=True)
+    add_policy_parsers(policy, print)
 
     demo = commands.add_parser("demo", help="try all of it on this machine", add_help=False)
     demo.add_argument("rest", nargs=argparse.REMAINDER)

@@ -1,7 +1,8 @@
 """Story one, for ever: every camera's wire bytes into the ring, one thread and one tick loop for all of them.
 
 Rules of this file: one camera's failure never disturbs another; a ring that cannot take a chunk never stops the
-reading; UTC is read once per round; nothing here waits but the loop itself.
+reading; UTC is read once per round; nothing here waits but the loop itself; what the owner does not let be recorded
+is not read.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +18,7 @@ from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
 from agent.acquire.camera_event import EVENTS_MAX, CameraEvent
 from agent.acquire.confirmation import Confirmation
-from agent.acquire.health import CameraHealth
+from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import RunNumbers
 from agent.acquire.step_watch import StepWatch
 from agent.acquire.stream import CameraId
@@ -75,6 +77,8 @@ class Recorder:
         self._health: tuple[CameraHealth, ...] = ()
         self._pins: dict[CameraId, str] = {}
         self._stop = threading.Event()
+        self._may_record: Callable[[WallTime], bool] = lambda _: True
+        self._is_off = False  # by the owner's policy
         self._steps, self._runs, self._memory = StepWatch(), RunNumbers(last_run), wire_memory()
         self._last_tick = self._next_tale = clock.instant()
 
@@ -93,6 +97,13 @@ class Recorder:
         with self._lock:
             self._wanted.pop(camera, None)
             self._has_wishes = True
+
+    def obey(self, may_record: Callable[[WallTime], bool]) -> None:
+        """Ask this from now on, in each round and so within a tick, whether anything may be recorded at that time.
+
+        While it may not, every camera is left, and what was recorded before stays. Called in the recorder's thread.
+        """
+        self._may_record = may_record
 
     def vouch(self, camera: CameraId) -> None:
         """Say that the device at the camera's address is the camera: it is recorded without waiting."""
@@ -130,7 +141,7 @@ class Recorder:
         next_tick, ticks = self._clock.instant(), 0
         while not self._stop.is_set():
             now = self._read_clocks()
-            if self._has_wishes:
+            if self._has_wishes or self._may_record(now.wall) is self._is_off:
                 self._apply_wishes(now)
             if now.instant >= next_tick:
                 ticks += 1
@@ -176,6 +187,9 @@ class Recorder:
             camera.has_news = False
         self._pins = {camera.stream.camera: camera.pin for camera in cameras if camera.pin}
         self._health = tuple(camera.health_now() for camera in cameras)
+        if self._is_off:
+            with self._lock:
+                self._health = tuple(CameraHealth(name, CameraState.OFF) for name in sorted(self._wanted))
 
     def _read_clocks(self) -> Tick:
         before, wall, after = self._clock.instant(), self._clock.now(), self._clock.instant()
@@ -188,8 +202,10 @@ class Recorder:
         return now
 
     def _apply_wishes(self, now: Tick) -> None:
+        self._is_off = not self._may_record(now.wall)
         with self._lock:
             wanted, new_sink, words = dict(self._wanted), self._new_sink, self._words
+            wanted = {} if self._is_off else wanted
             self._new_sink, self._words, self._has_wishes = None, {}, False
         if new_sink is not None:
             self._commit_all(now)
@@ -223,7 +239,7 @@ class Recorder:
 
     def _store_events(self, now: Tick) -> None:
         with self._lock:
-            waiting = list(self._events)
+            waiting = [] if self._is_off else list(self._events)
             self._events.clear()
         for camera, events in waiting:
             for begin in range(0, len(events), EVENTS_MAX):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from agent.clip_job import Job, JobEvent, JobState, Status, after, progress_of
 from agent.clock import SECOND_NS, Clock, WallTime, rfc3339
 from agent.command.ping import VerifiedPing
@@ -51,9 +53,9 @@ class Teller:
         ends = {JobState.RECEIVED: JobEvent.REFUSED, JobState.AWAITING_OWNER: JobEvent.NO_YES_FROM_OWNER}
         self.move(job, ends.get(job.state, JobEvent.CONSENT_WITHDRAWN), refusal.reason, refusal.detail)
 
-    def tell(self, job: Job) -> None:
-        """Say how a job is."""
-        self._journal.say(self._status(job))
+    def tell(self, job: Job, *, notify: bool = False) -> None:
+        """Say how a job is; `notify`: and that its question is to be brought to the owner now."""
+        self._journal.say(msgspec.structs.replace(self._status(job), notify=notify))
 
     def tell_again(self, job: Job) -> None:
         """Say it to a broker that brings the command again, unless that happens too often."""

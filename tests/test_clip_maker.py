@@ -48,7 +48,7 @@ class Work:
         envelope = site.command("c1", window)
         command = verify(envelope, site.standing.trust, site.standing.audience, site.clock.now(), is_clock_trusted=True)
         assert isinstance(command, VerifiedCommand)
-        grant = decide(command, site.standing.policy, site.cameras, site.clock.now(), 0, site.standing.policy_sha256)
+        grant = decide(command, site.standing.word, site.cameras, site.clock.now(), 0)
         assert isinstance(grant, Granted)
         self.grant, self.process = grant, process
         self.job = Job("c1", envelope, site.clock.now(), JobState.IN_PROGRESS)
@@ -58,14 +58,14 @@ class Work:
 
     async def deliver(self, *, allowed: int | None = None) -> Outcome:
         """Deliver; with `allowed`, consent ends after so many questions."""
-        asked = itertools.count()
+        asked, site = itertools.count(), self.process.site
         errand = Errand(
             self.job,
             self.grant,
             self.grant_keys(),
             lambda: allowed is None or next(asked) < allowed,
             lambda _: self.progress.append(sum(part.state is PartState.RECEIPTED for part in self.parts())),
-            lambda camera: masks_now(self.grant, camera, self.process.site.standing.policy),
+            lambda camera: masks_now(self.grant, camera, site.standing.word, site.clock.now()),
         )
         return await self.process.clips.deliver(errand)
 

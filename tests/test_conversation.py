@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from agent.clip_job import JobState, Status
+from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
 from agent.conversation import Conversation, Topics
 from agent.crypto import sha256_hex
@@ -108,6 +109,7 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
     site = place.site
     async with site.running() as process:
         paired: list[bool] = []
+        site.store_policy(process.journal)
         desk = Desk(
             site.standing, process.journal, process.audit, Pairing(lambda _: owner_key(), lambda _: None), site.clock
         )
@@ -240,7 +242,7 @@ def test_pairing_and_answers_come_in(place: Place) -> None:
     async def life(talk: Talk) -> None:
         await talk.tell(TOPICS.pairing, b"statement")
         await eventually(lambda: talk.paired)
-        envelope = place.site.command("c1")
+        envelope = place.site.command("c1", exp=NOW // SECOND_NS + 3)
         await talk.tell(TOPICS.command, envelope)
         await talk.status("c1", JobState.AWAITING_OWNER)
         answer = OWNER.answer(NOW, sha256_hex(command_of(envelope).encode()), "no")

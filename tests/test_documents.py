@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.clock import SECOND_NS, WallTime, Window, parse_rfc3339
 from agent.command.trust import open_first_bundle
 from agent.consent.standing import Standing
 from agent.demo.authority import Owner
@@ -140,3 +141,44 @@ def test_an_owner_is_written_down_before_the_pairing_takes_effect(tmp_path: Path
     assert written_when_saved == [1, 2]
     kinds = [json.loads(line)["kind"] for line in (tmp_path / "audit" / "audit.jsonl").read_text().splitlines()]
     assert kinds == ["paired", "pairing_refused", "paired"]
+
+
+def test_a_pause_is_of_its_time_for_ever(tmp_path: Path) -> None:
+    """What held when is known after any number of restarts, and what is not stored is not believed."""
+    clock = SetClock(scene.NOW)
+    first = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(trust_claims())), OWNER.key)
+    with (
+        closing(Database(tmp_path / "journal.db", "t")) as journal,
+        closing(open_audit(tmp_path / "audit", HUB, EVIDENCE_KEY, clock)) as audit,
+    ):
+        for version, mode in enumerate(("opt_in", "sharing_off", "opt_in"), start=1):
+            hub = Desk(first, journal, audit, NOBODY_PAIRS, clock)
+            assert hub.take_policy(OWNER.policy(clock.now(), version, mode=mode).encode())
+            clock.go_on(200)
+            hub.look_at_clock()
+        word = Desk(first, journal, audit, NOBODY_PAIRS, clock).standing.word
+        modes = [
+            {policy.mode if policy else "none" for policy, _ in word.history.during(window, clock.now())}
+            for window in (
+                Window(WallTime(scene.NOW + start * SECOND_NS), WallTime(scene.NOW + (start + 50) * SECOND_NS))
+                for start in (-100, 20, 280, 500)
+            )
+        ]
+    assert word.policy is not None
+    assert word.policy.mode == "opt_in"
+    assert "none" in modes[0]
+    assert modes[1:] == [{"opt_in"}, {"sharing_off"}, {"opt_in"}]
+
+
+def test_what_may_be_recorded_is_asked_of_the_policy_in_force(desk: Callable[[], Desk]) -> None:
+    """Without a policy everything is, in `recording_off` nothing; a schedule counts by the time."""
+    hub = desk()
+    assert hub.may_record(scene.NOW)
+    assert hub.take_policy(OWNER.policy(scene.NOW, 1, mode="recording_off").encode())
+    assert not hub.may_record(scene.NOW)
+    lunch = [{"mode": "recording_off", "from": "12:00", "to": "13:00"}]
+    assert hub.take_policy(OWNER.policy(scene.NOW, 2, mode="opt_in", zone="UTC", schedule=lunch).encode())
+    assert hub.may_record(parse_rfc3339("2026-11-24T11:59:59Z"))
+    assert not hub.may_record(parse_rfc3339("2026-11-24T12:00:00Z"))
+    assert not hub.take_policy(OWNER.policy(scene.NOW, 3, zone="Europe/Atlantis", schedule=lunch).encode())
+    assert not hub.may_record(parse_rfc3339("2026-11-24T12:00:00Z"))

@@ -6,14 +6,15 @@ import asyncio
 import resource
 import signal
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from agent.clip_job import JobState
-from agent.clock import SECOND_NS, WallTime
+from agent.clip_job import JobState, Status
+from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
@@ -230,12 +231,12 @@ def test_refusals_are_answered_up_to_a_number_a_minute(site: Site) -> None:
 
 def test_what_the_policy_does_not_allow_is_refused(site: Site) -> None:
     """A pause is a no at once; nothing is cut and nothing is sent."""
-    site.allow(mode="paused")
+    site.allow(mode="sharing_off")
 
     async def life(process: Process) -> None:
         process.exporter.take(site.command("c1"))
         end = await process.until_ended("c1")
-        assert (end.status, end.reason) == (JobState.REJECTED, RefusalReason.PAUSED)
+        assert (end.status, end.reason) == (JobState.REJECTED, RefusalReason.SHARING_OFF)
 
     run(site, life)
     assert not site.store.seen
@@ -296,9 +297,9 @@ def test_a_pause_stops_a_running_job(site: Site) -> None:
     async def life(process: Process) -> None:
         process.exporter.take(site.command("c1"))
         await process.until(lambda: site.audited("sealed"))
-        site.allow(mode="paused")
+        site.allow(mode="sharing_off")
         end = await process.until_ended("c1")
-        assert (end.status, end.reason) == (JobState.CANCELED, RefusalReason.PAUSED)
+        assert (end.status, end.reason) == (JobState.CANCELED, RefusalReason.SHARING_OFF)
 
     run(site, life)
 
@@ -428,9 +429,12 @@ def test_a_disk_that_fails_in_the_middle_stops_the_job_for_a_while_only(site: Si
 # ---------------------------------------------------------------- the owner's word
 
 
-def asked(site: Site, answer: Callable[[bytes], str] | None) -> tuple[JobState, RefusalReason | None]:
+ASKED_S = 3  # how long a question is open whose end a test waits for
+
+
+def asked(site: Site, answer: Callable[[bytes], str] | None, **claims: object) -> tuple[JobState, RefusalReason | None]:
     """Ask the owner; give their answer; return how it ended."""
-    envelope = site.command("c1")
+    envelope = site.command("c1", **claims)
     ended: list[tuple[JobState, RefusalReason | None]] = []
 
     async def life(process: Process) -> None:
@@ -469,25 +473,59 @@ def test_the_owner_says_yes_to_less(site: Site) -> None:
     assert len(numbers) in {12, 13}
 
 
-def test_the_owner_says_no(site: Site) -> None:
-    """Nothing leaves the hub."""
-    site.allow(mode="ask_first")
-    assert asked(site, lambda envelope: answer_to(envelope, "no")) == (JobState.REJECTED, RefusalReason.OWNER_DECLINED)
-    assert not site.store.seen
-
-
-def test_silence_is_a_no_that_looks_the_same(site: Site) -> None:
-    """The deadline passes: the server cannot tell this from a no."""
-    site.allow(mode="ask_first", answer_s_max=30)
-    envelope = site.command("c1", exp=NOW // SECOND_NS + 30)
-    site.clock.set_to(WallTime(NOW + 30 * SECOND_NS - SECOND_NS // 10))
+def question(site: Site, answer: Callable[[bytes], str] | None) -> tuple[list[Status], float]:
+    """Ask for some seconds and give an answer; return what the server was told, and after how many seconds it ended."""
+    envelope = site.command("c1", exp=NOW // SECOND_NS + ASKED_S)
+    told: list[Status] = []
+    took_s: list[float] = []
 
     async def life(process: Process) -> None:
+        began = time.monotonic()
         process.exporter.take(envelope)
-        end = await process.until_ended("c1")
-        assert (end.status, end.reason, end.detail) == (JobState.REJECTED, RefusalReason.OWNER_DECLINED, "")
+        await process.until(lambda: states(process, "c1")[-1] is JobState.AWAITING_OWNER)
+        if answer:
+            process.exporter.answer(answer(envelope))
+            await process.until(lambda: site.audited("owner_answered"))
+        await process.until_ended("c1")
+        took_s.append(time.monotonic() - began)
+        told.extend(process.statuses("c1"))
 
     run(site, life)
+    assert not site.store.seen
+    return told, took_s[0]
+
+
+@pytest.mark.parametrize("decision", [None, "no", "yes-to-nothing", "yes-while-sharing-is-off"])
+def test_a_no_is_told_as_and_when_silence_is(site: Site, decision: str | None) -> None:
+    """The same words at the deadline, whatever the owner did before it: the server cannot tell whether they looked."""
+    site.allow(mode="ask_first")
+
+    def answer(envelope: bytes) -> str:
+        if decision == "yes-while-sharing-is-off":
+            site.allow(mode="sharing_off")
+            return answer_to(envelope, "yes")
+        return answer_to(envelope, "yes", cameras=[]) if decision == "yes-to-nothing" else answer_to(envelope, "no")
+
+    told, took_s = question(site, answer if decision else None)
+    assert took_s >= ASKED_S - 0.1
+    assert [(status.status, status.notify) for status in told] == [
+        (JobState.RECEIVED, False),
+        (JobState.AWAITING_OWNER, False),
+        (JobState.AWAITING_OWNER, True),
+        (JobState.REJECTED, False),
+    ]
+    assert (told[-1].reason, told[-1].detail) == (RefusalReason.OWNER_DECLINED, "")
+    says = [line["detail"]["says"] for line in site.audited("owner_answered")]
+    assert says == [{None: "nothing", "no": "no"}.get(decision, "yes")]
+
+
+def test_nobody_is_woken_in_quiet_hours(site: Site) -> None:
+    """The question waits like any other, but the server is not told to bring it; at its deadline it is a no."""
+    site.allow(mode="ask_first", zone="Europe/Berlin", quiet=[{"from": "00:00", "to": "24:00"}])
+    told, took_s = question(site, None)
+    assert took_s >= ASKED_S - 0.1
+    assert not any(status.notify for status in told)
+    assert told[-1].reason is RefusalReason.OWNER_DECLINED
 
 
 def test_an_answer_that_is_not_the_owners_leaves_the_question_open(site: Site) -> None:

@@ -71,8 +71,9 @@ def test_key_pictures_every_four_seconds_are_well_however_they_are_measured() ->
 
 
 def test_a_camera_that_is_stopped_on_purpose_is_not_missed() -> None:
-    """While the hub ends."""
-    assert find_warnings(hub(camera(state="stopped", last_byte=at(0))), Changes()) == ()
+    """While the hub ends, or by the owner's policy."""
+    for state in ("stopped", "recording off"):
+        assert find_warnings(hub(camera(state=state, last_byte=at(0))), Changes()) == ()
 
 
 def test_what_the_hub_is_warned_of() -> None:

@@ -245,6 +245,22 @@ def test_the_answer_is_kept(watched: Watched) -> None:
     assert test.chunks_read == 1 + 1 + 2 + 1
 
 
+def test_an_hour_in_which_recording_was_off_is_not_tested(watched: Watched) -> None:
+    """The owner wanted it to have holes."""
+    health = [replace(DOOR_WELL, state=CameraState.OFF)]
+    watched.watch._health = lambda: health
+    watched.watch._on_change = watched.note_change
+
+    async def read_back() -> None:
+        watched.watch.attach(watched.log)
+        watched.watch.look()
+        health[0] = DOOR_WELL
+        await watched.watch.test_now()
+
+    asyncio.run(read_back())
+    assert watched.watch.look().cameras[0].self_test is None
+
+
 def test_a_ring_that_closes_is_left_alone(watched: Watched) -> None:
     """In the middle of a self-test, which ends without an answer; without a ring there is none."""
 

@@ -111,7 +111,7 @@ def test_a_yes_covers_the_cameras_that_were_asked_about(site: Site) -> None:
 def test_a_question_is_not_answered_by_a_policy(site: Site) -> None:
     """A policy that would not have asked does not answer for the owner, before a restart or after it."""
     site.allow(mode="ask_first")
-    envelope = site.command("c1")
+    envelope = site.command("c1", exp=NOW // SECOND_NS + 3)
 
     async def life(process: Process) -> None:
         await asked(process, envelope)
@@ -179,7 +179,7 @@ def test_a_pause_that_is_over_again_does_not_let_a_stopped_job_go_on(site: Site)
         site.receipts.withheld = False
         await process.until(lambda: site.audited("receipt"))
         site.receipts.withheld = True
-        site.allow(mode="paused")
+        site.allow(mode="sharing_off")
         async with asyncio.timeout(10):
             while not site.audited("withheld"):  # noqa: ASYNC110 - the log on the disk sends no event
                 await asyncio.sleep(0.01)

@@ -272,3 +272,24 @@ def test_health_is_told_at_once_when_a_state_changes_and_else_with_the_commits()
         bench.wait_until(lambda: len(bench.stored()) > stored + 100_000)
         assert bench.recorder.health() is first
     assert bench.health().bytes_received > 100_000
+
+
+def test_what_the_owner_does_not_let_be_recorded_is_not_recorded() -> None:
+    """Within a tick every camera is left and told as not recorded, its events too; it goes on when it may again."""
+    may_record = [True]
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.recorder.obey(lambda _: may_record[0])
+        bench.wait_until(lambda: len(bench.sink.of(DOOR)) >= 4)
+        may_record[0] = False
+        bench.wait_until(lambda: bench.health().state is CameraState.OFF)
+        bench.wait_until(lambda: camera.methods()[-1] == "TEARDOWN")
+        commits = bench.sink.commits
+        bench.wait_until(lambda: bench.sink.commits > commits)
+        stored, commits = len(bench.sink.chunks), bench.sink.commits
+        bench.recorder.note_events(DOOR, (CameraEvent(EventKind.MOTION, 5, 1, EventClock.CAMERA, "tns1:Any"),))
+        bench.wait_until(lambda: bench.sink.commits > commits + 2)
+        assert len(bench.sink.chunks) == stored
+        may_record[0] = True
+        bench.wait_until(lambda: len(bench.sink.chunks) > stored + 4)
+        assert bench.health().state is CameraState.RECORDING
+    assert len({meta.run for meta, _ in bench.sink.of(DOOR)}) > 1

@@ -68,11 +68,11 @@ def test_a_transition_is_in_the_log_the_journal_and_the_outbox(desk: Desk) -> No
     """Owner, restart and server all learn the same state and reason."""
     job = Job("cmd-1", b"{}", NOW)
     desk.journal.open_job(job, "aa", NOW)
-    moved = desk.teller.move(job, JobEvent.REFUSED, RefusalReason.PAUSED, "the owner has paused sharing")
+    moved = desk.teller.move(job, JobEvent.REFUSED, RefusalReason.SHARING_OFF, "sharing is off")
     assert moved.state is JobState.REJECTED
     assert desk.journal.job("cmd-1") == moved
     (status,) = desk.said()
-    assert (status.status, status.reason, status.detail) == (moved.state, moved.reason, "the owner has paused sharing")
+    assert (status.status, status.reason, status.detail) == (moved.state, moved.reason, "sharing is off")
     (entry,) = desk.audit.latest(10)
     assert (entry.kind, entry.ref, entry.detail["state"]) == ("job", "cmd-1", "REJECTED")
 

@@ -19,6 +19,7 @@ class CameraState(StrEnum):
     LOGIN_REFUSED = "login refused"  # waiting too, but long: cameras lock accounts, and a person must look
     CERTIFICATE_REFUSED = "certificate refused"  # long as well: it is another camera, or somebody in between
     STOPPED = "stopped"
+    OFF = "recording off"  # by the owner's policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,11 @@ class RefusalReason(StrEnum):
     UNSUPPORTED = "unsupported"
     # consent
     NOT_PAIRED = "not_paired"
-    PAUSED = "paused"
+    SHARING_OFF = "sharing_off"  # now, or at some moment of the window
     OWNER_DECLINED = "owner_declined"  # silence and no look the same to the server
     WINDOW_TOO_LONG = "window_too_long"
+    WINDOW_TOO_FAR_BEFORE = "window_too_far_before"  # the report of the incident
+    WINDOW_TOO_FAR_AFTER = "window_too_far_after"  # likewise
     WINDOW_TOO_OLD = "window_too_old"
     WINDOW_TOO_FAR_AHEAD = "window_too_far_ahead"
     INCIDENT_TYPE = "incident_type"

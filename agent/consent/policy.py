@@ -10,8 +10,10 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
+from agent.acquire.stream import CameraId
 from agent.clock import WallTime
-from agent.command.statement import read_statement
+from agent.command.statement import read_statement, unverified_claims
+from agent.command.strict_json import decode
 from agent.command.words import (
     CAMERAS_MAX,
     SKEW_NS,
@@ -27,6 +29,8 @@ from agent.command.words import (
     wall_time,
 )
 from agent.consent.mask import POLYGONS_MAX, Polygon
+from agent.consent.schedule import Hours, Mode, ScheduleRule, ZoneName, check_hours
+from agent.crypto import canonical_json
 from agent.errors import BadInputError
 from agent.signing import SigningKey
 
@@ -34,9 +38,16 @@ POLICY_TYP: Final = "transom-policy+jwt"
 ANSWER_TYP: Final = "transom-answer+jwt"
 ANSWER_LIFETIME_S_MAX: Final = 24 * 3600
 DAY_S: Final = 24 * 3600
+HOURS_MAX: Final = 32
 
-Mode = Literal["opt_in", "ask_first", "paused"]
 Share = Literal["share", "ask", "never"]
+SHARES: Final[tuple[Share, ...]] = ("share", "ask", "never")
+"""From the widest to the strictest."""
+
+Placement = Literal["indoor", "outdoor", "unknown"]
+EVERY_OUTDOOR: Final = "*"
+
+CameraOrOutdoor = Annotated[CameraId, Meta(pattern=r"^([a-z0-9-]{1,32}|\*)\Z")]
 
 
 class AgencyConsent(Claims, frozen=True):
@@ -52,10 +63,16 @@ class Policy(Claims, frozen=True):
     hub: Identifier
     version: Version
     iat: NumericDate
-    mode: Mode = "paused"
-    cameras: Annotated[dict[CameraName, Share], Meta(max_length=CAMERAS_MAX)] = field(
+    mode: Mode = "sharing_off"
+    zone: ZoneName | None = None  # of the hours below; needed if there are any
+    schedule: Annotated[tuple[ScheduleRule, ...], Meta(max_length=HOURS_MAX)] = ()  # when a stricter mode holds
+    quiet: Annotated[tuple[Hours, ...], Meta(max_length=HOURS_MAX)] = ()  # when nobody is to be woken by a question
+    cameras: Annotated[dict[CameraOrOutdoor, Share], Meta(max_length=CAMERAS_MAX)] = field(
         default_factory=dict
-    )  # else: never
+    )  # `*`: every other one that `placement` calls outdoor; else: never
+    placement: Annotated[dict[CameraName, Placement], Meta(max_length=CAMERAS_MAX)] = field(
+        default_factory=dict
+    )  # else: unknown, which counts as indoor
     sound: Annotated[tuple[CameraName, ...], Meta(max_length=CAMERAS_MAX)] = ()  # shared with the pictures; else: none
     masks: Annotated[
         dict[CameraName, Annotated[tuple[Polygon, ...], Meta(max_length=POLYGONS_MAX)]], Meta(max_length=CAMERAS_MAX)
@@ -63,6 +80,8 @@ class Policy(Claims, frozen=True):
     agencies: Annotated[tuple[AgencyConsent, ...], Meta(max_length=16)] = ()  # empty: no agency
     incident_types: Annotated[tuple[IncidentType, ...], Meta(max_length=64)] | None = ()  # empty: none; null: all
     window_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800
+    before_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800  # from the window's start to the report of the incident
+    after_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800  # from the report of the incident to the window's end
     age_s_max: Annotated[int, Meta(ge=0, le=30 * DAY_S)] = 2 * DAY_S  # from the window's start to the command
     ahead_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 0  # from now to the window's end
     uploads_per_day_max: Annotated[int, Meta(ge=0, le=1000)] = 10
@@ -94,7 +113,29 @@ def open_policy(token: str, owner_key: SigningKey, hub: str, newer_than: int) ->
         raise BadInputError("a policy for another hub")
     if policy.version <= newer_than:
         raise BadInputError(f"policy {policy.version} is not newer than {newer_than}")
+    check_hours((*policy.schedule, *policy.quiet), policy.zone)
     return policy
+
+
+def read_unsigned(text: bytes) -> Policy:
+    """Read a policy's claims, or those of a signed one, for showing it to somebody: nothing here is believed.
+
+    Raises BadInputError as `open_policy` does for what a hub would not understand.
+    """
+    raw = text.strip()
+    if not raw.startswith(b"{"):
+        raw = canonical_json(unverified_claims(raw.decode("ascii", "replace")))
+    policy = decode(raw, Policy, "policy")
+    check_hours((*policy.schedule, *policy.quiet), policy.zone)
+    return policy
+
+
+def share_of(policy: Policy, camera: CameraId) -> Share:
+    """Return the policy's word for one camera: its own, else that for outdoor cameras if it is known to be one."""
+    own = policy.cameras.get(camera)
+    if own is None and policy.placement.get(camera) == "outdoor":
+        own = policy.cameras.get(CameraId(EVERY_OUTDOOR))
+    return own or "never"
 
 
 def open_answer(token: str, owner_key: SigningKey, hub: str, now: WallTime) -> Answer:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from agent.command.envelope import Audience
 from agent.command.trust import TrustBundle
+from agent.consent.history import UNKNOWN, History
 from agent.consent.policy import Policy
+from agent.consent.terms import OwnersWord
 from agent.signing import SigningKey
 
 
@@ -22,3 +24,9 @@ class Standing:
     owner: SigningKey | None = None  # None: not paired; everything is refused
     policy: Policy | None = None
     policy_sha256: str = ""
+    history: History = UNKNOWN
+
+    @property
+    def word(self) -> OwnersWord:
+        """What the owner says and has said."""
+        return OwnersWord(self.policy, self.policy_sha256, self.history)

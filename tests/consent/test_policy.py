@@ -24,7 +24,7 @@ def test_empty_policy_shares_nothing() -> None:
     assert policy == Policy(hub=HUB, version=1, iat=NOW // SECOND_NS)
     assert policy.sound == ()
     assert (policy.mode, policy.cameras, policy.agencies, policy.incident_types, policy.ahead_s_max) == (
-        "paused",
+        "sharing_off",
         {},
         (),
         (),

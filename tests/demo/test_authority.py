@@ -9,7 +9,9 @@ from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.trust import open_first_bundle
 from agent.consent.decide import answered, decide
 from agent.consent.grant import Ask, Granted
+from agent.consent.history import Held, History
 from agent.consent.policy import open_answer, open_policy
+from agent.consent.terms import OwnersWord
 from agent.crypto import sha256_hex
 from agent.demo.authority import Authority, Owner, clip_params, command_of, sharing_claims, upload_params
 
@@ -31,10 +33,12 @@ def test_alarm_from_signature_to_the_owners_yes() -> None:
     policy = open_policy(
         owner.policy(NOW, 1, **sharing_claims(authority, ["front"], mode="ask_first")), owner.key, HERE.hub, 0
     )
-    ask = decide(command, policy, [*policy.cameras], NOW, 0, "0" * 64)
+    always = History((Held(policy, "", WallTime(0), NOW),))
+    word = OwnersWord(policy, "0" * 64, always)
+    ask = decide(command, word, [*policy.cameras], NOW, 0)
     assert isinstance(ask, Ask)
     answer = open_answer(owner.answer(NOW, command.sha256, "yes"), owner.key, HERE.hub, NOW)
-    assert isinstance(answered(ask, answer, policy, NOW, "0" * 64), Granted)
+    assert isinstance(answered(ask, answer, word, NOW), Granted)
     assert isinstance(
         verify(authority.ping(NOW, HERE, "ping-1"), trust, HERE, NOW, is_clock_trusted=True), VerifiedPing
     )

@@ -40,7 +40,7 @@ def test_a_command_is_new_once(tmp_path: Path) -> None:
     assert database.open_job(JOB, "aa", NOW)[0] is Opening.NEW
     assert database.open_job(JOB, "aa", NOW)[0] is Opening.STILL_OPEN
     assert database.open_job(JOB, "bb", NOW)[0] is Opening.OTHER_BYTES
-    ended = replace(JOB, state=JobState.REJECTED, reason=RefusalReason.PAUSED)
+    ended = replace(JOB, state=JobState.REJECTED, reason=RefusalReason.SHARING_OFF)
     database.move(ended, status(JobState.REJECTED))
     assert database.open_job(JOB, "aa", NOW) == (Opening.ENDED, ended)
     database.close()

@@ -25,6 +25,7 @@ from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.trust import open_first_bundle
 from agent.consent.grant import Granted
+from agent.consent.history import Held, History, encode_history
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
 from agent.courier import Courier, outbox_name
@@ -35,6 +36,7 @@ from agent.deliver.age import generate_identity
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.unseal import open_age
 from agent.demo.authority import clip_params, sharing_claims, upload_params
+from agent.documents import POLICY
 from agent.evidence.audit import LOG_NAME
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.exporter import Exporter
@@ -46,7 +48,8 @@ from agent.outside.https import Patience, TusUploader
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
-from agent.ports import Cutter
+from agent.policy_past import HISTORY
+from agent.ports import Cutter, Document
 from agent.signing import thumbprint
 from tests.simulators.clips import shown_by_pyav, stored, window_of
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
@@ -91,11 +94,19 @@ class Site:
 
     # ------------------------------------------------------------ what people decide
     def allow(self, **claims: object) -> None:
-        """Put a policy in force that shares the camera without asking, or as `claims` say."""
+        """Put a policy in force that shares the camera without asking, or as `claims` say, as if it had always been."""
         token = OWNER.policy(NOW, self._version, **sharing_claims(AUTHORITY, [CAMERA], **claims))
         policy = open_policy(token, OWNER.key, HUB, self._version - 1)
-        self.standing = replace(self.standing, policy=policy, policy_sha256=sha256_hex(token.encode()))
+        always = History((Held(policy, token, WallTime(0), NOW),))
+        self.standing = replace(self.standing, policy=policy, policy_sha256=sha256_hex(token.encode()), history=always)
         self._version += 1
+
+    def store_policy(self, journal: Database) -> None:
+        """Store the policy in force and its history, where a hub keeps them, unless one is there."""
+        policy, held = self.standing.policy, self.standing.history
+        if policy is not None and journal.document(POLICY) is None:
+            journal.put_document(POLICY, Document(policy.version, held.held[-1].token))
+            journal.put_document(HISTORY, Document(1, encode_history(held)))
 
     def revoke_officer(self) -> None:
         """Take the officer's key out of the trust bundle, by the roots."""
