@@ -1,7 +1,8 @@
-"""The life of one clip job: every state, every event and every transition stands in this file.
+"""The life of one job: every state, every event and every transition stands in this file.
 
 Rules of this file:
-- A job has one state; `after` is the only way from one to the next; what is not in the table is a bug of ours.
+- Every command but a ping makes a job: an upload, a hold, or an order, each with its own table.
+- A job has one state; `after` is the only way from one to the next; what is not in its table is a bug of ours.
 - The exporter stores the new state before it acts on it. A job found in an open state after a restart goes on there.
 - Silence and a no of the owner are the same event at the same time: the server cannot tell them apart.
 """
@@ -28,47 +29,82 @@ class JobState(StrEnum):
 
     RECEIVED = "RECEIVED"
     AWAITING_OWNER = "AWAITING_OWNER"
+    HELD = "HELD"
     IN_PROGRESS = "IN_PROGRESS"
     SUCCEEDED = "SUCCEEDED"
     PARTIAL = "PARTIAL"
     REJECTED = "REJECTED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+    TIMED_OUT = "TIMED_OUT"
 
 
 class JobEvent(StrEnum):
     """What can happen to a job."""
 
     GRANTED = "granted"  # the owner's policy says yes
-    REFUSED = "refused"  # the owner's policy says no
+    REFUSED = "refused"  # the owner's policy says no, or the order cannot be followed
     ASKED = "asked"  # the owner must say it
     OWNER_SAID_YES = "owner_said_yes"
     NO_YES_FROM_OWNER = "no_yes_from_owner"  # a no, or silence until the deadline
+    HELD = "held"  # what there is of the footage is in the held log
+    RELEASED = "released"  # by the agency
+    EXPIRED = "expired"  # the time it was held for is over
+    BEGUN = "begun"  # something that takes long is under way
+    DONE = "done"  # an order has been followed
     DELIVERED = "delivered"  # every picture of the window is at the store, receipts are here
     DELIVERED_WITH_GAPS = "delivered_with_gaps"  # every picture there is; the manifest lists what is not
     CONSENT_WITHDRAWN = "consent_withdrawn"  # sharing is off, a no after a yes, or a policy that would not grant it now
-    GAVE_UP = "gave_up"  # the store did not take it within the time we try
+    AGENCY_CANCELED = "agency_canceled"  # the agency needs it no longer
+    GAVE_UP = "gave_up"  # nobody would take it, or it could not be done
+    TIME_OVER = "time_over"  # the store did not take it within the time we try
 
 
-TRANSITIONS: Final = MappingProxyType(
-    {
-        (JobState.RECEIVED, JobEvent.GRANTED): JobState.IN_PROGRESS,
-        (JobState.RECEIVED, JobEvent.REFUSED): JobState.REJECTED,
-        (JobState.RECEIVED, JobEvent.ASKED): JobState.AWAITING_OWNER,
-        (JobState.AWAITING_OWNER, JobEvent.OWNER_SAID_YES): JobState.IN_PROGRESS,
-        (JobState.AWAITING_OWNER, JobEvent.NO_YES_FROM_OWNER): JobState.REJECTED,
-        (JobState.IN_PROGRESS, JobEvent.DELIVERED): JobState.SUCCEEDED,
-        (JobState.IN_PROGRESS, JobEvent.DELIVERED_WITH_GAPS): JobState.PARTIAL,
-        (JobState.IN_PROGRESS, JobEvent.CONSENT_WITHDRAWN): JobState.CANCELED,
-        (JobState.IN_PROGRESS, JobEvent.GAVE_UP): JobState.FAILED,
-    },
-)
-OPEN_STATES: Final = frozenset(state for state, _ in TRANSITIONS)
+_State, _Event = JobState, JobEvent
+
+_UPLOAD: Final = {
+    (_State.RECEIVED, _Event.GRANTED): _State.IN_PROGRESS,
+    (_State.RECEIVED, _Event.REFUSED): _State.REJECTED,
+    (_State.RECEIVED, _Event.ASKED): _State.AWAITING_OWNER,
+    (_State.RECEIVED, _Event.AGENCY_CANCELED): _State.CANCELED,
+    (_State.AWAITING_OWNER, _Event.OWNER_SAID_YES): _State.IN_PROGRESS,
+    (_State.AWAITING_OWNER, _Event.NO_YES_FROM_OWNER): _State.REJECTED,
+    (_State.AWAITING_OWNER, _Event.AGENCY_CANCELED): _State.CANCELED,
+    (_State.IN_PROGRESS, _Event.DELIVERED): _State.SUCCEEDED,
+    (_State.IN_PROGRESS, _Event.DELIVERED_WITH_GAPS): _State.PARTIAL,
+    (_State.IN_PROGRESS, _Event.CONSENT_WITHDRAWN): _State.CANCELED,
+    (_State.IN_PROGRESS, _Event.AGENCY_CANCELED): _State.CANCELED,
+    (_State.IN_PROGRESS, _Event.GAVE_UP): _State.FAILED,
+    (_State.IN_PROGRESS, _Event.TIME_OVER): _State.TIMED_OUT,
+}
+_HOLD: Final = {
+    (_State.RECEIVED, _Event.HELD): _State.HELD,
+    (_State.RECEIVED, _Event.REFUSED): _State.REJECTED,
+    (_State.HELD, _Event.RELEASED): _State.SUCCEEDED,
+    (_State.HELD, _Event.EXPIRED): _State.TIMED_OUT,
+    (_State.HELD, _Event.CONSENT_WITHDRAWN): _State.CANCELED,
+}
+_ORDER: Final = {
+    (_State.RECEIVED, _Event.DONE): _State.SUCCEEDED,
+    (_State.RECEIVED, _Event.REFUSED): _State.REJECTED,
+    (_State.RECEIVED, _Event.ASKED): _State.AWAITING_OWNER,
+    (_State.RECEIVED, _Event.BEGUN): _State.IN_PROGRESS,
+    (_State.AWAITING_OWNER, _Event.DONE): _State.SUCCEEDED,
+    (_State.AWAITING_OWNER, _Event.NO_YES_FROM_OWNER): _State.REJECTED,
+    (_State.IN_PROGRESS, _Event.DONE): _State.SUCCEEDED,
+    (_State.IN_PROGRESS, _Event.GAVE_UP): _State.FAILED,
+    (_State.IN_PROGRESS, _Event.CONSENT_WITHDRAWN): _State.CANCELED,
+}
+TRANSITIONS: Final = MappingProxyType({"clip.upload": _UPLOAD, "clip.hold": _HOLD})
+"""By action; every other action's job is an order, with `ORDER_TRANSITIONS`."""
+ORDER_TRANSITIONS: Final = MappingProxyType(_ORDER)
+
+OPEN_STATES: Final = frozenset(state for table in (_UPLOAD, _HOLD, _ORDER) for state, _ in table)
 
 
-def after(state: JobState, event: JobEvent) -> JobState:
+def after(action: str, state: JobState, event: JobEvent) -> JobState:
     """Return the state that `event` leads to; KeyError means a bug of ours, not a wish of the server's."""
-    return TRANSITIONS[state, event]
+    return TRANSITIONS.get(action, _ORDER)[state, event]
 
 
 class PartState(StrEnum):
@@ -89,13 +125,16 @@ class Job:
     received: WallTime
     state: JobState = JobState.RECEIVED
     reason: RefusalReason | None = None
-    deadline: WallTime | None = None  # until when the owner may answer, if asked
+    deadline: WallTime | None = None  # until when the owner may answer, if asked; until when it is held
     answer: str = ""  # the owner's newest signed answer, if one came
     answered: WallTime | None = None  # when it came
     cameras: tuple[CameraId, ...] = ()  # what the question is about, later what the grant covers
     window: Window | None = None  # likewise
     sound: tuple[CameraId, ...] = ()  # likewise: those of the cameras whose sound goes with their pictures
     masks: CameraMasks = field(default_factory=dict)  # of the grant, as they stood when it was given
+    action: str = "clip.upload"
+    stopped_by: str = ""  # the id of the order that canceled or released it
+    extended_by: tuple[str, ...] = ()  # the ids of the orders that moved its window's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +169,15 @@ class CameraProgress(msgspec.Struct, frozen=True, omit_defaults=True):
     delivered_until: str = ""  # RFC 3339
 
 
+class MissingSpan(msgspec.Struct, frozen=True):
+    """An interval of a camera's window that the store does not have, and why."""
+
+    camera: CameraId
+    start: str  # RFC 3339
+    end: str
+    why: str
+
+
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the server is told about a command, on `hub/v1/{hub}/evt/cmd`."""
 
@@ -142,6 +190,9 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     answer_by: str = ""  # AWAITING_OWNER: when silence becomes a no
     notify: bool = False  # AWAITING_OWNER: bring the question to the owner's phone now, and not before
     cameras: tuple[CameraProgress, ...] = ()
+    until: str = ""  # HELD: when it ends by itself
+    percent: int = 0  # IN_PROGRESS of an installation
+    gaps: tuple[MissingSpan, ...] = ()  # PARTIAL: the first of them; the manifests have all
     v: int = 1
 
 

@@ -16,11 +16,11 @@ from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import Job, JobPart, PartState
-from agent.clock import SECOND_NS, Clock, WallTime, Window
+from agent.clip_job import Job, JobPart, MissingSpan, PartState
+from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.consent.grant import Granted
 from agent.consent.mask import Masks
-from agent.courier import Courier, StoreRefusedError, outbox_name
+from agent.courier import Courier, StoreRefusedError, StoreTimedOutError, outbox_name
 from agent.crypto import sha256_hex
 from agent.cut.clip import ClipReport, Gap
 from agent.cut.masks import are_covered
@@ -41,6 +41,7 @@ MASKED_PART_NS: Final = 10 * SECOND_NS
 
 WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
 WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
+WHY_CHARACTERS_MAX: Final = 200
 REORDERED_NS: Final = SECOND_NS
 """With B-frames a picture of the window may be sent this much later than one behind it."""
 
@@ -54,11 +55,15 @@ class Outcome:
 
     is_complete: bool
     gaps: str  # for people, empty if complete
+    missing: Sequence[MissingSpan] = ()  # camera by camera
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Errand:
-    """One granted job: what to deliver, whose receipts to believe, and whom to ask and tell on the way."""
+    """One granted job: what to deliver, whose receipts to believe, and whom to ask and tell on the way.
+
+    While it is not closing, `grant` may be replaced by one whose window ends later.
+    """
 
     job: Job
     grant: Granted
@@ -66,6 +71,7 @@ class Errand:
     is_allowed: Callable[[], bool]
     progress: Callable[[Job], None]
     masks: Callable[[CameraId], Masks]  # what must be painted over now
+    is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class ClipMaker:
     ) -> None:
         self._ring, self._sealer, self._outbox, self._journal = ring, sealer, outbox, journal
         self._courier, self._audit, self._clock = courier, audit, clock
-        self._write_manifest, self._settings = write_manifest, settings
+        self._write_manifest, self.settings = write_manifest, settings
         self._cuts = asyncio.Semaphore(CUTS_AT_ONCE_MAX)
         self._cuts_of_troubled = asyncio.Semaphore(CUTS_AT_ONCE_MAX - 1)
         self._troubled: set[CameraId] = set()  # cameras whose newest cut has failed
@@ -111,14 +117,23 @@ class ClipMaker:
                     tasks.create_task(self._seal_parts(camera))
                     tasks.create_task(self._send_parts(camera))
         except* StoreRefusedError as refused:
-            raise StoreRefusedError(str(refused.exceptions[0])) from refused
+            first = refused.exceptions[0]
+            raise (StoreTimedOutError if isinstance(first, StoreTimedOutError) else StoreRefusedError)(
+                str(first)
+            ) from refused
         told = [part for camera in errand.grant.cameras for part in self._told(errand, camera)]
         reports = [part.report for part in told if part.report]
         missing_s = sum(gap.end - gap.start for report in reports for gap in report.gaps) / SECOND_NS
         withheld = sum(report.refused for report in reports)
         if not missing_s and not withheld:
             return Outcome(is_complete=True, gaps="")
-        return Outcome(is_complete=False, gaps=f"{missing_s:.3f} s missing, {withheld} pictures withheld after losses")
+        text = f"{missing_s:.3f} s missing, {withheld} pictures withheld after losses"
+        missing = [
+            MissingSpan(part.camera, rfc3339(gap.start), rfc3339(gap.end), gap.why[:WHY_CHARACTERS_MAX])
+            for part in told
+            for gap in (part.report.gaps if part.report else ())
+        ]
+        return Outcome(is_complete=False, gaps=text, missing=missing)
 
     # ------------------------------------------------------------- seal
     async def _seal_parts(self, camera: _Camera) -> None:
@@ -130,12 +145,14 @@ class ClipMaker:
         while camera.errand.is_allowed() and not has_manifest:
             step = self._plan(camera, sealed)
             if isinstance(step, Finished):
+                camera.errand.is_closing = True
                 break
             if isinstance(step, Wait):
                 await asyncio.sleep(max(0.0, (step.until - self._clock.now()) / SECOND_NS))
                 continue
             sealed.append(await self._seal_part(camera, step))
             camera.queue.put_nowait(sealed[-1])
+        camera.errand.is_closing |= has_manifest
         camera.queue.put_nowait(None)
 
     def _plan(self, camera: _Camera, sealed: Sequence[JobPart]) -> CutPlan | Wait | Finished:
@@ -145,7 +162,7 @@ class ClipMaker:
             return Finished()
         has_sound = camera.id in camera.errand.grant.sound
         start = WallTime(until - SOUND_LEAD_NS) if has_sound else until
-        settings = self._settings
+        settings = self.settings
         if camera.errand.masks(camera.id):
             settings = replace(settings, past_ns=min(settings.past_ns, MASKED_PART_NS))
         return plan_next(

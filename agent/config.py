@@ -23,6 +23,7 @@ from agent.errors import ConfigurationError
 CONFIG_BYTES_MAX: Final = 64 * 1024
 MIB: Final = 1024 * 1024
 STATUS_FILE: Final = Path("/run/transom/status.json")
+BUNDLE_DIR: Final = Path("/var/lib/transom-bundles")
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
@@ -92,6 +93,7 @@ class Clips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 4.0  # aimed length of a part while an incident runs
     give_up_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 7)] = 48.0
     outbox_mib: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 2048
+    held_mib: Annotated[int, msgspec.Meta(ge=64, le=1024**2)] = 4096  # of footage kept while somebody decides
 
 
 class Stamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +114,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clips: Clips = Clips()
     stamps: Stamps | None = None  # None: no time stamps; a digest an hour or a day goes to somebody else
     bridge_socket: Path | None = None  # the firmware bridge; None: no button, no hardware health
+    bundle_dir: Path = BUNDLE_DIR  # where the bridge takes firmware from
     status_file: Path = STATUS_FILE  # for `transom status`; on a RAM disk, written every 5 s
     metrics_file: Path | None = None  # for node_exporter's textfile collector; on a RAM disk too, every 15 s
     snapshot_dir: Path | None = None  # each camera's newest key picture as JPEG, once a minute; on a RAM disk; None: no

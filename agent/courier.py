@@ -31,6 +31,10 @@ class StoreRefusedError(Exception):
     """The store did not take the part, and trying on is pointless."""
 
 
+class StoreTimedOutError(StoreRefusedError):
+    """The store was away, or gave no receipt, for as long as the hub tries."""
+
+
 def outbox_name(part: JobPart) -> str:
     """Name of the part's file in the outbox and at the store."""
     return part.id + (".json" if part.is_manifest else ".mp4.age")
@@ -52,7 +56,7 @@ class Courier:
     ) -> None:
         self._journal, self._outbox, self._uploader = journal, outbox, uploader
         self._audit, self._clock, self._hub = audit, clock, hub
-        self._give_up_ns = int(give_up_h * 3600 * SECOND_NS)
+        self.give_up_h = give_up_h
 
     async def bring(
         self,
@@ -64,17 +68,20 @@ class Courier:
         """Bring one part from the state it is in to RECEIPTED, and return it.
 
         `is_allowed` is asked before every effect: as soon as it says no, the part comes back as it is and nothing more
-        is sent. Raises StoreRefusedError after the configured hours, or when the store keeps answering nonsense.
+        is sent. Raises StoreTimedOutError after the configured hours, StoreRefusedError when the store keeps answering
+        nonsense.
         """
-        give_up_at = self._clock.instant() + self._give_up_ns
+        give_up_at = self._clock.instant() + int(self.give_up_h * 3600 * SECOND_NS)
         pause_s, lies = RETRY_S_MIN, 0
         while part.state is not PartState.RECEIPTED and is_allowed():
             try:
                 part = await self._advance(part, target, store_keys, is_allowed)
             except (UnavailableError, BadInputError) as error:
                 lies += isinstance(error, BadInputError)
-                if lies > LIES_MAX or self._clock.instant() >= give_up_at:
+                if lies > LIES_MAX:
                     raise StoreRefusedError(str(error)) from error
+                if self._clock.instant() >= give_up_at:
+                    raise StoreTimedOutError(str(error)) from error
                 if isinstance(error, BadInputError):
                     part = self._store(replace(part, state=PartState.SEALED, location=""))
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

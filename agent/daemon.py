@@ -7,8 +7,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from importlib.metadata import version
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from agent.acquire.camera import CameraStream
@@ -17,25 +16,18 @@ from agent.buffer.latch import KeyFrameLatch
 from agent.camera_logins import open_logins
 from agent.camera_watch import CameraWatch
 from agent.claim_watch import ClaimWatch
-from agent.clip_job import JobPart
-from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
 from agent.command.trust import open_first_bundle
 from agent.config import MIB, Config
 from agent.consent.decide import masks_of
-from agent.consent.grant import Granted
 from agent.conversation import Conversation, Topics
-from agent.courier import Courier, outbox_name
-from agent.cut.plan import PartSettings
 from agent.daemon_audit import kept_audit
 from agent.daemon_cameras import build_camera_watch, build_clock_watch, hearing, own_snapshots
-from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
+from agent.daemon_exports import HubParts, open_exporter
 from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError
 from agent.event_watch import EventWatch
-from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.evidence.note import verifier_of
-from agent.exporter import Exporter
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile
@@ -44,14 +36,11 @@ from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.outside.database import Database
 from agent.outside.event_soap import EventService
 from agent.outside.host import HostClock, notify_service_manager
-from agent.outside.https import TusUploader
 from agent.outside.keystore import Keystore
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
-from agent.outside.outbox_files import OutboxFiles
 from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
 from agent.outside.snapshots import publisher
-from agent.part_sealer import PartSealer
 from agent.picture_watch import PictureWatch
 from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
@@ -210,7 +199,7 @@ class _Hub:
             stack.callback(ring.close)
             stack.callback(self._recorder.stop)  # before the ring closes
             stack.push_async_callback(self._health.detach)
-            exporter = await self._exporter(stack, ring, audit, desk)
+            exporter = await open_exporter(stack, self._parts(ring, audit, desk))
             will = Will(topics.state, self._board.offline(boot))
             verifier = verifier_of(self._hub, self._evidence)
 
@@ -280,50 +269,20 @@ class _Hub:
         first = first_standing(self._hub, enrolment.pairing_epoch, enrolment.trust_bundle, identity.load_owner())
         return Desk(first, self._journal, audit, Pairing(decide, identity.save_owner), self._clock)
 
-    async def _exporter(
-        self, stack: contextlib.AsyncExitStack, ring: SlabLog, audit: AuditFile, desk: Desk
-    ) -> Exporter:
-        config, clock, journal = self._config, self._clock, self._journal
-        outbox = OutboxFiles(config.data_dir / "outbox", config.clips.outbox_mib * MIB)
-        anchors = desk.standing.trust.tls_anchors
-        uploader = await stack.enter_async_context(TusUploader(anchors, clock))
-        courier = Courier(
-            journal=journal,
-            outbox=outbox,
-            uploader=uploader,
-            audit=audit,
-            clock=clock,
+    def _parts(self, ring: SlabLog, audit: AuditFile, desk: Desk) -> HubParts:
+        return HubParts(
+            config=self._config,
+            clock=self._clock,
             hub=self._hub,
-            give_up_h=config.clips.give_up_h,
-        )
-
-        def write_manifest(grant: Granted, camera: CameraId, parts: Sequence[JobPart]) -> bytes:
-            delivered = [
-                (
-                    SealedPart(part.id, outbox.path(outbox_name(part)), part.size, part.sha256, MEDIA_TYPE_CLIP),
-                    part.report,
-                )
-                for part in parts
-                if part.report and part.report.pictures
-            ]
-            empty = [part.report for part in parts if part.report and not part.report.pictures]
-            name = self._board.camera_name(camera)
-            software = version("transom")
-            facts = ClipFacts(self._hub, grant, camera, name, delivered, empty, audit.head(), software)
-            return build_manifest(facts, self._evidence)
-
-        clips = ClipMaker(
+            evidence_key=self._evidence,
+            key_encryption_key=self._keys.key_encryption_key(),
+            journal=self._journal,
             ring=ring,
-            sealer=PartSealer(ring, self._cutter, outbox),
-            outbox=outbox,
-            journal=journal,
-            courier=courier,
             audit=audit,
-            clock=clock,
-            write_manifest=write_manifest,
-            settings=PartSettings(live_ns=int(config.clips.part_s * SECOND_NS)),
+            desk=desk,
+            cutter=self._cutter,
+            board=self._board,
         )
-        return Exporter(journal, audit, clock, lambda: desk.standing, lambda: self._board.cameras, clips)
 
     def _broker(self) -> BrokerAddress:
         broker = self._enrolment.broker

@@ -3,7 +3,8 @@
 Rules of this file:
 - The decision is in the journal and in the audit log before it takes effect; the message is acknowledged after that.
 - A job that was open when the power went is found by `resume` and goes on where it was: sealed parts are sent as they
-  are, the rest is cut from the ring. What it covers was stored when it was asked or granted, and never grows.
+  are, the rest is cut from the ring. What it covers was stored when it was asked or granted; `clip.extend` alone moves
+  the end of its window.
 - Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good.
   So are the owner's masks: a grant's own stay, those of now and of then are added.
 - Everything but a yes of the owner ends a question at its deadline, and in the same words.
@@ -20,23 +21,28 @@ from dataclasses import replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
+from agent.asking import Asking
+from agent.buffer.hold import HoldRefusedError
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
-from agent.clip_maker import ClipMaker, Errand
+from agent.clip_maker import ClipMaker, Errand, Outcome
 from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.command.envelope import verify, verify_again
+from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import SKEW_NS
-from agent.consent.decide import answered, decide, masks_now, notice_due, renewed, still_allowed
+from agent.consent.decide import decide, masks_now, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
 from agent.consent.mask import Masks
-from agent.consent.policy import Answer, open_answer
 from agent.consent.standing import Standing
-from agent.courier import StoreRefusedError
-from agent.errors import BadInputError, UnavailableError
+from agent.courier import StoreRefusedError, StoreTimedOutError
+from agent.errors import UnavailableError
 from agent.evidence.room import LogFullError
-from agent.ports import Audit, Journal, Opening
+from agent.holding import HoldKeeper
+from agent.job_orders import JobOrders
+from agent.ports import Audit, Holds, Journal, Opening
 from agent.teller import Teller
+from agent.upkeep import Upkeep
 
 DAY_NS: Final = 24 * 3600 * SECOND_NS
 REPLAY_MARGIN_NS: Final = 2 * SKEW_NS
@@ -50,26 +56,54 @@ log: Final = logging.getLogger("transom.exporter")
 class Exporter:
     """Takes commands, runs their jobs, and tells how they go."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the story needs of the world, each by name
         self,
+        *,
         journal: Journal,
         audit: Audit,
         clock: Clock,
         standing: Callable[[], Standing],
         cameras: Callable[[], Collection[CameraId]],
         clips: ClipMaker,
+        holds: Holds,
+        upkeep: Upkeep,
     ) -> None:
         self._journal, self._audit, self._clock = journal, audit, clock
         self._standing, self._cameras, self._clips = standing, cameras, clips
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._answers: dict[str, asyncio.Event] = {}
-        self._taken_back: set[str] = set()  # running jobs to which the owner has said no since
-        self._teller = Teller(journal, audit, clock)
+        self._errands: dict[str, Errand] = {}  # of the jobs that send now
+        self._stopped: set[str] = set()  # running jobs that an order has ended
+        self._teller = teller = Teller(journal, audit, clock)
+        self._asking = Asking(journal, audit, clock, standing, teller)
+        self._holding = HoldKeeper(
+            holds=holds, journal=journal, clock=clock, standing=standing, cameras=cameras, teller=teller
+        )
+        self._orders = JobOrders(
+            journal=journal,
+            audit=audit,
+            clock=clock,
+            standing=standing,
+            cameras=cameras,
+            teller=teller,
+            asking=self._asking,
+            errands=self._errands,
+            stop=self._stop_job,
+        )
+        self._upkeep = upkeep
 
     @property
     def refused_unanswered(self) -> int:
         """Refusals beyond what is answered."""
         return self._teller.unanswered
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job runs, or is being tidied up after."""
+        return bool(self._tasks)
+
+    def is_closing(self, job_id: str) -> bool:
+        """Whether a job has come to the end of its window, so that it cannot be extended any more."""
+        return job_id in self._errands and self._errands[job_id].is_closing
 
     # ------------------------------------------------------------ what comes in
     def take(self, envelope: bytes) -> None:
@@ -88,7 +122,7 @@ class Exporter:
             except LogFullError:  # nothing is stored of it yet, so it may come again when there is room
                 self._teller.refuse(Refusal(RefusalReason.NO_ROOM, "the hub's audit log is full", command.id))
                 return
-        new = Job(command.id, envelope, now)
+        new = Job(command.id, envelope, now, action=command.action)
         opening, job = self._journal.open_job(new, command.sha256, command.expires)
         match opening:
             case Opening.NEW:
@@ -105,40 +139,15 @@ class Exporter:
                 self._teller.refuse(Refusal(RefusalReason.DUPLICATE_ID, "another command has this id", job.id))
 
     def answer(self, token: str) -> None:
-        """Take the owner's signed answer to an open job; when this returns, it is stored and may be acknowledged.
-
-        The first answer counts, but a no may follow a yes, and then stops what it allowed. Anything else is dropped
-        with an audit entry.
-        """
-        standing, now = self._standing(), self._clock.now()
-        if standing.owner is None:
-            return
-        try:
-            answer = open_answer(token, standing.owner, standing.audience.hub, now)
-            job = self._job_for(answer)
-        except BadInputError as error:
-            if self._teller.may_answer():
-                self._audit.append("answer_refused", "", {"why": str(error)})
-            return
-        if job.answer == token:
-            return
-        self._audit.append("owner_answered", job.id, {"says": answer.decision})
-        self._journal.put_answer(job.id, token, now)
-        if answer.decision == "no":
-            self._taken_back.add(job.id)
-        if job.id in self._answers:
-            self._answers[job.id].set()
-
-    def _job_for(self, answer: Answer) -> Job:
-        job = self._journal.job_of(answer.command_sha256)
-        if job is None or (answer.decision == "yes" and (job.answer or job.state is JobState.IN_PROGRESS)):
-            raise BadInputError("an answer to a question that is not open")
-        return job
+        """Take the owner's signed answer to an open job; when this returns, it is stored and may be acknowledged."""
+        self._asking.take(token)
 
     def resume(self) -> None:
         """Go on with every job that was open when the hub stopped."""
         open_jobs = self._journal.open_jobs()
         self._clips.tidy({job.id for job in open_jobs})
+        with contextlib.suppress(UnavailableError):  # what could not be destroyed is tried at the next start
+            self._holding.tidy({job.id for job in open_jobs})
         for job in open_jobs:
             with contextlib.suppress(UnavailableError):  # a full disk: the job itself waits for it
                 self._audit.append("resumed", job.id, {"state": job.state.value})
@@ -151,6 +160,12 @@ class Exporter:
         for task in list(self._tasks.values()):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._holding.stop()
+
+    def _stop_job(self, job_id: str) -> None:
+        """Let a job see that an order has ended it; the journal has that already."""
+        self._stopped.add(job_id)
+        self._asking.wake(job_id)
 
     # ---------------------------------------------------------------- one job
     def _start(self, job: Job) -> None:
@@ -168,6 +183,7 @@ class Exporter:
                 if job is not None and job.state in OPEN_STATES:
                     await self._run(job)
                 self._clips.discard(job_id)
+                await self._holding.release(job_id)
             except (UnavailableError, ExceptionGroup) as error:
                 if isinstance(error, ExceptionGroup) and error.split(UnavailableError)[1] is not None:
                     log.exception("job %s met a bug and waits for a restart", job_id)
@@ -175,7 +191,8 @@ class Exporter:
                 log.warning("job %s waits: %s", job_id, error)
                 await asyncio.sleep(JOB_RETRY_S)
             else:
-                self._taken_back.discard(job_id)
+                self._asking.taken_back.discard(job_id)
+                self._stopped.discard(job_id)
                 if self._clock.is_trusted():
                     self._journal.forget_before(self._clock.now(), REPLAY_MARGIN_NS)
                 return
@@ -189,46 +206,75 @@ class Exporter:
         command = verify_again(
             job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
         )
-        if not isinstance(command, VerifiedCommand):  # it was good when it came: the trust in it has ended since
-            self._teller.end_refused(
-                job, command if isinstance(command, Refusal) else Refusal(RefusalReason.UNSUPPORTED)
-            )
-            return
+        match command:
+            case VerifiedCommand():
+                await self._upload(job, command, standing)
+            case VerifiedHold():
+                await self._holding.run(job, command)
+            case VerifiedJobOrder():
+                await self._orders.run(job, command)
+            case VerifiedUpkeep():
+                await self._upkeep.run(job, command, self._teller)
+            case Refusal():  # it was good when it came: the trust in it has ended since
+                self._teller.end_refused(job, command)
+            case _:
+                self._teller.end_refused(job, Refusal(RefusalReason.UNSUPPORTED))
+
+    async def _upload(self, job: Job, command: VerifiedCommand, standing: Standing) -> None:
+        """Carry a `clip.upload` from the state it is in to its end."""
+        if job.stopped_by:
+            self._stopped.add(job.id)
         job, grant = await self._grant(job, command, standing)
         if grant is None:
             return
-        keys, consent = standing.trust.store_signers(), _Consent(lambda: self._is_allowed(job, grant))
+        keys = standing.trust.store_signers()
 
         def masks(camera: CameraId) -> Masks:
-            return masks_now(grant, camera, self._standing().word, self._clock.now())
+            return masks_now(errand.grant, camera, self._standing().word, self._clock.now())
 
+        consent = _Consent(lambda: self._is_allowed(job, errand.grant))
+        errand = Errand(job, grant, keys, consent, self._teller.tell, masks)
+        self._errands[job.id] = errand
         try:
-            outcome = await self._clips.deliver(Errand(job, grant, keys, consent, self._teller.tell, masks))
+            outcome = await self._clips.deliver(errand)
         except StoreRefusedError as error:
-            self._teller.move(job, JobEvent.GAVE_UP, detail=str(error))
+            event = JobEvent.TIME_OVER if isinstance(error, StoreTimedOutError) else JobEvent.GAVE_UP
+            self._teller.move(self._journal.job(job.id) or job, event, detail=str(error))
             return
-        if not consent():
-            is_no = job.id in self._taken_back
-            self._teller.move(
-                job, JobEvent.CONSENT_WITHDRAWN, RefusalReason.OWNER_DECLINED if is_no else RefusalReason.SHARING_OFF
-            )
+        finally:
+            del self._errands[job.id]
+        self._end(self._journal.job(job.id) or job, outcome, is_allowed=consent())
+
+    def _end(self, job: Job, outcome: Outcome, *, is_allowed: bool) -> None:
+        if not is_allowed and job.id in self._stopped:
+            self._teller.move(job, JobEvent.AGENCY_CANCELED, RefusalReason.AGENCY_CANCELED)
+        elif not is_allowed:
+            is_no = job.id in self._asking.taken_back
+            reason = RefusalReason.OWNER_DECLINED if is_no else RefusalReason.SHARING_OFF
+            self._teller.move(job, JobEvent.CONSENT_WITHDRAWN, reason)
         elif outcome.is_complete:
             self._teller.move(job, JobEvent.DELIVERED)
         else:
-            self._teller.move(job, JobEvent.DELIVERED_WITH_GAPS, detail=outcome.gaps)
+            self._teller.move(job, JobEvent.DELIVERED_WITH_GAPS, detail=outcome.gaps, gaps=outcome.missing)
 
     async def _grant(self, job: Job, command: VerifiedCommand, standing: Standing) -> tuple[Job, Granted | None]:
         """Decide, ask the owner if the policy says so, and store what came of it; None if the answer is no."""
         verdict: Granted | Refusal | Ask
         if job.window is not None:  # asked or granted before a restart: exactly that, whatever the policy is by now
             verdict = self._again(job, command, job.window)
+        elif job.id in self._stopped:
+            verdict = Refusal(RefusalReason.AGENCY_CANCELED, "", job.id)
         else:
-            asked = sum(one.state is JobState.AWAITING_OWNER for one in self._journal.open_jobs())
+            waiting = [one for one in self._journal.open_jobs() if one.action == command.action]
+            asked = sum(one.state is JobState.AWAITING_OWNER for one in waiting)
             used = self._journal.grants_since(WallTime(job.received - DAY_NS)) + asked
             verdict = decide(command, standing.word, self._cameras(), job.received, used)
         if isinstance(verdict, Ask):
-            job, verdict = await self._ask(job, verdict)
-        if isinstance(verdict, Granted) and (said := self._said(job.id)) and said.decision == "no":
+            if job.state is JobState.RECEIVED:
+                job = self._asking.put(job, verdict)
+            await self._pin(job)
+            job, verdict = await self._asking.ask(job, verdict)
+        if isinstance(verdict, Granted) and (said := self._asking.said(job.id)) and said.decision == "no":
             verdict = Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
         if isinstance(verdict, Refusal):
             self._teller.end_refused(job, verdict)
@@ -239,6 +285,13 @@ class Exporter:
             job = self._teller.move(job, yes, granted=self._clock.now())
         return job, verdict
 
+    async def _pin(self, job: Job) -> None:
+        """Keep what the question is about while the ring goes on; it is asked also where there is no room for that."""
+        try:
+            await self._holding.pin(job)
+        except HoldRefusedError as error:
+            self._audit.append("not_held", job.id, {"why": str(error)})
+
     def _again(self, job: Job, command: VerifiedCommand, window: Window) -> Granted | Refusal | Ask:
         """Take up the question or the grant that the journal holds."""
         if job.state is not JobState.IN_PROGRESS:
@@ -247,55 +300,10 @@ class Exporter:
         word, now = self._standing().word, self._clock.now()
         return renewed(command, covered, word, now, has_owner_said_yes=has_said_yes, masks=job.masks)
 
-    async def _ask(self, job: Job, ask: Ask) -> tuple[Job, Granted | Refusal]:
-        """Wait for the owner's answer until the deadline that was set first; silence is a no."""
-        if job.state is JobState.RECEIVED:
-            job = replace(job, deadline=ask.deadline, cameras=ask.cameras, window=ask.window, sound=ask.sound)
-            job = self._teller.move(job, JobEvent.ASKED)
-        verdict = await self._wait_for_yes(job, ask)
-        if self._said(job.id) is None:
-            self._audit.append("owner_answered", job.id, {"says": "nothing"})
-        return self._journal.job(job.id) or job, verdict
-
-    def _answered(self, ask: Ask) -> Granted | Refusal:
-        """Say what the answer of now comes to, as of when it came."""
-        job = self._journal.job(ask.command.id)
-        at = job.answered if job and job.answered else self._clock.now()
-        return answered(ask, self._said(ask.command.id), self._standing().word, at)
-
-    def _said(self, job_id: str) -> Answer | None:
-        """Read the stored answer, as of when it came; None if there is none by today's owner."""
-        job, standing = self._journal.job(job_id), self._standing()
-        if job is None or not job.answer or job.answered is None or standing.owner is None:
-            return None
-        try:
-            return open_answer(job.answer, standing.owner, standing.audience.hub, job.answered)
-        except BadInputError:
-            return None
-
-    async def _wait_for_yes(self, job: Job, ask: Ask) -> Granted | Refusal:
-        """Return a yes as soon as it comes, and everything else at the deadline: as silence, not before it."""
-        waiting = self._answers[ask.command.id] = asyncio.Event()
-        began, now = _loop_time(), self._clock.now()
-        deadline, due = began + max(0, ask.deadline - now) / SECOND_NS, notice_due(ask, self._standing().policy, now)
-        notice = None if due is None else began + (due - now) / SECOND_NS
-        try:
-            while not isinstance(verdict := self._answered(ask), Granted) and (time := _loop_time()) < deadline:
-                if notice is not None and time >= notice:
-                    self._teller.tell(job, notify=True)
-                    notice = None
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(deadline if notice is None else notice):
-                        await waiting.wait()
-                waiting.clear()
-        finally:
-            del self._answers[ask.command.id]
-        return verdict
-
     def _is_allowed(self, job: Job, grant: Granted) -> bool:
-        """Say whether trust, owner and policy of now still give this grant."""
+        """Say whether trust, owner and policy of now still give this grant, and nobody has ended the job."""
         standing, now = self._standing(), self._clock.now()
-        if job.id in self._taken_back:
+        if job.id in self._asking.taken_back or job.id in self._stopped:
             return False
         trusted = verify_again(
             job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
@@ -303,10 +311,6 @@ class Exporter:
         if not isinstance(trusted, VerifiedCommand) or trusted.recipients != grant.command.recipients:
             return False
         return still_allowed(grant, standing.word, now, is_clock_trusted=self._clock.is_trusted())
-
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class _Consent:

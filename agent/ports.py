@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.acquire.identity import Known
     from agent.acquire.stream import CameraId
     from agent.buffer.chunk import ChunkMeta, StoredChunk
+    from agent.buffer.hold import Hold
     from agent.buffer.ring import Footage
     from agent.clip_job import Job, JobPart, Status
     from agent.clock import Instant, WallTime, Window
@@ -127,6 +128,28 @@ class ChunkSource(Protocol):
 
 class ChunkLog(ChunkSink, ChunkSource, Protocol):
     """The encrypted ring on disk."""
+
+
+class Holds(Protocol):
+    """Footage that outlives the ring for a while; these calls come from any thread and may take as long as the disk."""
+
+    def hold(self, hold: Hold) -> object:
+        """Hold a window's footage and copy what there is of it. Raises HoldRefusedError (there is no room)."""
+
+    def top_up(self, name: str) -> object:
+        """Copy what the ring has by now. Raises HoldRefusedError, or UnavailableError if there is no such hold."""
+
+    def release(self, name: str) -> None:
+        """Destroy a hold; without such a hold, do nothing."""
+
+    def held(self) -> tuple[Hold, ...]:
+        """Return all holds, by name. Waits for nothing."""
+
+    def footage(self, name: str, camera: CameraId, window: Window) -> Footage:
+        """Return what a hold has of a window. Raises UnavailableError."""
+
+    def read(self, name: str, chunk: StoredChunk) -> bytes:
+        """Read and decrypt one held chunk. Raises UnavailableError if it is gone or damaged."""
 
 
 class Cutter(Protocol):
@@ -240,6 +263,12 @@ class Journal(Protocol):
 
     def move(self, job: Job, status: Status, *, granted: WallTime | None = None) -> None:
         """Store the job's new state (not its answer) and queue the status that tells of it, in one transaction."""
+
+    def stop_job(self, job: str, by: str) -> None:
+        """Store that an order ends an open job; the first one counts."""
+
+    def extend_job(self, job: str, end: WallTime, by: str) -> None:
+        """Store a later end of an open job's window, and the order that moved it."""
 
     def put_answer(self, job: str, token: str, answered: WallTime) -> None:
         """Store the owner's answer to a job."""

@@ -6,19 +6,24 @@ all; what nobody's signature asked for is answered so many times a minute and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from agent.clip_job import Job, JobEvent, JobState, Status, after, progress_of
+from agent.clip_job import Job, JobEvent, JobState, MissingSpan, Status, after, progress_of
 from agent.clock import SECOND_NS, Clock, WallTime, rfc3339
+from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.ports import Audit, Journal
 
 REFUSALS_ANSWERED_PER_MINUTE_MAX: Final = 30
 """A hostile broker can make the hub count, but not write and talk without end."""
+
+GAPS_TOLD_MAX: Final = 32
+"""In a status; the manifests have all."""
 
 
 class Teller:
@@ -37,35 +42,45 @@ class Teller:
         detail: str = "",
         *,
         granted: WallTime | None = None,
+        gaps: Sequence[MissingSpan] = (),
     ) -> Job:
         """Write the transition to the audit log and the journal, with the status that tells of it."""
-        job = replace(job, state=after(job.state, event), reason=reason)
+        job = replace(job, state=after(job.action, job.state, event), reason=reason)
         entry: dict[str, str | int] = {"state": job.state.value, "event": event.value}
         entry |= {"reason": reason.value} if reason else {}
         is_yes = event in (JobEvent.GRANTED, JobEvent.OWNER_SAID_YES)
         entry |= {"sound": ",".join(job.sound)} if is_yes and job.sound else {}
         self._audit.append("job", job.id, entry | ({"detail": detail} if detail else {}))
-        self._journal.move(job, self._status(job, detail), granted=granted)
+        status = msgspec.structs.replace(self._status(job, detail), gaps=tuple(gaps[:GAPS_TOLD_MAX]))
+        self._journal.move(job, status, granted=granted)
         return job
 
     def end_refused(self, job: Job, refusal: Refusal) -> None:
         """End a job with a no, whatever state it is in."""
         ends = {JobState.RECEIVED: JobEvent.REFUSED, JobState.AWAITING_OWNER: JobEvent.NO_YES_FROM_OWNER}
-        self.move(job, ends.get(job.state, JobEvent.CONSENT_WITHDRAWN), refusal.reason, refusal.detail)
+        event = ends.get(job.state, JobEvent.CONSENT_WITHDRAWN)
+        if refusal.reason is RefusalReason.AGENCY_CANCELED:
+            event = JobEvent.AGENCY_CANCELED
+        self.move(job, event, refusal.reason, refusal.detail)
 
-    def tell(self, job: Job, *, notify: bool = False) -> None:
+    def tell(self, job: Job, percent: int = 0, *, notify: bool = False) -> None:
         """Say how a job is; `notify`: and that its question is to be brought to the owner now."""
-        self._journal.say(msgspec.structs.replace(self._status(job), notify=notify))
+        self._journal.say(msgspec.structs.replace(self._status(job, percent=percent), notify=notify))
 
     def tell_again(self, job: Job) -> None:
         """Say it to a broker that brings the command again, unless that happens too often."""
         if self.may_answer():
             self.tell(job)
 
-    def note_command(self, command: VerifiedCommand) -> None:
+    def note_command(self, command: VerifiedCommand | VerifiedHold | VerifiedJobOrder | VerifiedUpkeep) -> None:
         """Write down who asks for what and why."""
-        detail: dict[str, str | int] = {"incident": command.incident.id, "by": command.subject}
-        detail |= {"agency": command.agency, "basis": command.basis, "reason": command.reason}
+        detail: dict[str, str | int] = {"by": command.subject, "agency": command.agency}
+        if not isinstance(command, VerifiedUpkeep):
+            asked = command if isinstance(command, VerifiedCommand) else command.asked
+            detail = {"incident": asked.incident.id, **detail, "basis": asked.basis, "reason": asked.reason}
+            detail |= {"approved_by": ", ".join(asked.approved_by)} if asked.approved_by else {}
+        detail |= {} if isinstance(command, VerifiedCommand) else {"action": command.action}
+        detail |= {"job": command.job} if isinstance(command, VerifiedJobOrder) else {}
         self._audit.append("command", command.id, detail | {"sha256": command.sha256})
 
     def answer_ping(self, ping: VerifiedPing) -> None:
@@ -93,7 +108,7 @@ class Teller:
         self._answers.append(minute)
         return True
 
-    def _status(self, job: Job, detail: str = "") -> Status:
+    def _status(self, job: Job, detail: str = "", percent: int = 0) -> Status:
         return Status(
             command=job.id,
             status=job.state,
@@ -102,4 +117,6 @@ class Teller:
             detail=detail,
             answer_by=rfc3339(job.deadline) if job.deadline and job.state is JobState.AWAITING_OWNER else "",
             cameras=progress_of(self._journal.parts(job.id)),
+            until=rfc3339(job.deadline) if job.deadline and job.state is JobState.HELD else "",
+            percent=percent,
         )

@@ -7,6 +7,7 @@ import pytest
 from agent.acquire.stream import CameraId
 from agent.clip_job import (
     OPEN_STATES,
+    ORDER_TRANSITIONS,
     TRANSITIONS,
     CameraProgress,
     JobEvent,
@@ -20,6 +21,7 @@ from agent.clock import SECOND_NS, WallTime
 from agent.cut.clip import ClipReport
 
 ENDS = frozenset(JobState) - OPEN_STATES
+TABLES = {**TRANSITIONS, "clip.cancel": ORDER_TRANSITIONS}
 FRONT, BACK = CameraId("front"), CameraId("back")
 
 
@@ -30,45 +32,63 @@ def part(camera: CameraId, number: int, state: PartState, *, is_manifest: bool =
     return JobPart("c1", camera, number, is_manifest, start, end, state, 9, "ff", "", "", report)
 
 
-@pytest.mark.parametrize("state", sorted(OPEN_STATES))
-def test_every_open_state_reaches_an_end(state: JobState) -> None:
-    """From each open state some chain of events leads to an end, and every single event leads somewhere."""
-    reached, growing = {state}, True
-    while growing:
-        new = {to for (origin, _), to in TRANSITIONS.items() if origin in reached} - reached
-        reached |= new
-        growing = bool(new)
-    assert reached & ENDS
+@pytest.mark.parametrize("action", sorted(TABLES))
+def test_every_open_state_reaches_an_end(action: str) -> None:
+    """From each state that a job can be in some chain of events leads to an end."""
+    table = TABLES[action]
+    for state in {origin for origin, _ in table}:
+        reached, growing = {state}, True
+        while growing:
+            new = {to for (origin, _), to in table.items() if origin in reached} - reached
+            reached |= new
+            growing = bool(new)
+        assert reached & ENDS
+    entered = {JobState.RECEIVED, *table.values()}
+    assert {origin for origin, _ in table} == entered - ENDS  # nobody gets stuck, and no state is out of reach
 
 
-def test_no_transition_leaves_an_end() -> None:
+@pytest.mark.parametrize("action", sorted(TABLES))
+def test_no_transition_leaves_an_end(action: str) -> None:
     """An end is final: no event is known there, and asking for one is a bug of ours."""
-    assert {JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED, JobState.CANCELED} == ENDS
+    ends = {JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED}
+    assert ends | {JobState.CANCELED, JobState.TIMED_OUT} == ENDS
     for state in ENDS:
         for event in JobEvent:
             with pytest.raises(KeyError):
-                after(state, event)
+                after(action, state, event)
 
 
 def test_no_chain_of_events_goes_in_circles() -> None:
     """A job cannot live for ever: no state can follow itself."""
-    order = [JobState.RECEIVED, JobState.AWAITING_OWNER, JobState.IN_PROGRESS]
-    for (origin, _), to in TRANSITIONS.items():
-        assert to in ENDS or order.index(to) > order.index(origin)
+    order = [JobState.RECEIVED, JobState.AWAITING_OWNER, JobState.HELD, JobState.IN_PROGRESS]
+    for table in TABLES.values():
+        for (origin, _), to in table.items():
+            assert to in ENDS or order.index(to) > order.index(origin)
 
 
 def test_every_state_and_event_is_used() -> None:
     """There is no word in the protocol that the hub can never say."""
-    assert {JobState.RECEIVED, *TRANSITIONS.values()} == set(JobState)
-    assert {event for _, event in TRANSITIONS} == set(JobEvent)
+    moves = [(event, to) for table in TABLES.values() for (_, event), to in table.items()]
+    assert {JobState.RECEIVED, *(to for _, to in moves)} == set(JobState)
+    assert {event for event, _ in moves} == set(JobEvent)
 
 
 def test_nothing_is_delivered_without_a_yes() -> None:
-    """Only the policy's yes and the owner's lead into IN_PROGRESS, and only from there is anything delivered."""
-    into = {event for (_, event), to in TRANSITIONS.items() if to is JobState.IN_PROGRESS}
+    """Only the policy's yes and the owner's lead an upload into IN_PROGRESS; only from there is anything delivered."""
+    uploads = TRANSITIONS["clip.upload"]
+    into = {event for (_, event), to in uploads.items() if to is JobState.IN_PROGRESS}
     assert into == {JobEvent.GRANTED, JobEvent.OWNER_SAID_YES}
-    out = {origin for (origin, _), to in TRANSITIONS.items() if to in {JobState.SUCCEEDED, JobState.PARTIAL}}
+    out = {origin for (origin, _), to in uploads.items() if to in {JobState.SUCCEEDED, JobState.PARTIAL}}
     assert out == {JobState.IN_PROGRESS}
+    delivering = {JobEvent.DELIVERED, JobEvent.DELIVERED_WITH_GAPS}
+    assert not delivering & {event for table in (TRANSITIONS["clip.hold"], ORDER_TRANSITIONS) for _, event in table}
+
+
+def test_an_action_without_a_table_of_its_own_is_an_order() -> None:
+    """What an order may do is the same for all of them, and an upload's events are none of it."""
+    assert after("config.set", JobState.RECEIVED, JobEvent.DONE) is JobState.SUCCEEDED
+    with pytest.raises(KeyError):
+        after("config.set", JobState.RECEIVED, JobEvent.GRANTED)
 
 
 def test_progress_counts_what_has_a_receipt() -> None:

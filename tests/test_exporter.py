@@ -304,7 +304,7 @@ def test_a_pause_stops_a_running_job(site: Site) -> None:
     run(site, life)
 
 
-def test_a_store_that_takes_nothing_ends_the_job_as_failed(site: Site) -> None:
+def test_a_store_that_takes_nothing_ends_the_job_as_timed_out(site: Site) -> None:
     """After the time we try, somebody is told."""
     site.give_up_h = 0.3 / 3600
     site.receipts.withheld = True
@@ -312,7 +312,7 @@ def test_a_store_that_takes_nothing_ends_the_job_as_failed(site: Site) -> None:
     async def life(process: Process) -> None:
         process.exporter.take(site.command("c1"))
         end = await process.until_ended("c1")
-        assert end.status is JobState.FAILED
+        assert end.status is JobState.TIMED_OUT
         assert "no receipt" in end.detail
 
     run(site, life)

@@ -204,9 +204,9 @@ def test_a_failed_job_leaves_nothing_in_the_outbox(site: Site) -> None:
 
     async def life(process: Process) -> None:
         process.exporter.take(site.command("c1"))
-        assert (await process.until_ended("c1")).status is JobState.FAILED
+        assert (await process.until_ended("c1")).status is JobState.TIMED_OUT
         await asyncio.sleep(0)
-        assert process.outbox.names() == frozenset()
+        await process.until(lambda: not process.outbox.names())
 
     run(site, life)
 
@@ -217,7 +217,7 @@ def test_what_a_crash_left_of_an_ended_job_is_removed_at_the_next_start(site: Si
     async def life(process: Process) -> None:
         process.outbox.write("c0.cam-1.0000.mp4.age", lambda append: append(b"sealed"))
         process.exporter.resume()
-        assert process.outbox.names() == frozenset()
+        await process.until(lambda: not process.outbox.names())
 
     run(site, life)
 

@@ -34,6 +34,13 @@ TESTED_ELSEWHERE: Final = {
     "agent/buffer/run.py": "tests/buffer/test_ring.py",
     "agent/clock.py": "types and two conversions that every vector uses",
     "agent/recorder_thread.py": "tests/stories/test_restart.py, with the whole daemon",
+    "agent/asking.py": "tests/test_exporter.py, test_promises.py and test_job_orders.py, with real jobs",
+    "agent/command/approval.py": "tests/command/test_vectors.py",
+    "agent/command/orders.py": "types only",
+    "agent/command/parameters.py": "tests/command/test_vectors.py",
+    "agent/daemon_exports.py": "tests/stories, as a real process",
+    "agent/held_footage.py": "tests/test_holding.py, with a ring that lost its footage",
+    "agent/outside/journal_rows.py": "tests/outside/test_database.py",
     "agent/command/claims.py": "tests/command/test_envelope.py and its vectors",
     "agent/command/destination.py": "tests/command/test_vectors.py",
     "agent/command/grants.py": "tests/command/test_vectors.py",
@@ -268,7 +275,8 @@ def test_a_grant_is_built_in_one_place_only() -> None:
 def test_a_command_is_verified_in_one_place_only() -> None:
     """Whoever has a `VerifiedCommand` got it from the envelope's check."""
     assert {name for name in SOURCES if calls(name, "VerifiedCommand")} == {"agent/command/envelope.py"}
-    assert {name for name in SOURCES if calls(name, "VerifiedPing")} == {"agent/command/envelope.py"}
+    for kind in ("VerifiedPing", "VerifiedHold", "VerifiedJobOrder", "VerifiedUpkeep"):
+        assert {name for name in SOURCES if calls(name, kind)} == {"agent/command/envelope.py"}
 
 
 def test_every_link_leads_somewhere() -> None:

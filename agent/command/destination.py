@@ -42,6 +42,12 @@ def choose_target(upload: UploadClaim, trust: TrustBundle) -> UploadTarget:
     return UploadTarget(upload.url, upload.receipts_url, Secret(upload.token))
 
 
+def check_source(url: str, trust: TrustBundle) -> None:
+    """Check that something is fetched from a listed host over https (step 7c). Raises RefusedError."""
+    if _host(url) not in {one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts}:
+        raise RefusedError(RefusalReason.UPLOAD_HOST, "the URL is not https on a host of the trust bundle")
+
+
 def _host(url: str) -> str:
     match = _URL.fullmatch(url)
     return "" if match is None else (match[1] + (match[2] or "")).removesuffix(_DEFAULT_PORT)

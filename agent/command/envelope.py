@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from agent.clock import SECOND_NS, WallTime, parse_rfc3339
+from agent.command.approval import check_approvals
 from agent.command.claims import (
     COMMAND_TYP,
     EVERY_CAMERA,
+    ClipHoldParams,
+    ClipParams,
     ClipUploadParams,
     CommandClaims,
     Envelope,
+    FirmwareInstallParams,
+    JobOrderParams,
     PingParams,
 )
-from agent.command.destination import choose_recipients, choose_target
-from agent.command.grants import Scope, Signer, follow_chain
+from agent.command.destination import check_source, choose_recipients, choose_target
+from agent.command.grants import Signer, follow_chain
+from agent.command.orders import NOWHERE, UpkeepParams, VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
+from agent.command.parameters import least_scope, read_params
 from agent.command.ping import VerifiedPing
 from agent.command.refused import RefusedError, refusing
 from agent.command.request import Incident, Refusal, RefusalReason, VerifiedCommand
-from agent.command.roles import ROLE_ACTIONS
 from agent.command.statement import open_strictly, unverified_claims
 from agent.command.strict_json import decode
 from agent.command.trust import TrustBundle
@@ -32,6 +38,7 @@ from agent.command.words import SKEW_NS, wall_time
 from agent.crypto import sha256_hex
 from agent.errors import BadInputError
 
+Verified = VerifiedCommand | VerifiedHold | VerifiedJobOrder | VerifiedUpkeep | VerifiedPing
 COMMAND_LIFETIME_S_MAX: Final = 24 * 3600
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -51,7 +58,7 @@ class Audience:
 
 def verify(
     raw: bytes, trust: TrustBundle, audience: Audience, now: WallTime, *, is_clock_trusted: bool
-) -> VerifiedCommand | VerifiedPing | Refusal:
+) -> Verified | Refusal:
     """Check one message from the broker, without any I/O and without raising.
 
     1. At most 64 KiB of strict JSON in the shape of an envelope.
@@ -60,8 +67,8 @@ def verify(
     4. The command is signed by the last grant's key, in the algorithm of that key, as a command.
     5. It is for this hub and this pairing, issued and not expired (60 s of skew), and lives at most 24 hours.
     6. The action exists, the role may do it (a table in code), the grant's scope covers it.
-    7. Every recipient is known, in date and of one kind; upload and receipts go to one listed host over https.
-    8. Approvals: not understood yet, so an envelope that carries one is refused.
+    7. About clips: every recipient is known, in date and of one kind; upload and receipts go to one listed host.
+    8. A second officer has approved exactly this command, if the trust bundle or the grant wants that.
 
     Replay (step 9) is the journal's, since it needs a disk; consent (step 10) is `consent.decide`'s.
     A refusal carries the command's id where one could be read; before step 4 nobody vouches for that id.
@@ -71,7 +78,7 @@ def verify(
 
 def verify_again(
     raw: bytes, trust: TrustBundle, audience: Audience, received: WallTime, now: WallTime, *, is_clock_trusted: bool
-) -> VerifiedCommand | VerifiedPing | Refusal:
+) -> Verified | Refusal:
     """Check a stored message after a restart: it had to be in time when it was `received`, but by the trust of today.
 
     So a job outlives its command's expiry, but not a revocation. Steps and answers are those of `verify`.
@@ -87,17 +94,14 @@ def verify_again(
         return Refusal(no.reason, no.detail, _unverified_id(envelope.cmd))
 
 
-def _verify(
-    envelope: Envelope, trust: TrustBundle, audience: Audience, now: WallTime
-) -> VerifiedCommand | VerifiedPing:
+def _verify(envelope: Envelope, trust: TrustBundle, audience: Audience, now: WallTime) -> Verified:
     signer = follow_chain(envelope.chain, trust, now)  # 3.
     claims = _read_claims(envelope.cmd, signer)
     _check_audience_and_time(claims, audience, trust, now)
-    params = _read_params(claims, signer, audience.hub)
-    if isinstance(params, PingParams):
-        _refuse_approvals(envelope)
-        return _ping(envelope, claims, signer, trust)
-    return _clip_upload(envelope, claims, params, signer, trust, now)
+    params = read_params(claims, signer, audience.hub)  # 6.
+    if isinstance(params, ClipParams):
+        return _clip(envelope, claims, params, signer, audience.hub, trust, now)
+    return _of_the_hub(envelope, claims, params, signer, trust)
 
 
 def _read_envelope(raw: bytes) -> Envelope:
@@ -139,68 +143,28 @@ def _check_audience_and_time(claims: CommandClaims, audience: Audience, trust: T
         raise RefusedError(RefusalReason.EXPIRED, "expired")
 
 
-def _read_params(claims: CommandClaims, signer: Signer, hub: str) -> ClipUploadParams | PingParams:
-    # 6. The action exists; the role table in code and the grant's scope both allow it.
-    grant = signer.grant
-    shapes: dict[str, type[ClipUploadParams | PingParams]] = {"clip.upload": ClipUploadParams, "hub.ping": PingParams}
-    shape = shapes.get(claims.action)
-    if shape is None:
-        raise RefusedError(RefusalReason.UNSUPPORTED, f"this hub does not know {claims.action}")
-    if claims.action not in ROLE_ACTIONS[grant.role]:
-        raise RefusedError(RefusalReason.ROLE, f"{grant.role} may not {claims.action}")
-    if claims.action not in grant.scope.actions or (grant.scope.hubs is not None and hub not in grant.scope.hubs):
-        raise RefusedError(
-            RefusalReason.GRANT_SCOPE, f"the grant of {grant.sub} does not cover this action on this hub"
-        )
-    with refusing(RefusalReason.BAD_ENVELOPE):
-        params = decode(bytes(claims.params), shape, claims.action)
-    if isinstance(params, ClipUploadParams):
-        _check_clip_scope(params, grant.scope)
-    return params
-
-
-def _check_clip_scope(params: ClipUploadParams, scope: Scope) -> None:
-    with refusing(RefusalReason.BAD_ENVELOPE):
-        window = params.window.window()
-    if scope.incident_types is not None and params.incident.type not in scope.incident_types:
-        raise RefusedError(RefusalReason.GRANT_SCOPE, f"the grant does not cover {params.incident.type}")
-    if scope.window_s_max is not None and window.end - window.start > scope.window_s_max * SECOND_NS:
-        raise RefusedError(RefusalReason.GRANT_SCOPE, f"the grant covers windows up to {scope.window_s_max} s")
-    if len(set(params.cameras)) != len(params.cameras) or (EVERY_CAMERA in params.cameras and len(params.cameras) > 1):
-        raise RefusedError(RefusalReason.BAD_ENVELOPE, "a camera twice, or * beside others")
-
-
-def _refuse_approvals(envelope: Envelope) -> None:
-    # 8. What the hub does not understand it does not pass over.
-    if envelope.approvals:
-        raise RefusedError(RefusalReason.UNSUPPORTED, "this hub does not know approvals yet")
-
-
-def _clip_upload(
+def _clip(
     envelope: Envelope,
     claims: CommandClaims,
-    params: ClipUploadParams,
+    params: ClipParams,
     signer: Signer,
+    hub: str,
     trust: TrustBundle,
     now: WallTime,
-) -> VerifiedCommand:
+) -> Verified:
+    """Make what a command about clips has become, once its recipients, target and approvals hold."""
     with refusing(RefusalReason.BAD_ENVELOPE):
         incident = Incident(params.incident.id, params.incident.type, parse_rfc3339(params.incident.reported_at))
     # 7. Who may open it, and where it may go.
     recipients = choose_recipients(params.recipients, trust, now)
-    target = choose_target(params.upload, trust)
-    _refuse_approvals(envelope)
-    return VerifiedCommand(
-        id=claims.jti,
-        sha256=sha256_hex(envelope.cmd.encode()),
-        signer=signer.thumbprint,
-        subject=claims.sub,
-        role=signer.grant.role,
-        agency=trust.agency.id,
-        root=signer.root,
-        action=claims.action,
-        issued=wall_time(claims.iat),
-        expires=wall_time(claims.exp),
+    target = choose_target(params.upload, trust) if isinstance(params, ClipUploadParams) else NOWHERE
+    # 8. Another officer, where the bundle or the grant wants one.
+    digest = sha256_hex(envelope.cmd.encode())
+    needs = trust, least_scope(claims, params, hub)
+    approved_by = check_approvals(envelope.approvals, (claims, digest), signer, needs, now)
+    vouched = _vouched(envelope, claims, signer, trust)
+    asked = VerifiedCommand(
+        **{**vouched, "action": "clip.upload"},
         incident=incident,
         window=params.window.window(),
         cameras=() if EVERY_CAMERA in params.cameras else params.cameras,
@@ -208,21 +172,40 @@ def _clip_upload(
         upload=target,
         basis=params.basis,
         reason=params.reason,
+        approved_by=approved_by,
     )
+    if isinstance(params, ClipHoldParams):
+        return VerifiedHold(**vouched, asked=asked, until=WallTime(asked.issued + params.hold_s * SECOND_NS))
+    if isinstance(params, JobOrderParams):
+        return VerifiedJobOrder(**vouched, asked=asked, job=params.job)
+    return asked
 
 
-def _ping(envelope: Envelope, claims: CommandClaims, signer: Signer, trust: TrustBundle) -> VerifiedPing:
-    return VerifiedPing(
-        id=claims.jti,
-        sha256=sha256_hex(envelope.cmd.encode()),
-        signer=signer.thumbprint,
-        subject=claims.sub,
-        role=signer.grant.role,
-        agency=trust.agency.id,
-        root=signer.root,
-        issued=wall_time(claims.iat),
-        expires=wall_time(claims.exp),
-    )
+def _of_the_hub(
+    envelope: Envelope, claims: CommandClaims, params: PingParams | UpkeepParams, signer: Signer, trust: TrustBundle
+) -> Verified:
+    if envelope.approvals:  # what the hub has no use for it does not pass over
+        raise RefusedError(RefusalReason.UNSUPPORTED, f"{claims.action} takes no approval")
+    if isinstance(params, FirmwareInstallParams):  # 7. Firmware too comes from listed hosts only.
+        check_source(params.url, trust)
+    vouched = _vouched(envelope, claims, signer, trust)
+    return VerifiedPing(**vouched) if isinstance(params, PingParams) else VerifiedUpkeep(**vouched, params=params)
+
+
+def _vouched(envelope: Envelope, claims: CommandClaims, signer: Signer, trust: TrustBundle) -> dict[str, Any]:
+    """Return the members of `Vouched`."""
+    return {
+        "id": claims.jti,
+        "sha256": sha256_hex(envelope.cmd.encode()),
+        "signer": signer.thumbprint,
+        "subject": claims.sub,
+        "role": signer.grant.role,
+        "agency": trust.agency.id,
+        "root": signer.root,
+        "action": claims.action,
+        "issued": wall_time(claims.iat),
+        "expires": wall_time(claims.exp),
+    }
 
 
 def _unverified_id(token: str) -> str:

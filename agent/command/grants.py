@@ -41,6 +41,7 @@ class Scope(Claims, frozen=True):
     hubs: Hubs | None = None
     incident_types: IncidentTypes | None = None
     window_s_max: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+    second_officer: bool = False  # every command under this grant needs another officer's approval
 
     def is_within(self, parent: Scope) -> bool:
         """Say whether this scope reaches nothing that `parent` does not."""
@@ -52,6 +53,7 @@ class Scope(Claims, frozen=True):
                 parent.window_s_max is None
                 or (self.window_s_max is not None and self.window_s_max <= parent.window_s_max)
             )
+            and self.second_officer >= parent.second_officer
         )
 
 

@@ -31,6 +31,8 @@ class RefusalReason(StrEnum):
     REPLAYED = "replayed"
     DUPLICATE_ID = "duplicate_id"
     UNSUPPORTED = "unsupported"
+    APPROVAL_MISSING = "approval_missing"
+    APPROVAL_BAD = "approval_bad"
     # consent
     NOT_PAIRED = "not_paired"
     SHARING_OFF = "sharing_off"  # now, or at some moment of the window
@@ -44,7 +46,15 @@ class RefusalReason(StrEnum):
     AGENCY = "agency"
     CAMERA_NOT_SHARED = "camera_not_shared"
     TOO_MANY_UPLOADS = "too_many_uploads"
-    NO_ROOM = "no_room"  # what follows from it could not be stored
+    # a command about a job, a hold, the hub itself
+    UNKNOWN_JOB = "unknown_job"  # no such job, or not with this incident, these cameras and recipients
+    JOB_ENDED = "job_ended"
+    TOO_LATE = "too_late"  # the end of the window is being delivered already
+    NOT_LATER = "not_later"  # an extension that does not end later
+    NO_ROOM = "no_room"  # held footage has a limit
+    AGENCY_CANCELED = "agency_canceled"
+    TRUST_REFUSED = "trust_refused"
+    FIRMWARE_REFUSED = "firmware_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +93,8 @@ class UploadTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedCommand:
-    """A command whose chain of signatures, audience, time, role, recipients and upload host hold.
-
-    Built by `envelope.verify` only. What the owner thinks of it is `consent.decide`'s question.
-    """
+class Vouched:
+    """Who said something, in whose name, and for how long: what every verified command has."""
 
     id: str  # the claim `jti`
     sha256: str  # hex digest of the compact JWS: what an owner's answer and a manifest are bound to
@@ -96,9 +103,18 @@ class VerifiedCommand:
     role: str
     agency: str
     root: str  # thumbprint of the root that the chain starts from
-    action: str  # "clip.upload"
+    action: str  # a word of `roles.Action`
     issued: WallTime
     expires: WallTime
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCommand(Vouched):
+    """A `clip.upload` whose chain of signatures, audience, time, role, recipients and upload host hold.
+
+    Built by `envelope.verify` only. What the owner thinks of it is `consent.decide`'s question.
+    """
+
     incident: Incident
     window: Window
     cameras: tuple[CameraId, ...]  # empty: all cameras
@@ -106,3 +122,4 @@ class VerifiedCommand:
     upload: UploadTarget
     basis: str
     reason: str
+    approved_by: tuple[str, ...] = ()  # subjects of the second officers whose approval holds

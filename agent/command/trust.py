@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from agent.clock import WallTime
+from agent.command.roles import ClipAction
 from agent.command.statement import base64url, open_strictly
 from agent.command.strict_json import decode
 from agent.command.words import Claims, Identifier, Jwk, Label, NumericDate, Thumbprint, Version, wall_time
@@ -70,6 +71,7 @@ class TrustBundle(Claims, frozen=True):
     tls_anchors: Annotated[tuple[Annotated[str, Meta(max_length=8192)], ...], Meta(max_length=8)] = ()  # PEM
     store_keys: Annotated[tuple[Jwk, ...], Meta(max_length=16)] = ()  # sign receipts
     witnesses: Annotated[tuple[WitnessLine, ...], Meta(max_length=8)] = ()  # cosign the audit log
+    second_officer: Annotated[tuple[ClipAction, ...], Meta(max_length=5)] = ()  # actions that need an approval
     revoked_keys: Annotated[tuple[Thumbprint, ...], Meta(max_length=256)] = ()
     revoked_grants: Annotated[tuple[Identifier, ...], Meta(max_length=256)] = ()
     min_iat: NumericDate = 0  # grants and commands issued before are revoked
@@ -138,6 +140,14 @@ def open_kept_bundle(raw: bytes, first: TrustBundle) -> TrustBundle:
         raise BadInputError("a kept trust bundle that does not follow the one of enrolment")
     _require(signed, bundle, bundle.threshold)
     return bundle
+
+
+def is_in_force(raw: bytes, current: TrustBundle) -> bool:
+    """Say whether a message carries the bundle that the hub has already, whoever signed it."""
+    try:
+        return _read(raw)[1] == current
+    except BadInputError:
+        return False
 
 
 def _read(raw: bytes) -> tuple[SignedBundle, TrustBundle]:

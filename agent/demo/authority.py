@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent.clock import SECOND_NS, WallTime, Window, rfc3339
-from agent.command.claims import COMMAND_TYP
+from agent.command.claims import APPROVAL_TYP, COMMAND_TYP
 from agent.command.envelope import Audience
 from agent.command.grants import GRANT_TYP
+from agent.command.parameters import SHAPES
 from agent.command.trust import TRUST_TYP
 from agent.consent.policy import ANSWER_TYP, POLICY_TYP
-from agent.crypto import canonical_json
+from agent.crypto import canonical_json, sha256_hex
 from agent.signing import SigningKey, generate_signing_key, public_jwk, sign_statement, thumbprint
 
 Claims = Mapping[str, Any]
@@ -109,7 +110,7 @@ class Authority:
             "exp": issued + SHIFT_S,
             "cnf": {"jwk": public_jwk(to)},
             "role": role,
-            "scope": {"actions": ["clip.upload", "hub.ping"]} if scope is None else dict(scope),
+            "scope": {"actions": sorted(SHAPES)} if scope is None else dict(scope),
         }
         return sign_claims({**written, **claims}, by, GRANT_TYP)
 
@@ -147,6 +148,45 @@ class Authority:
         """Make the whole message of a `clip.upload`; `params` come from `clip_params`."""
         written = self.command_claims(now, audience, command_id, action="clip.upload", params=params, **claims)
         return pack_envelope(self.sign_command(written), self.chain(now))
+
+    def order(
+        self,
+        now: WallTime,
+        audience: Audience,
+        command_id: str,
+        *,
+        action: str,
+        params: Claims,
+        role: str = "officer",
+        **claims: object,
+    ) -> bytes:
+        """Make the whole message of any other command, in the name of the role that may give it."""
+        named = {"sub": f"{role}:1", **claims}
+        written = self.command_claims(now, audience, command_id, action=action, params=params, **named)
+        return pack_envelope(self.sign_command(written), self.chain(now, role=role))
+
+    def approval(
+        self,
+        now: WallTime,
+        audience: Audience,
+        command: str,
+        *,
+        by: SigningKey,
+        sub: str = "supervisor:1",
+        **claims: object,
+    ) -> dict[str, Any]:
+        """Approve a signed command as a second officer, a supervisor unless told otherwise."""
+        issued, role = seconds(now), sub.partition(":")[0]
+        written = {
+            "iss": thumbprint(by),
+            "sub": sub,
+            "aud": audience.claim,
+            "iat": issued,
+            "exp": issued + COMMAND_S,
+            "command_sha256": sha256_hex(command.encode()),
+        }
+        chain = (self.chain(now)[0], self.grant(now, by=self.issuer, to=by, role=role, sub=sub))
+        return {"approval": sign_claims({**written, **claims}, by, APPROVAL_TYP), "chain": list(chain)}
 
     def ping(self, now: WallTime, audience: Audience, command_id: str) -> bytes:
         """Make the whole message of a `hub.ping`, which a dispatcher sends."""

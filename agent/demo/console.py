@@ -16,13 +16,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.clip_job import JobState, Status
+from agent.clip_job import OPEN_STATES, JobState, Status
 from agent.errors import BadInputError, UnavailableError
 from agent.presence import Presence
 
 COMMANDER: Final = "svc.commander"
 SESSION_EXPIRY_S: Final = 3600  # what a hub says while the console is not connected, it hears later
-ENDS: Final = frozenset({JobState.SUCCEEDED, JobState.PARTIAL, JobState.REJECTED, JobState.FAILED, JobState.CANCELED})
+ENDS: Final = frozenset(JobState) - OPEN_STATES
 
 ENDS_HEARD: Final = ("state", "evt/cmd", "evt/audit", "evt/witness/+")
 

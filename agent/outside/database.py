@@ -18,18 +18,15 @@ from typing import Any, Final
 import msgspec
 
 from agent.acquire.camera import CameraStream
-from agent.acquire.encoding import decode_encoding, encode_encoding
+from agent.acquire.encoding import encode_encoding
 from agent.acquire.stream import CameraId
-from agent.acquire.timeline import ClockOffset
-from agent.clip_job import OPEN_STATES, Job, JobPart, JobState, PartState, Status
-from agent.clock import SECOND_NS, WallTime, Window
-from agent.command.request import RefusalReason
-from agent.consent.mask import Masks
-from agent.cut.clip import ClipReport
-from agent.errors import BadInputError, ConfigurationError, UnavailableError
+from agent.clip_job import OPEN_STATES, Job, JobPart, Status
+from agent.clock import SECOND_NS, WallTime
+from agent.errors import ConfigurationError, UnavailableError
+from agent.outside.journal_rows import JOB_COLUMNS, PART_COLUMNS, read_camera, read_job, read_part
 from agent.ports import Document, Opening, Outgoing
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 OUTGOING_MAX: Final = 10_000
 """Messages kept for a broker that is away; the oldest progress goes first, an end of a job never."""
 
@@ -42,7 +39,8 @@ CREATE TABLE job (
   expires INTEGER NOT NULL, is_open INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT,
   deadline INTEGER, answer TEXT NOT NULL DEFAULT '', answered INTEGER, granted INTEGER,
   cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER, sound TEXT NOT NULL DEFAULT '',
-  masks TEXT NOT NULL DEFAULT '{}'
+  masks TEXT NOT NULL DEFAULT '{}', action TEXT NOT NULL DEFAULT 'clip.upload',
+  stopped_by TEXT NOT NULL DEFAULT '', extended_by TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE part (
   job TEXT NOT NULL REFERENCES job(id) ON DELETE CASCADE, camera TEXT NOT NULL, number INTEGER NOT NULL,
@@ -65,13 +63,11 @@ _UPGRADES: Final = {
     2: "ALTER TABLE job ADD COLUMN sound TEXT NOT NULL DEFAULT '';",
     3: "ALTER TABLE job ADD COLUMN masks TEXT NOT NULL DEFAULT '{}';",
     4: "ALTER TABLE camera ADD COLUMN encoding TEXT NOT NULL DEFAULT '';",
+    5: "ALTER TABLE job ADD COLUMN action TEXT NOT NULL DEFAULT 'clip.upload';"
+    " ALTER TABLE job ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';"
+    " ALTER TABLE job ADD COLUMN extended_by TEXT NOT NULL DEFAULT '';",
 }
 """What makes a file of each older version one of the next."""
-
-_JOB: Final = (
-    "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end, sound, masks"
-)
-_PART: Final = "job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report"
 
 
 class Database:
@@ -117,31 +113,34 @@ class Database:
     def open_job(self, job: Job, sha256: str, expires: WallTime) -> tuple[Opening, Job]:
         """Store a new job with its first status, or say what is known under this id. `ports.Journal` has the terms."""
         with self._transaction() as db:
-            row = db.execute(f"SELECT {_JOB}, sha256 FROM job WHERE id=?", (job.id,)).fetchone()
+            row = db.execute(f"SELECT {JOB_COLUMNS}, sha256 FROM job WHERE id=?", (job.id,)).fetchone()
             if row is None:
                 db.execute(
-                    "INSERT INTO job (id, sha256, envelope, received, expires, is_open, state) VALUES (?,?,?,?,?,1,?)",
-                    (job.id, sha256, job.envelope, job.received, expires, job.state),
+                    "INSERT INTO job (id, sha256, envelope, received, expires, is_open, state, action)"
+                    " VALUES (?,?,?,?,?,1,?,?)",
+                    (job.id, sha256, job.envelope, job.received, expires, job.state, job.action),
                 )
                 return Opening.NEW, job
-        known = _job(row[:-1])
+        known = read_job(row[:-1])
         if row[-1] != sha256:
             return Opening.OTHER_BYTES, known
         return (Opening.STILL_OPEN if known.state in OPEN_STATES else Opening.ENDED), known
 
     def open_jobs(self) -> tuple[Job, ...]:
         """Return the jobs that a restart must go on with, oldest first."""
-        return tuple(_job(row) for row in self._query(f"SELECT {_JOB} FROM job WHERE is_open ORDER BY received"))
+        return tuple(
+            read_job(row) for row in self._query(f"SELECT {JOB_COLUMNS} FROM job WHERE is_open ORDER BY received")
+        )
 
     def job_of(self, sha256: str) -> Job | None:
         """Return the open job of the command with this digest, or None."""
-        rows = self._query(f"SELECT {_JOB} FROM job WHERE is_open AND sha256=?", (sha256,))
-        return _job(rows[0]) if rows else None
+        rows = self._query(f"SELECT {JOB_COLUMNS} FROM job WHERE is_open AND sha256=?", (sha256,))
+        return read_job(rows[0]) if rows else None
 
     def job(self, job: str) -> Job | None:
         """Return one job, or None."""
-        rows = self._query(f"SELECT {_JOB} FROM job WHERE id=?", (job,))
-        return _job(rows[0]) if rows else None
+        rows = self._query(f"SELECT {JOB_COLUMNS} FROM job WHERE id=?", (job,))
+        return read_job(rows[0]) if rows else None
 
     def move(self, job: Job, status: Status, *, granted: WallTime | None = None) -> None:
         """Store the job as it is now but for its answer, and the status that tells of it, in one transaction."""
@@ -162,6 +161,20 @@ class Database:
         with self._transaction() as db:
             db.execute("UPDATE job SET answer=?, answered=? WHERE id=?", (token, answered, job))
 
+    def stop_job(self, job: str, by: str) -> None:
+        """Store that an order ends an open job; the first one counts."""
+        with self._transaction() as db:
+            db.execute("UPDATE job SET stopped_by=? WHERE id=? AND is_open AND stopped_by=''", (by, job))
+
+    def extend_job(self, job: str, end: WallTime, by: str) -> None:
+        """Store a later end of an open job's window, and the order that moved it; an earlier one changes nothing."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE job SET window_end=?, extended_by=extended_by || ' ' || ?"
+                " WHERE id=? AND is_open AND window_end < ?",
+                (end, by, job, end),
+            )
+
     def grants_since(self, moment: WallTime) -> int:
         """Count the commands granted after `moment`."""
         return int(self._query("SELECT count(*) FROM job WHERE granted > ?", (moment,))[0][0])
@@ -177,8 +190,8 @@ class Database:
     # ----------------------------------------------------------------- parts
     def parts(self, job: str) -> tuple[JobPart, ...]:
         """Return the sealed files of a job, by camera and number, the manifest last."""
-        query = f"SELECT {_PART} FROM part WHERE job=? ORDER BY camera, is_manifest, number"
-        return tuple(_part(row) for row in self._query(query, (job,)))
+        query = f"SELECT {PART_COLUMNS} FROM part WHERE job=? ORDER BY camera, is_manifest, number"
+        return tuple(read_part(row) for row in self._query(query, (job,)))
 
     def put_part(self, part: JobPart) -> None:
         """Store a part as it is now."""
@@ -186,7 +199,9 @@ class Database:
         place = (part.job, part.camera, part.number, part.is_manifest, part.start, part.end)
         content = (part.state, part.size, part.sha256, part.location, part.receipt, report)
         with self._transaction() as db:
-            db.execute(f"INSERT OR REPLACE INTO part ({_PART}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", place + content)
+            db.execute(
+                f"INSERT OR REPLACE INTO part ({PART_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", place + content
+            )
 
     # -------------------------------------------------------------- messages
     def say(self, status: Status) -> None:
@@ -237,7 +252,7 @@ class Database:
     def cameras(self) -> tuple[CameraStream, ...]:
         """Return every camera this hub has recorded, without logins."""
         rows = self._query("SELECT id, name, url, clock_low, clock_high, pin, encoding FROM camera ORDER BY id")
-        return tuple(_camera(row) for row in rows)
+        return tuple(read_camera(row) for row in rows)
 
     def put_camera(self, stream: CameraStream) -> None:
         """Remember a camera; its login stays out, and its pin is left as it is."""
@@ -286,49 +301,3 @@ def _failing() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise UnavailableError(f"the journal cannot be used: {error}", cure="is the disk full or failing?") from error
-
-
-def _camera(row: Sequence[Any]) -> CameraStream:
-    camera, name, url, low, high, pin, told = row
-    clock = None if low is None else ClockOffset(low, high)
-    try:
-        encoding = decode_encoding(told)
-    except BadInputError:
-        encoding = None  # written by another version; the camera is asked again
-    return CameraStream(CameraId(camera), name, url, None, clock, pin=pin, encoding=encoding)
-
-
-def _job(row: Sequence[Any]) -> Job:
-    job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end, sound, masks = row
-    return Job(
-        id=job,
-        envelope=envelope,
-        received=WallTime(received),
-        state=JobState(state),
-        reason=RefusalReason(reason) if reason else None,
-        deadline=deadline,
-        answer=answer,
-        answered=answered,
-        cameras=tuple(CameraId(name) for name in cameras.split(",") if name),
-        window=None if start is None else Window(start, end),
-        sound=tuple(CameraId(name) for name in sound.split(",") if name),
-        masks=msgspec.json.decode(masks, type=dict[CameraId, Masks]),
-    )
-
-
-def _part(row: Sequence[Any]) -> JobPart:
-    job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report = row
-    return JobPart(
-        job=job,
-        camera=CameraId(camera),
-        number=number,
-        is_manifest=bool(is_manifest),
-        start=WallTime(start),
-        end=WallTime(end),
-        state=PartState(state),
-        size=size,
-        sha256=sha256,
-        location=location,
-        receipt=receipt,
-        report=msgspec.json.decode(report, type=ClipReport) if report else None,
-    )

@@ -113,18 +113,17 @@ class HeldLog:
         with self._lock:
             return tuple(state for _, state in sorted(self._states.items()))
 
+    def held(self) -> tuple[Hold, ...]:
+        """Return what all holds are, by name; unlike `states`, without waiting for a copy that is under way."""
+        return tuple(state.hold for _, state in sorted(self._states.copy().items()))
+
     def footage(self, name: str, camera: CameraId, window: Window) -> Footage:
         """Return what a hold has of a camera and window, as the ring would. Raises UnavailableError."""
-        with self._lock:
-            self._state(name)
-            return self._log(name).footage(camera, window)
+        return self._opened(name).footage(camera, window)
 
     def read(self, name: str, chunk: StoredChunk) -> bytes:
         """Read and decrypt one held chunk. Raises UnavailableError if it is gone or damaged."""
-        with self._lock:
-            self._state(name)
-            log = self._log(name)
-        return log.read(chunk)
+        return self._opened(name).read(chunk)
 
     def close(self) -> None:
         """Leave the disk alone; what is held stays."""
@@ -137,6 +136,16 @@ class HeldLog:
         if state is None:
             raise UnavailableError(f"nothing is held under the name {name[:64]!r}")
         return state
+
+    def _opened(self, name: str) -> SlabLog:
+        """Return a hold's log for reading, without waiting for a copy into it that is under way."""
+        self._state(name)
+        log = self._logs.get(name)
+        if log is None:
+            with self._lock:
+                self._state(name)
+                log = self._log(name)
+        return log
 
     def _log(self, name: str) -> SlabLog:
         if name not in self._logs:

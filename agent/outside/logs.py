@@ -24,3 +24,8 @@ def configure_logging(level: str) -> None:
     root.setLevel(_LEVELS[level])
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    """Write from another level up, from now on."""
+    logging.getLogger().setLevel(_LEVELS[level])

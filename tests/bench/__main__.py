@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import clip, clocks, cold, cut, hostile, pictures, poison, powercut, record, recovery, torn
+from tests.bench import clip, clocks, cold, command, cut, hostile, pictures, poison, powercut, record, recovery, torn
 
 
 class Bench(Protocol):
@@ -36,6 +36,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "time": clocks,
     "cold": cold,
     "hostile": hostile,
+    "command": command,
 }
 
 

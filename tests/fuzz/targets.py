@@ -17,6 +17,7 @@ from tests.fuzz import (
     seeds_camera,
     seeds_ring,
     targets_camera,
+    targets_command,
     targets_cut,
     targets_events,
     targets_evidence,
@@ -103,6 +104,7 @@ TARGETS: Final = {
         Target("witness request", targets_evidence.witness_request, targets_evidence.REQUESTS),
         Target("sealed header", targets_opening.sealed_header, targets_opening.SEALED_HEADERS),
         Target("joined parts", targets_opening.joined_parts, targets_opening.JOINED_PARTS),
+        Target("command", targets_command.command, targets_command.SEEDS),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
         Target("exact sound", targets_exact_sound.exact_sound, targets_exact_sound.SEEDS),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from agent.acquire.encoding import Encoding
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
-from agent.clock import WallTime
+from agent.clock import WallTime, Window
 from agent.command.request import RefusalReason
 from agent.crypto import Secret
 from agent.cut.clip import ClipReport
@@ -185,6 +186,7 @@ def test_a_database_of_version_1_is_taken_over(tmp_path: Path) -> None:
         rows.execute("ALTER TABLE job DROP COLUMN sound")
         rows.execute("ALTER TABLE job DROP COLUMN masks")
         rows.execute("ALTER TABLE camera DROP COLUMN encoding")
+        drop_orders(rows)
         rows.execute("PRAGMA user_version=1")
     database.close()
     for _ in range(2):
@@ -201,6 +203,7 @@ def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
         rows.execute("ALTER TABLE job DROP COLUMN sound")
         rows.execute("ALTER TABLE job DROP COLUMN masks")
         rows.execute("ALTER TABLE camera DROP COLUMN encoding")
+        drop_orders(rows)
         rows.execute("PRAGMA user_version=2")
     database.close()
     database = opened(tmp_path)
@@ -208,6 +211,55 @@ def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
     heard = replace(JOB, cameras=(CameraId("front"), CameraId("back")), sound=(CameraId("front"),))
     database.move(heard, status(JobState.IN_PROGRESS))
     assert database.job("cmd-1") == heard
+    database.close()
+
+
+def drop_orders(rows: sqlite3.Connection) -> None:
+    """Take out what version 6 has brought."""
+    for column in ("action", "stopped_by", "extended_by"):
+        rows.execute(f"ALTER TABLE job DROP COLUMN {column}")
+
+
+def test_a_database_of_version_5_is_taken_over(tmp_path: Path) -> None:
+    """Jobs from before there were orders are uploads that nobody has stopped, and may be stopped and extended now."""
+    database = opened(tmp_path)
+    granted = replace(JOB, state=JobState.IN_PROGRESS, window=Window(NOW, WallTime(NOW + 10)))
+    database.open_job(JOB, "aa", NOW)
+    database.move(granted, status(JobState.IN_PROGRESS), granted=NOW)
+    with database._transaction() as rows:
+        drop_orders(rows)
+        rows.execute("PRAGMA user_version=5")
+    database.close()
+    database = opened(tmp_path)
+    assert database.job("cmd-1") == granted
+    assert (granted.action, granted.stopped_by, granted.extended_by) == ("clip.upload", "", ())
+    database.extend_job("cmd-1", WallTime(NOW + 20), "longer-1")
+    database.stop_job("cmd-1", "cancel-1")
+    known = database.job("cmd-1")
+    assert known == replace(
+        granted, window=Window(NOW, WallTime(NOW + 20)), stopped_by="cancel-1", extended_by=("longer-1",)
+    )
+    database.close()
+
+
+def test_an_end_only_moves_later_and_the_first_stop_counts(tmp_path: Path) -> None:
+    """Orders that come again, or too late, change nothing; nor does any order change a job that has ended."""
+    database = opened(tmp_path)
+    database.open_job(replace(JOB, action="clip.upload"), "aa", NOW)
+    running = replace(JOB, state=JobState.IN_PROGRESS, window=Window(NOW, WallTime(NOW + 10)))
+    database.move(running, status(JobState.IN_PROGRESS))
+    for end, order in ((20, "a"), (20, "a"), (15, "b"), (30, "c")):
+        database.extend_job("cmd-1", WallTime(NOW + end), order)
+    for order in ("s", "t"):
+        database.stop_job("cmd-1", order)
+    known = database.job("cmd-1")
+    assert known is not None
+    assert (known.extended_by, known.stopped_by, known.window) == (("a", "c"), "s", Window(NOW, WallTime(NOW + 30)))
+    database.move(replace(known, state=JobState.CANCELED), status(JobState.CANCELED))
+    database.extend_job("cmd-1", WallTime(NOW + 90), "d")
+    ended = database.job("cmd-1")
+    assert ended is not None
+    assert ended.extended_by == ("a", "c")
     database.close()
 
 

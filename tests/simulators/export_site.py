@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.acquire.stream import CameraId, encode_stream_header
 from agent.acquire.timeline import VIDEO_CLOCK_HZ
 from agent.buffer.chunk import ChunkKind, ChunkMeta
+from agent.buffer.hold import HoldSettings
 from agent.buffer.ring import RingSettings
 from agent.clip_job import OPEN_STATES, JobPart, Status
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS, WallTime, Window
-from agent.command.trust import open_first_bundle
+from agent.command.claims import ConfigSetParams
+from agent.command.trust import is_in_force, open_first_bundle, open_trust_bundle
 from agent.consent.grant import Granted
 from agent.consent.history import Held, History, encode_history
 from agent.consent.policy import open_policy
@@ -37,12 +39,15 @@ from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.unseal import open_age
 from agent.demo.authority import clip_params, sharing_claims, upload_params
 from agent.documents import POLICY
+from agent.errors import BadInputError
 from agent.evidence.audit import LOG_NAME
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.exporter import Exporter
-from agent.outside.audit_file import AuditFile, open_audit
+from agent.held_footage import RingAndHeld
+from agent.outside.audit_file import AuditFile
 from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
+from agent.outside.held_log import HeldLog
 from agent.outside.host import HostClock
 from agent.outside.https import Patience, TusUploader
 from agent.outside.outbox_files import OutboxFiles
@@ -51,6 +56,7 @@ from agent.part_sealer import PartSealer
 from agent.policy_past import HISTORY
 from agent.ports import Cutter, Document
 from agent.signing import thumbprint
+from agent.upkeep import Firmware, Upkeep
 from tests.simulators.clips import shown_by_pyav, stored, window_of
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
 from tests.simulators.set_clock import SetClock
@@ -70,6 +76,16 @@ _IDENTITY, _RECIPIENT = generate_identity()
 EVIDENCE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
+@dataclass(frozen=True)
+class Disk:
+    """Who writes what of a hub's state: the real adapters, or ones that die on the way."""
+
+    journal: type[Database] = Database
+    audit: type[AuditFile] = AuditFile
+    outbox: type[OutboxFiles] = OutboxFiles
+    holds: type[HeldLog] = HeldLog
+
+
 class Site:
     """A hub's disk, and the store; `running` starts the exporter's process on it, any number of times.
 
@@ -83,11 +99,13 @@ class Site:
         store.receipts = self.receipts
         self.settings = PartSettings(past_ns=round(past_s * SECOND_NS))
         self.give_up_h = 1.0
-        self.cutter = ChildCutter()
+        self.disk = Disk()
+        self.hold_settings = HoldSettings(free_bytes_min=0)
+        self.firmware: Firmware | None = None
         self.cameras = frozenset({CAMERA})
         self.cutter: Cutter = ChildCutter()
         hosts = [url.removeprefix("https://")]
-        claims = AUTHORITY.trust_claims(NOW, recipients={"vault": _RECIPIENT}, upload_hosts=hosts, tls_anchors=[pem])
+        claims = AUTHORITY.trust_claims(EPOCH, recipients={"vault": _RECIPIENT}, upload_hosts=hosts, tls_anchors=[pem])
         self._trust_claims, self._version = claims, 1
         self.standing = Standing(AUDIENCE, open_first_bundle(AUTHORITY.trust_bundle(claims)), OWNER.key)
         self.allow()
@@ -95,7 +113,7 @@ class Site:
     # ------------------------------------------------------------ what people decide
     def allow(self, **claims: object) -> None:
         """Put a policy in force that shares the camera without asking, or as `claims` say, as if it had always been."""
-        token = OWNER.policy(NOW, self._version, **sharing_claims(AUTHORITY, [CAMERA], **claims))
+        token = OWNER.policy(NOW, self._version, **{**sharing_claims(AUTHORITY, [CAMERA]), **claims})
         policy = open_policy(token, OWNER.key, HUB, self._version - 1)
         always = History((Held(policy, token, WallTime(0), NOW),))
         self.standing = replace(self.standing, policy=policy, policy_sha256=sha256_hex(token.encode()), history=always)
@@ -114,6 +132,28 @@ class Site:
         bundle = open_first_bundle(AUTHORITY.trust_bundle(claims))
         self.standing = replace(self.standing, trust=bundle)
 
+    def bundle(self, version: int, **how: Any) -> bytes:  # noqa: ANN401 - what `Authority.trust_bundle` takes
+        """Sign a successor of the site's trust bundle."""
+        return AUTHORITY.trust_bundle({**self._trust_claims, "version": version}, **how)
+
+    def take_trust(self, bundle: bytes) -> bool:
+        """Take a trust bundle as the hub's desk does."""
+        if is_in_force(bundle, self.standing.trust):
+            return True
+        try:
+            self.standing = replace(self.standing, trust=open_trust_bundle(bundle, self.standing.trust))
+        except BadInputError:
+            return False
+        return True
+
+    def order(self, action: str, command_id: str, covered: Window | None = None, **params: object) -> bytes:
+        """Sign a hold (`hold_s`) or an order about a job (`job`), with the description of `command`."""
+        described = clip_params(covered or window_of(0.5, 1.9), recipients=["vault"], upload={}, cameras=[CAMERA])
+        del described["upload"]
+        claims = {"exp": params.pop("exp")} if "exp" in params else {}
+        params = {**described, **params}
+        return AUTHORITY.order(self.clock.now(), AUDIENCE, command_id, action=action, params=params, **claims)
+
     def command(self, command_id: str, window: Window | None = None, **claims: object) -> bytes:
         """Sign a command for a window of the film."""
         upload = upload_params(f"{self.url}/files", f"{self.url}/receipts", self.store.token)
@@ -128,7 +168,7 @@ class Site:
 
     def journal(self) -> Database:
         """Open the journal."""
-        return Database(self.folder / "journal.db", STATUS_TOPIC)
+        return self.disk.journal(self.folder / "journal.db", STATUS_TOPIC)
 
     def audit_lines(self) -> list[dict[str, Any]]:
         """Read the audit log as it is on the disk now."""
@@ -153,8 +193,8 @@ class Site:
     async def running(self) -> AsyncIterator[Process]:
         """Run the exporter's process until the block ends; then it is cut off where it stands."""
         ring, journal = self.ring(), self.journal()
-        audit = open_audit(self.folder / "audit", HUB, EVIDENCE_KEY, self.clock)
-        outbox = OutboxFiles(self.folder / "outbox")
+        audit = self.disk.audit(self.folder / "audit" / LOG_NAME, HUB, EVIDENCE_KEY, self.clock)
+        outbox = self.disk.outbox(self.folder / "outbox")
         quick = Patience(connect_s=2, silence_s=5, request_s=5, upload_s=1)
         async with TusUploader(self.standing.trust.tls_anchors, HostClock(), quick) as uploader:
             process = Process(self, ring, journal, audit, outbox, uploader)
@@ -162,6 +202,7 @@ class Site:
                 yield process
             finally:
                 await process.exporter.stop()
+                process.holds.close()
                 audit.close()
                 journal.close()
                 ring.close()
@@ -185,7 +226,11 @@ class Process:
         uploader: TusUploader,
     ) -> None:
         self.site, self.ring, self.journal, self.audit, self.outbox = site, ring, journal, audit, outbox
-        self.sealer = PartSealer(ring, site.cutter, outbox)
+        self.holds = site.disk.holds(
+            site.folder / "ring" / "held", Secret(bytes(32)), site.hold_settings, ring, site.clock
+        )
+        footage = RingAndHeld(ring, self.holds)
+        self.sealer = PartSealer(footage, site.cutter, outbox)
         self.courier = Courier(
             journal=journal,
             outbox=outbox,
@@ -196,7 +241,7 @@ class Process:
             give_up_h=site.give_up_h,
         )
         self.clips = ClipMaker(
-            ring=ring,
+            ring=footage,
             sealer=self.sealer,
             outbox=outbox,
             journal=journal,
@@ -206,7 +251,18 @@ class Process:
             write_manifest=self.write_manifest,
             settings=site.settings,
         )
-        self.exporter = Exporter(journal, audit, site.clock, lambda: site.standing, lambda: site.cameras, self.clips)
+        self.applied: list[ConfigSetParams] = []
+        self.upkeep = Upkeep(journal, audit, site.take_trust, self.applied.append, site.firmware)
+        self.exporter = Exporter(
+            journal=journal,
+            audit=audit,
+            clock=site.clock,
+            standing=lambda: site.standing,
+            cameras=lambda: site.cameras,
+            clips=self.clips,
+            holds=self.holds,
+            upkeep=self.upkeep,
+        )
         self._said = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         journal.on_message = self.something_was_said

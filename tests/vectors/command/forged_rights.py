@@ -39,17 +39,10 @@ def audience_and_time() -> dict[str, Case]:
 
 def rights() -> dict[str, Case]:
     """Forge steps 6, 7a and 8."""
-    everything = {"actions": ["clip.upload", "hub.ping", "clip.cancel"]}
-    wide = issuer_grant(scope=everything)
     longer = window_claim(Window(WINDOW.start, NOW))
     return {
-        "unsupported": Case(
-            "an action of the future",
-            "unsupported",
-            message(claims(action="clip.cancel"), chain=(wide, officer_grant(scope=everything))),
-        ),
+        "unsupported": Case("an action of the future", "unsupported", message(claims(action="clip.transcribe"))),
         "unsupported-live": Case("there is no live view", "unsupported", message(claims(action="live.view"))),
-        "unsupported-approvals": Case("approvals are not understood yet", "unsupported", message(approvals=["a.a.a"])),
         "role-ops": Case(
             "operators never see pictures",
             "role",

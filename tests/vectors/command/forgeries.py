@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.vectors.command import forged_chain, forged_form, forged_rights
+from tests.vectors.command import forged_chain, forged_form, forged_orders, forged_rights
 from tests.vectors.command.case import Case
 
 CASES: dict[str, Case] = {
@@ -14,4 +14,7 @@ CASES: dict[str, Case] = {
     **forged_rights.audience_and_time(),
     **forged_rights.rights(),
     **forged_rights.hosts(),
+    **forged_orders.good_orders(),
+    **forged_orders.orders(),
+    **forged_orders.approvals(),
 }

@@ -1,0 +1,151 @@
+"""The daemon's clips: builds what story two needs, from the held footage to the firmware bridge."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.acquire.stream import CameraId
+from agent.buffer.hold import HoldSettings
+from agent.clip_job import JobPart
+from agent.clip_maker import ClipMaker
+from agent.clock import SECOND_NS
+from agent.command.claims import ConfigSetParams
+from agent.command.trust import is_in_force
+from agent.config import MIB, Config
+from agent.consent.grant import Granted
+from agent.courier import Courier, outbox_name
+from agent.crypto import Secret
+from agent.cut.plan import PartSettings
+from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
+from agent.documents import Desk
+from agent.evidence.manifest import ClipFacts, build_manifest
+from agent.exporter import Exporter
+from agent.held_footage import RingAndHeld
+from agent.outside.audit_file import AuditFile
+from agent.outside.cutter import ChildCutter
+from agent.outside.database import Database
+from agent.outside.firmware import BridgeFirmware
+from agent.outside.held_log import HeldLog
+from agent.outside.host import HostClock
+from agent.outside.https import TusUploader
+from agent.outside.logs import set_level
+from agent.outside.outbox_files import OutboxFiles
+from agent.outside.slab_files import SlabLog
+from agent.part_sealer import PartSealer
+from agent.presence import PresenceBoard
+from agent.upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class HubParts:
+    """What of an enrolled hub the clips are made with."""
+
+    config: Config
+    clock: HostClock
+    hub: str
+    evidence_key: Ed25519PrivateKey
+    key_encryption_key: Secret
+    journal: Database
+    ring: SlabLog
+    audit: AuditFile
+    desk: Desk
+    cutter: ChildCutter
+    board: PresenceBoard
+
+
+async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Exporter:
+    """Build story two; what it opens is closed with `stack`."""
+    config, desk, journal = parts.config, parts.desk, parts.journal
+    outbox = OutboxFiles(config.data_dir / "outbox", config.clips.outbox_mib * MIB)
+    uploader = await stack.enter_async_context(TusUploader(desk.standing.trust.tls_anchors, parts.clock))
+    holds = _open_holds(stack, parts)
+    courier = Courier(
+        journal=journal,
+        outbox=outbox,
+        uploader=uploader,
+        audit=parts.audit,
+        clock=parts.clock,
+        hub=parts.hub,
+        give_up_h=config.clips.give_up_h,
+    )
+    footage = RingAndHeld(parts.ring, holds)
+    clips = ClipMaker(
+        ring=footage,
+        sealer=PartSealer(footage, parts.cutter, outbox),
+        outbox=outbox,
+        journal=journal,
+        courier=courier,
+        audit=parts.audit,
+        clock=parts.clock,
+        write_manifest=_ManifestDesk(parts, outbox).write,
+        settings=PartSettings(live_ns=int(config.clips.part_s * SECOND_NS)),
+    )
+    upkeep = _open_upkeep(parts, clips, courier)
+    return Exporter(
+        journal=journal,
+        audit=parts.audit,
+        clock=parts.clock,
+        standing=lambda: desk.standing,
+        cameras=lambda: parts.board.cameras,
+        clips=clips,
+        holds=holds,
+        upkeep=upkeep,
+    )
+
+
+def _open_holds(stack: contextlib.AsyncExitStack, parts: HubParts) -> HeldLog:
+    """Open what is held; what an unpaired hub finds is an earlier owner's, and goes."""
+    directory = (parts.config.ring.dir or parts.config.data_dir / "ring") / "held"
+    settings = HoldSettings(bytes_max=parts.config.clips.held_mib * MIB)
+    holds = HeldLog(directory, parts.key_encryption_key, settings, parts.ring, parts.clock)
+    stack.callback(holds.close)
+    if parts.desk.standing.owner is None:
+        for hold in holds.held():
+            holds.release(hold.name)
+    return holds
+
+
+def _open_upkeep(parts: HubParts, clips: ClipMaker, courier: Courier) -> Upkeep:
+    config, desk = parts.config, parts.desk
+
+    def take_trust(bundle: bytes) -> bool:
+        return is_in_force(bundle, desk.standing.trust) or desk.take_trust(bundle)
+
+    def apply(settings: ConfigSetParams) -> None:
+        if settings.log_level is not None:
+            set_level(settings.log_level)
+        if settings.part_s is not None:
+            clips.settings = replace(clips.settings, live_ns=int(settings.part_s * SECOND_NS))
+        if settings.give_up_h is not None:
+            courier.give_up_h = settings.give_up_h
+
+    firmware = None
+    if config.bridge_socket is not None:
+        firmware = BridgeFirmware(config.bundle_dir, config.bridge_socket, lambda: desk.standing.trust.tls_anchors)
+    upkeep = Upkeep(parts.journal, parts.audit, take_trust, apply, firmware)
+    apply(upkeep.settings())
+    return upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class _ManifestDesk:
+    """Writes manifests with the hub's name and key."""
+
+    parts: HubParts
+    outbox: OutboxFiles
+
+    def write(self, grant: Granted, camera: CameraId, of_clip: Sequence[JobPart]) -> bytes:
+        delivered = [
+            (SealedPart(p.id, self.outbox.path(outbox_name(p)), p.size, p.sha256, MEDIA_TYPE_CLIP), p.report)
+            for p in of_clip
+            if p.report and p.report.pictures
+        ]
+        empty = [part.report for part in of_clip if part.report and not part.report.pictures]
+        name, head = self.parts.board.camera_name(camera), self.parts.audit.head()
+        facts = ClipFacts(self.parts.hub, grant, camera, name, delivered, empty, head, version("transom"))
+        return build_manifest(facts, self.parts.evidence_key)
