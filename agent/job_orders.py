@@ -19,7 +19,7 @@ from agent.acquire.stream import CameraId
 from agent.asking import Asking
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
 from agent.clip_maker import Errand
-from agent.clock import Clock, WallTime, Window, rfc3339
+from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.command.envelope import verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
@@ -128,6 +128,7 @@ class JobOrders:
                 or verdict.window.end <= grant.window.end
             )
             if is_less:  # one job has one window for all it covers: less than that is not an extension of it
+                await asyncio.sleep(max(0, question.deadline - self._clock.now()) / SECOND_NS)  # as silence would end
                 return Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
         return verdict if isinstance(verdict, Refusal) else min(verdict.window.end, longer.end)
 

@@ -11,6 +11,7 @@ import pytest
 
 from agent.buffer.hold import HoldSettings
 from agent.clip_job import JobState
+from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
@@ -152,7 +153,7 @@ def test_a_question_holds_its_footage_until_the_job_has_ended(site: Site, decisi
     """While the owner is asked the footage cannot be recycled; with the receipts, or the no, it is let go."""
     site.allow(mode="ask_first")
     site.receipts.withheld = True
-    envelope = site.command("c1")
+    envelope = site.command("c1", exp=site.clock.now() // SECOND_NS + 2)  # the deadline of the question
 
     async def life(process: Process) -> None:
         process.exporter.take(envelope)

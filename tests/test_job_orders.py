@@ -23,6 +23,7 @@ from tests.vectors.command.scene import OWNER
 Test = Callable[[Process], Awaitable[None]]
 RUNNING = window_of(0.5, 3.4)  # until the clock is 5 s behind its end, its last pictures are waited for
 LONGER = window_of(0.5, 3.8)
+SOON_S = 2  # until a question's deadline: all but a yes is told then
 
 
 @pytest.fixture
@@ -233,7 +234,10 @@ def test_an_owner_who_says_no_to_more_has_said_yes_to_what_was(
 ) -> None:
     """The extension is declined, the job delivers what it was granted."""
     site.allow(mode="ask_first", ahead_s_max=60)
-    envelope, longer = site.command("c1", RUNNING), site.order("clip.extend", "e1", LONGER, job="c1")
+    envelope, longer = (
+        site.command("c1", RUNNING),
+        site.order("clip.extend", "e1", LONGER, job="c1", exp=site.clock.now() // SECOND_NS + SOON_S),
+    )
 
     async def life(process: Process) -> None:
         process.exporter.take(envelope)
