@@ -22,7 +22,7 @@ from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.asking import Asking
-from agent.buffer.hold import HoldRefusedError
+from agent.buffer.hold import HoldRefusedError, Holds
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
 from agent.clip_maker import ClipMaker, Errand, Outcome
 from agent.clock import SECOND_NS, Clock, WallTime, Window
@@ -40,7 +40,7 @@ from agent.errors import UnavailableError
 from agent.evidence.room import LogFullError
 from agent.holding import HoldKeeper
 from agent.job_orders import JobOrders
-from agent.ports import Audit, Holds, Journal, Opening
+from agent.ports import Audit, Journal, Opening
 from agent.teller import Teller
 from agent.upkeep import Upkeep
 

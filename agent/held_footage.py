@@ -11,11 +11,11 @@ from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import StoredChunk
-from agent.buffer.hold import Hold
+from agent.buffer.hold import Hold, Holds
 from agent.buffer.ring import Footage
 from agent.clock import WallTime, Window
 from agent.errors import UnavailableError
-from agent.ports import ChunkSource, Holds
+from agent.ports import ChunkSource
 
 _SLABS_PER_HOLD: Final = 1 << 40
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.buffer.hold import Hold, HoldRefusedError
+from agent.buffer.hold import Hold, HoldRefusedError, Holds
 from agent.clip_job import Job, JobEvent, JobState
 from agent.clock import SECOND_NS, Clock, WallTime
 from agent.command.envelope import verify_again
@@ -28,7 +28,7 @@ from agent.consent.grant import Ask, Granted
 from agent.consent.standing import Standing
 from agent.crypto import sha256_hex
 from agent.errors import UnavailableError
-from agent.ports import Holds, Journal
+from agent.ports import Journal
 from agent.teller import Teller
 
 LOOK_S: Final = 2.0  # so soon is a hold gone after the owner's no, and new footage of its window copied

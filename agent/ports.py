@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.acquire.identity import Known
     from agent.acquire.stream import CameraId
     from agent.buffer.chunk import ChunkMeta, StoredChunk
-    from agent.buffer.hold import Hold
     from agent.buffer.ring import Footage
     from agent.clip_job import Job, JobPart, Status
     from agent.clock import Instant, WallTime, Window
@@ -128,28 +127,6 @@ class ChunkSource(Protocol):
 
 class ChunkLog(ChunkSink, ChunkSource, Protocol):
     """The encrypted ring on disk."""
-
-
-class Holds(Protocol):
-    """Footage that outlives the ring for a while; these calls come from any thread and may take as long as the disk."""
-
-    def hold(self, hold: Hold) -> object:
-        """Hold a window's footage and copy what there is of it. Raises HoldRefusedError (there is no room)."""
-
-    def top_up(self, name: str) -> object:
-        """Copy what the ring has by now. Raises HoldRefusedError, or UnavailableError if there is no such hold."""
-
-    def release(self, name: str) -> None:
-        """Destroy a hold; without such a hold, do nothing."""
-
-    def held(self) -> tuple[Hold, ...]:
-        """Return all holds, by name. Waits for nothing."""
-
-    def footage(self, name: str, camera: CameraId, window: Window) -> Footage:
-        """Return what a hold has of a window. Raises UnavailableError."""
-
-    def read(self, name: str, chunk: StoredChunk) -> bytes:
-        """Read and decrypt one held chunk. Raises UnavailableError if it is gone or damaged."""
 
 
 class Cutter(Protocol):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import StoredChunk
+from agent.buffer.ring import Footage
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.errors import BadInputError, UnavailableError
 
@@ -49,6 +50,28 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def is_over(self, now: WallTime, settings: HoldSettings) -> bool:
         """Whether it has expired at `now`; ask only while the clock is trusted."""
         return now >= min(self.expires, self.made + settings.s_max * SECOND_NS)
+
+
+class Holds(Protocol):
+    """Footage that outlives the ring for a while; these calls come from any thread and may take as long as the disk."""
+
+    def hold(self, hold: Hold) -> object:
+        """Hold a window's footage and copy what there is of it. Raises HoldRefusedError (there is no room)."""
+
+    def top_up(self, name: str) -> object:
+        """Copy what the ring has by now. Raises HoldRefusedError, or UnavailableError if there is no such hold."""
+
+    def release(self, name: str) -> None:
+        """Destroy a hold; without such a hold, do nothing."""
+
+    def held(self) -> tuple[Hold, ...]:
+        """Return all holds, by name. Waits for nothing."""
+
+    def footage(self, name: str, camera: CameraId, window: Window) -> Footage:
+        """Return what a hold has of a window. Raises UnavailableError."""
+
+    def read(self, name: str, chunk: StoredChunk) -> bytes:
+        """Read and decrypt one held chunk. Raises UnavailableError if it is gone or damaged."""
 
 
 def encode_hold(hold: Hold) -> bytes:
