@@ -155,10 +155,7 @@ class Uploader(Protocol):
         """Create the upload and return its URL, for the journal."""
 
     async def send(self, part: SealedPart, target: UploadTarget, location: str, may_go_on: Callable[[], bool]) -> bool:
-        """Send what the store does not have yet, from its offset to the end. Resumable.
-
-        `may_go_on` is asked before every piece; False is returned as soon as it says no.
-        """
+        """Send what the store does not have yet; False as soon as `may_go_on`, asked before each piece, says no."""
 
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the store's signed receipt; raises UnavailableError while there is none."""
