@@ -31,7 +31,8 @@ class Teller:
 
     def __init__(self, journal: Journal, audit: Audit, clock: Clock) -> None:
         self._journal, self._audit, self._clock = journal, audit, clock
-        self._answers: list[int] = []  # the minutes in which unasked-for answers were given
+        # Apart, so that a flood of one sort does not silence the others.
+        self._refusals, self._repetitions, self._pings = _PerMinute(clock), _PerMinute(clock), _PerMinute(clock)
         self.unanswered = 0
 
     def move(
@@ -69,7 +70,7 @@ class Teller:
 
     def tell_again(self, job: Job) -> None:
         """Say it to a broker that brings the command again, unless that happens too often."""
-        if self.may_answer():
+        if self._count(self._repetitions):
             self.tell(job)
 
     def note_command(self, command: VerifiedCommand | VerifiedHold | VerifiedJobOrder | VerifiedUpkeep) -> None:
@@ -85,7 +86,7 @@ class Teller:
 
     def answer_ping(self, ping: VerifiedPing) -> None:
         """Say that the hub is there; a ping can be replayed, so only so often."""
-        if self.may_answer():
+        if self._count(self._pings):
             self._journal.say(Status(ping.id, JobState.SUCCEEDED, rfc3339(self._clock.now())))
 
     def refuse(self, refusal: Refusal, original: JobState | None = None) -> None:
@@ -99,14 +100,13 @@ class Teller:
         self._journal.say(status)
 
     def may_answer(self) -> bool:
-        """Count an answer that nobody's signature asked for, or that a replay asks for again."""
-        minute = self._clock.instant() // (60 * SECOND_NS)
-        self._answers = [at for at in self._answers if at == minute]
-        if len(self._answers) >= REFUSALS_ANSWERED_PER_MINUTE_MAX:
-            self.unanswered += 1
-            return False
-        self._answers.append(minute)
-        return True
+        """Count an answer that nobody's signature asked for."""
+        return self._count(self._refusals)
+
+    def _count(self, answers: _PerMinute) -> bool:
+        may = answers.take()
+        self.unanswered += not may
+        return may
 
     def _status(self, job: Job, detail: str = "", percent: int = 0) -> Status:
         return Status(
@@ -120,3 +120,19 @@ class Teller:
             until=rfc3339(job.deadline) if job.deadline and job.state is JobState.HELD else "",
             percent=percent,
         )
+
+
+class _PerMinute:
+    """So many answers of one sort in each minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._minute, self._taken = clock, -1, 0
+
+    def take(self) -> bool:
+        minute = self._clock.instant() // (60 * SECOND_NS)
+        self._taken = self._taken if minute == self._minute else 0
+        self._minute = minute
+        if self._taken >= REFUSALS_ANSWERED_PER_MINUTE_MAX:
+            return False
+        self._taken += 1
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.clip_job import Job, JobEvent, JobState, Status
 from agent.clock import SECOND_NS, WallTime
+from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason
 from agent.errors import UnavailableError
 from agent.outside.audit_file import AuditFile
@@ -120,3 +122,19 @@ def test_a_replay_is_told_what_became_of_the_first(desk: Desk) -> None:
     """The refusal carries the end of the job that the command had."""
     desk.teller.refuse(Refusal(RefusalReason.REPLAYED, "", "cmd-1"), JobState.SUCCEEDED)
     assert desk.said()[0].original is JobState.SUCCEEDED
+
+
+def test_a_flood_of_refusals_does_not_silence_a_ping(desk: Desk) -> None:
+    """Whoever forges thousands of commands uses up the answers to forgeries, not those to good messages."""
+    for number in range(REFUSALS_ANSWERED_PER_MINUTE_MAX + 7):
+        desk.teller.refuse(Refusal(RefusalReason.BAD_SIGNATURE, "", f"forged-{number}"))
+    job = Job("again-1", b"{}", NOW)
+    desk.journal.open_job(job, "aa", NOW)
+    for _ in range(REFUSALS_ANSWERED_PER_MINUTE_MAX + 7):
+        desk.teller.tell_again(job)
+    vouched = ("ab", "key", "dispatcher:1", "dispatcher", "agency", "root", "hub.ping", NOW, NOW)
+    desk.teller.answer_ping(VerifiedPing("ping-1", *vouched))
+    said = Counter(status.command for status in desk.said())
+    assert said["again-1"] == REFUSALS_ANSWERED_PER_MINUTE_MAX
+    assert said["ping-1"] == 1
+    assert desk.teller.unanswered == 14

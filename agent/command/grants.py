@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -28,6 +29,8 @@ from agent.command.words import (
 from agent.signing import SigningKey
 
 GRANT_TYP: Final = "transom-grant+jwt"
+GRANTS_KEPT: Final = 64
+"""Grants whose signature holds are kept in memory: they come with every command, and with every copy of one."""
 
 Actions = Annotated[tuple[Annotated[str, Meta(pattern=r"^[a-z]{1,20}\.[a-z]{1,20}\Z")], ...], Meta(max_length=32)]
 Hubs = Annotated[tuple[Identifier, ...], Meta(max_length=256)]
@@ -99,7 +102,7 @@ def follow_chain(chain: tuple[str, ...], trust: TrustBundle, now: WallTime) -> S
     for token in chain:
         if name in trust.revoked_keys:
             raise RefusedError(RefusalReason.REVOKED, f"key {name[:12]} is revoked")
-        grant = _read(token, key, name)
+        grant = _read(token, _Issuer(name, key))
         _check_times(grant, trust, now)
         if parent is not None:
             _check_narrower(grant, parent)
@@ -111,13 +114,23 @@ def follow_chain(chain: tuple[str, ...], trust: TrustBundle, now: WallTime) -> S
     return Signer(key, name, grant, root)
 
 
-def _read(token: str, key: SigningKey, issuer: str) -> Grant:
-    # 3b. Signed by the parent's key, as a grant and nothing else.
+@dataclass(frozen=True, slots=True)
+class _Issuer:
+    """Who must have signed a grant; the name is the key's thumbprint, so two of the same name are the same."""
+
+    name: str
+    key: SigningKey = field(compare=False)
+
+
+@lru_cache(maxsize=GRANTS_KEPT)
+def _read(token: str, issuer: _Issuer) -> Grant:
+    # 3b. Signed by the parent's key, as a grant and nothing else. That holds for good, so it is checked once; a refusal
+    # raises and is not kept, and what depends on the moment or on the trust bundle is asked anew every time.
     with refusing(RefusalReason.BAD_SIGNATURE):
-        signed = open_strictly(token, key, GRANT_TYP)
+        signed = open_strictly(token, issuer.key, GRANT_TYP)
     with refusing(RefusalReason.BAD_ENVELOPE):
         grant = decode(signed, Grant, "grant")
-    if grant.iss != issuer:
+    if grant.iss != issuer.name:
         raise RefusedError(RefusalReason.BAD_SIGNATURE, "a grant in another issuer's name")
     return grant
 

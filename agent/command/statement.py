@@ -25,8 +25,8 @@ T = TypeVar("T")
 def open_strictly(token: str, key: SigningKey, typ: str) -> bytes:
     """Verify `token` by `key` and its `typ`; return the signed bytes. Raises BadInputError."""
     header, _, _ = _segments(token)
-    if _kid(header) != thumbprint(key):
-        raise BadInputError(f"a {typ} by another key than {thumbprint(key)[:12]}")
+    if _kid(header) != (name := thumbprint(key)):
+        raise BadInputError(f"a {typ} by another key than {name[:12]}")
     return open_statement(token, key, typ)
 
 

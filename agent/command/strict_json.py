@@ -18,7 +18,7 @@ JSON_BYTES_MAX: Final = 64 * 1024
 JSON_DEPTH_MAX: Final = 16
 
 # Takes an unterminated string too: otherwise a message of escaped quotes would be scanned again from each of them.
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 
 T = TypeVar("T")
@@ -56,6 +56,8 @@ def _check(raw: bytes, what: str) -> None:
 
 
 def _depth(text: str) -> int:
+    if (opened := text.count("[") + text.count("{")) <= JSON_DEPTH_MAX:
+        return opened  # no deeper than that, wherever they stand
     depth = deepest = 0
     for bracket in _BRACKET.finditer(_STRING.sub("", text)):
         depth += 1 if bracket[0] in "[{" else -1

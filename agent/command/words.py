@@ -6,6 +6,7 @@ topic has no dot, slash or wildcard; what a person will read has no control or t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -17,6 +18,8 @@ from agent.signing import SigningKey, key_from_jwk, thumbprint
 
 CAMERAS_MAX: Final = 64
 SKEW_S: Final = 60
+KEYS_KEPT: Final = 128
+"""Public keys that have been read are kept in memory: the same few come with every command."""
 
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")]
 """A hub, command, grant, incident, agency or recipient: 1-64 characters, safe as a file name and in a topic."""
@@ -66,13 +69,19 @@ class Jwk(Claims, frozen=True):
 
     def key(self) -> SigningKey:
         """Return the key; raises BadInputError if it is not a point on its curve."""
-        members = {"kty": self.kty, "crv": self.crv, "x": self.x}
-        return key_from_jwk(members if self.y is None else {**members, "y": self.y})
+        return _named_key(self)[0]
 
     @property
     def thumbprint(self) -> str:
         """The key's name; raises BadInputError like `key`."""
-        return thumbprint(self.key())
+        return _named_key(self)[1]
+
+
+@lru_cache(maxsize=KEYS_KEPT)
+def _named_key(jwk: Jwk) -> tuple[SigningKey, str]:
+    members = {"kty": jwk.kty, "crv": jwk.crv, "x": jwk.x}
+    key = key_from_jwk(members if jwk.y is None else {**members, "y": jwk.y})
+    return key, thumbprint(key)
 
 
 class WindowClaim(Claims, frozen=True):

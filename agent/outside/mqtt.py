@@ -31,8 +31,9 @@ from agent.ports import Inbound
 PACKET_BYTES_MAX: Final = 128 * 1024
 UNACKNOWLEDGED_MAX: Final = 20
 INBOX_MAX: Final = 100
-"""Messages waiting for the event loop. Acknowledged kinds cannot be more than UNACKNOWLEDGED_MAX; a flood of others is
-dropped and counted."""
+"""So many messages wait for the event loop; more of those that want no acknowledgement are dropped and counted. For the
+others there is room beyond it, since the broker may not send more than UNACKNOWLEDGED_MAX: one that was dropped would
+never be acknowledged, and after so many of them no command would come any more."""
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 KEEPALIVE_S: Final = 30
 WILL_DELAY_S: Final = 5
@@ -76,7 +77,7 @@ class MqttLink:
         will: Will,
         on_connected: Callable[[], None],
     ) -> None:
-        self._inbox: asyncio.Queue[Inbound] = asyncio.Queue(INBOX_MAX)
+        self._inbox: asyncio.Queue[Inbound] = asyncio.Queue(INBOX_MAX + UNACKNOWLEDGED_MAX)
         self.dropped = 0
         self._address = address
         self._subscriptions = subscriptions
@@ -146,9 +147,11 @@ class MqttLink:
         ending.join(STOP_S_MAX)
 
     # ------------------------------------------------ called in paho's thread
-    def _connected(self, _c: paho.Client, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:  # noqa: ANN401 - paho's
+    def _connected(self, _c: paho.Client, _u: Any, flags: Any, reason: ReasonCode, _p: Any) -> None:  # noqa: ANN401 - paho's
         if reason.is_failure:
             return
+        if flags.session_present:
+            self._cross(self._forget)
         self._client.subscribe([(topic, 1) for topic in self._subscriptions])
         self._cross(self._on_connected)
 
@@ -165,10 +168,15 @@ class MqttLink:
 
     # ------------------------------------------------------ in the event loop
     def _put(self, message: Inbound) -> None:
-        try:
-            self._inbox.put_nowait(message)
-        except asyncio.QueueFull:
+        if self._inbox.full() or (message.qos == 0 and self._inbox.qsize() >= INBOX_MAX):
             self.dropped += 1
+        else:
+            self._inbox.put_nowait(message)
+
+    def _forget(self) -> None:
+        """Drop what waits from before the connection broke: the session brings it again, and it must fit."""
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
 
     def _settle(self, mid: int) -> None:
         waiting = self._waiting.get(mid)

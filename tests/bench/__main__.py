@@ -9,7 +9,21 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from agent.errors import TransomError
-from tests.bench import clip, clocks, cold, command, cut, hostile, pictures, poison, powercut, record, recovery, torn
+from tests.bench import (
+    clip,
+    clocks,
+    cold,
+    command,
+    cut,
+    flood,
+    hostile,
+    pictures,
+    poison,
+    powercut,
+    record,
+    recovery,
+    torn,
+)
 
 
 class Bench(Protocol):
@@ -37,6 +51,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "cold": cold,
     "hostile": hostile,
     "command": command,
+    "flood": flood,
 }
 
 

@@ -231,6 +231,58 @@ def test_a_flood_of_what_needs_no_acknowledgement_is_dropped_and_counted(net: Ne
     run(test)
 
 
+def test_a_command_finds_room_amid_a_flood(net: Net, server: Commander) -> None:
+    """What must be acknowledged is never dropped: after twenty such losses no command would come any more."""
+
+    async def test() -> None:
+        link = await net.started()
+        for number in range(INBOX_MAX + 50):
+            server._client.publish(net.topic("policy"), b"%d" % number, qos=0)
+        await eventually(lambda: link.dropped == 50)
+        commands = [b"command %d" % number for number in range(2 * UNACKNOWLEDGED_MAX)]
+        for command in commands:
+            await asyncio.to_thread(server.publish, net.topic("cmd"), command)
+        taken = []
+        while len(taken) < len(commands):
+            if (message := await received(link)).qos:
+                taken.append(message.payload)
+                link.acknowledge(message)
+        assert taken == commands
+        assert link.dropped == 50
+        stop(link, net)
+
+    run(test)
+
+
+def test_what_waited_when_the_connection_broke_comes_once(net: Net, server: Commander) -> None:
+    """The session brings again what was not acknowledged; the copies of before would fill the hub's inbox."""
+
+    async def test() -> None:
+        link, connected = net.link()
+        link._client.reconnect_delay_set(min_delay=0, max_delay=1)
+        link.start()
+        await asyncio.wait_for(connected.wait(), SOON_S)
+        await link.publish(net.topic("evt/here"), b"here")
+        payloads = [b"%d" % number for number in range(UNACKNOWLEDGED_MAX)]
+        for payload in payloads:
+            await asyncio.to_thread(server.publish, net.topic("cmd"), payload)
+        await eventually(lambda: link._inbox.qsize() == len(payloads))
+        for _ in range(3):
+            connected.clear()
+            link._client.socket().shutdown(socket.SHUT_RDWR)
+            await asyncio.wait_for(connected.wait(), SOON_S)
+            await eventually(lambda: link._inbox.qsize() == len(payloads))
+        for payload in payloads:
+            message = await received(link)
+            assert message.payload == payload
+            link.acknowledge(message)
+        await link.publish(net.topic("evt/here"), b"here")
+        assert link._inbox.empty()
+        stop(link, net)
+
+    run(test)
+
+
 def test_what_could_not_be_published_is_not_sent_later(net: Net, server: Commander) -> None:
     """Publishing without a broker fails at once and queues nothing: the mailbox brings it again, in order, once."""
 
