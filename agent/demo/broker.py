@@ -1,6 +1,7 @@
 """An MQTT 5 broker on a free loopback port: the system's mosquitto if there is one, else rumqttd from iotcore's wheel.
 
-mosquitto demands client certificates and keeps each hub to its own topics. The rumqttd in iotcore 0.4.0 is built
+mosquitto demands client certificates and keeps each hub to its own topics and its own session (by name alone anybody
+with a certificate could end another's, and take or drop what waits there). The rumqttd in iotcore 0.4.0 is built
 without client certificate checks: it speaks TLS, and the hub presents its certificate, but nobody looks at it. The demo
 says which of the two ran; Transom does not trust either.
 """
@@ -31,6 +32,7 @@ keyfile {key}
 tls_version tlsv1.3
 require_certificate true
 use_identity_as_username true
+use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
 max_packet_size {packet}

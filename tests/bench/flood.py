@@ -21,14 +21,13 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.envelope import Audience
 from agent.demo.alarm import Alarm, order_clip
 from agent.demo.central import PAIRING_EPOCH
-from agent.demo.console import COMMANDER
 from agent.errors import UnavailableError
 from tests.bench.clip_cameras import GOP_PICTURES
 from tests.bench.clip_site import ClipSite
 from tests.bench.conditions import Conditions, conditions
 from tests.bench.figures import MIB, Figure
 from tests.bench.flood_messages import bad_messages
-from tests.bench.flood_publisher import Publisher
+from tests.bench.flood_publisher import PUBLISHER, Publisher
 from tests.bench.loop import film, packetise, save_loop
 from tests.bench.print_figures import print_figures, write_report
 from tests.bench.rounds import SourceProcess, source
@@ -116,6 +115,7 @@ def _measure(site: ClipSite, cameras: SourceProcess, asked: argparse.Namespace, 
     names = site.begin()
     if site.broker.kind != "mosquitto":
         raise UnavailableError("the flood needs mosquitto", cure="apt-get install mosquitto")
+    _let_in(site)
     time.sleep(WARM_S)
     seen = _order(site, names[0], "seen")
     site.console.wait_end(seen.id, ANSWERED_S_MAX)
@@ -183,12 +183,21 @@ def _threads_ns(process: int) -> dict[int, int]:
     return found
 
 
+def _let_in(site: ClipSite) -> None:
+    """Give the flood's publisher the rights of whoever owns the broker: every topic of the hub's."""
+    site.broker.stop()
+    with (site.folder / "central" / "broker" / "acl").open("a") as rules:
+        rules.write(f"\nuser {PUBLISHER}\ntopic readwrite hub/v1/#\n")
+    site.console.presence = None
+    site.broker.start()
+    site.wait_cameras()
+
+
 def _publisher(site: ClipSite, seen: Alarm) -> Publisher:
-    """Let somebody in who has the commander's certificate, and so may publish on every topic of the hub."""
     audience = Audience(site.factory.hub_id, PAIRING_EPOCH)
     bad = bad_messages(site.authority, audience, WallTime(time.time_ns()), seen.envelope)
     folder = site.folder / "flood"
-    certificate, key = site._certificates.issue_client(folder, COMMANDER)
+    certificate, key = site._certificates.issue_client(folder, PUBLISHER)
     authority, messages = folder / "authority.pem", folder / "messages"
     authority.write_text(site._certificates.pem)
     messages.write_bytes(msgspec.msgpack.encode([(f"hub/v1/{audience.hub}/{topic}", sent) for topic, sent in bad]))

@@ -22,6 +22,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent.demo.processes import Program
 from agent.errors import UnavailableError
 
+PUBLISHER: Final = "flood"
+"""Its name in its certificate."""
+
 TICK_S: Final = 0.01
 BEHIND_S_MAX: Final = 0.5
 """What a publisher that was late makes up for; the rest is left out, and shows in what it has sent."""
@@ -64,7 +67,7 @@ class _Flood:
 
 
 def _main(port: str, authority: str, certificate: str, key: str, messages: str) -> None:
-    client = paho.Client(CallbackAPIVersion.VERSION2, "flood", protocol=paho.MQTTv5)
+    client = paho.Client(CallbackAPIVersion.VERSION2, PUBLISHER, protocol=paho.MQTTv5)
     context = ssl.create_default_context(cafile=authority)
     context.load_cert_chain(certificate, key)
     client.tls_set_context(context)

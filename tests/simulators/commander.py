@@ -36,6 +36,11 @@ class Commander:
             if message.topic == topic and payload in {None, message.payload}:
                 return message
 
+    def hear_next(self, timeout_s: float = 15) -> tuple[str, bytes]:
+        """Wait for the next message on any topic."""
+        message = self._heard.get(timeout=timeout_s)
+        return message.topic, bytes(message.payload)
+
     def heard(self) -> list[tuple[str, bytes]]:
         """Return everything that has come and was not heard yet."""
         found = []
