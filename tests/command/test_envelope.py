@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from agent.clock import SECOND_NS, WallTime
 from agent.command.envelope import Audience, verify, verify_again
+from agent.command.grants import GRANT_TYP, forget_grants
 from agent.command.ping import VerifiedPing
 from agent.command.request import Recipient, Refusal, RefusalReason, VerifiedCommand
+from agent.command.statement import base64url
 from agent.command.trust import TrustBundle
+from agent.command.words import SKEW_NS, wall_time
 from agent.crypto import sha256_hex
-from agent.demo.authority import Authority, command_of
+from agent.demo.authority import Authority, command_of, pack_envelope, sign_claims
 from agent.signing import generate_signing_key, thumbprint
 from tests.vectors.command import scene
 from tests.vectors.command.case import Case, after
@@ -183,3 +186,39 @@ def test_mutated_message_is_the_same_command_or_none(start: int, end: int, patch
 def test_audience_is_one_hub_and_one_pairing() -> None:
     """The claim names both."""
     assert Audience("hub-1", 7).claim == "hub:hub-1:7"
+
+
+def test_what_was_proven_once_is_judged_anew() -> None:
+    """That a grant's signature held before helps neither its expired or revoked self, nor whatever looks like it."""
+    forget_grants()
+    assert isinstance(check(GOOD), VerifiedCommand)
+    claims = json.loads(base64url(json.loads(GOOD)["chain"][1].split(".")[1]))
+    revoked = msgspec.convert(scene.trust_claims(revoked_grants=[claims["jti"]]), TrustBundle)
+    strangers = msgspec.convert(
+        scene.trust_claims(roots=Authority().trust_claims(scene.NOW, recipients={}, upload_hosts=[])["roots"]),
+        TrustBundle,
+    )
+    later = WallTime(wall_time(claims["exp"]) + SKEW_NS)
+    chain = list(json.loads(GOOD)["chain"])
+    chain[1] = sign_claims({**claims, "exp": claims["exp"] + 3600}, generate_signing_key(), GRANT_TYP)
+    answers = [
+        check(GOOD, trust=revoked),
+        check(GOOD, trust=strangers),
+        check(GOOD, later),
+        check(pack_envelope(command_of(GOOD), chain)),
+    ]
+    assert [answer.reason for answer in answers if isinstance(answer, Refusal)] == [
+        RefusalReason.REVOKED,
+        RefusalReason.UNKNOWN_ROOT,
+        RefusalReason.GRANT_EXPIRED,
+        RefusalReason.BAD_SIGNATURE,
+    ]
+    assert isinstance(check(GOOD), VerifiedCommand)
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forgery_is_refused_the_second_time_too(name: str) -> None:
+    """What the first look remembers changes no answer."""
+    case = FORGERIES[name]
+    forget_grants()
+    assert check_case(case) == check_case(case)
