@@ -41,8 +41,7 @@ def test_none_is_lost_and_none_is_done_twice(tmp_path: Path) -> None:
         chance = random.Random(seed)  # noqa: S311 - no secret
         for death in range(DEATHS):
             site.restart_hub()
-            started = len(site.console.statuses)
-            wait_for(lambda: len(site.console.statuses) > started or is_all_told(site, alarms), 20, "a word")  # noqa: B023
+            wait_for_a_word(site, alarms)
             alarms += [alarm_about(site, f"amid-{death}-{number}", window) for number in range(2)]
             moment = chance.uniform(0.0, 0.8)
             print(f"seed {seed}: death {death} after {moment:.3f} s")  # noqa: T201 - shown if the test fails
@@ -55,6 +54,12 @@ def test_none_is_lost_and_none_is_done_twice(tmp_path: Path) -> None:
             assert_done_once(site, alarm)
         verdict = checked_audit(site)
         assert verdict.is_intact, verdict.fault
+
+
+def wait_for_a_word(site: Site, alarms: list[Alarm]) -> None:
+    """Wait until the hub that has just started says something, unless all is said."""
+    said = len(site.console.statuses)
+    wait_for(lambda: len(site.console.statuses) > said or is_all_told(site, alarms), 20, "a word")
 
 
 def is_all_told(site: Site, alarms: list[Alarm]) -> bool:
