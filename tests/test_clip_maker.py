@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ from agent.evidence.statement import Manifest
 from agent.outside.cutter import ChildCutter, ChildLimits
 from agent.signing import SigningKey
 from tests.simulators.clips import pictures_of, window_of
-from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run
 from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
 from tests.simulators.tus_server import Fault
@@ -76,17 +76,6 @@ class Work:
     def parts(self) -> tuple[JobPart, ...]:
         """Return what the journal knows."""
         return self.process.journal.parts("c1")
-
-
-def run(site: Site, *lives: Callable[[Process], Awaitable[None]]) -> None:
-    """Run the process once for each function; it crashes between them."""
-
-    async def live(life: Callable[[Process], Awaitable[None]]) -> None:
-        async with site.running() as process:
-            await life(process)
-
-    for life in lives:
-        asyncio.run(live(life))
 
 
 def manifest_at(site: Site) -> Manifest:

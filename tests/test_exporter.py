@@ -7,7 +7,7 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,11 @@ from agent.demo.authority import command_of
 from agent.errors import UnavailableError
 from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX
 from tests.simulators.clips import pictures_of, window_of
-from tests.simulators.export_site import NOW, Process, Site, export_site
+from tests.simulators.export_site import NOW, Process, Site, export_site, run
 from tests.simulators.signing_store import contents_of
 from tests.simulators.tus_server import Fault
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, OWNER
 
-Test = Callable[[Process], Awaitable[None]]
 PICTURES = list(range(13, 48))  # of the window 0.5 s to 1.9 s
 
 
@@ -35,17 +34,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site whose owner shares the camera."""
     with export_site(tmp_path) as made:
         yield made
-
-
-def run(site: Site, *lives: Test) -> None:
-    """Run the exporter once for each function; it crashes between them."""
-
-    async def live(life: Test) -> None:
-        async with site.running() as process:
-            await life(process)
-
-    for life in lives:
-        asyncio.run(live(life))
 
 
 def states(process: Process, command: str) -> list[JobState]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,11 +16,10 @@ from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
 from agent.holding import hold_name
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import Process, Site, export_site
+from tests.simulators.export_site import Process, Site, export_site, run
 from tests.simulators.h264_source import CAMERA
 from tests.vectors.command.scene import OWNER
 
-Test = Callable[[Process], Awaitable[None]]
 PICTURES = list(range(13, 48))  # of the window 0.5 s to 1.9 s
 
 
@@ -30,17 +28,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site whose owner shares the camera."""
     with export_site(tmp_path) as made:
         yield made
-
-
-def run(site: Site, *lives: Test) -> None:
-    """Run the exporter once for each function; it crashes between them."""
-
-    async def live(life: Test) -> None:
-        async with site.running() as process:
-            await life(process)
-
-    for life in lives:
-        asyncio.run(live(life))
 
 
 async def held(process: Process, envelope: bytes, command: str = "h1") -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,11 @@ from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of, window_claim
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import Process, Site, export_site
+from tests.simulators.export_site import Process, Site, export_site, run
 from tests.simulators.h264_source import EPOCH
 from tests.simulators.signing_store import contents_of
 from tests.vectors.command.scene import OWNER
 
-Test = Callable[[Process], Awaitable[None]]
 RUNNING = window_of(0.5, 3.4)  # until the clock is 5 s behind its end, its last pictures are waited for
 LONGER = window_of(0.5, 3.8)
 SOON_S = 2  # until a question's deadline: all but a yes is told then
@@ -35,17 +33,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         made.settings = replace(made.settings, **pace)
         made.allow(ahead_s_max=60)
         yield made
-
-
-def run(site: Site, *lives: Test) -> None:
-    """Run the exporter once for each function; it crashes between them."""
-
-    async def live(life: Test) -> None:
-        async with site.running() as process:
-            await life(process)
-
-    for life in lives:
-        asyncio.run(live(life))
 
 
 async def sending(process: Process, envelope: bytes, command: str = "c1") -> None:

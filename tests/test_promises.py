@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
 from agent.signing import thumbprint
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, Process, Site, export_site
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, Process, Site, export_site, run
 from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, OWNER, trust_claims
@@ -38,17 +38,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site whose clips come in parts of 0.8 s."""
     with export_site(tmp_path, past_s=0.8) as made:
         yield made
-
-
-def run(site: Site, *lives: Callable[[Process], Awaitable[None]]) -> None:
-    """Run the exporter once for each function; it crashes between them."""
-
-    async def live() -> None:
-        for life in lives:
-            async with site.running() as process:
-                await life(process)
-
-    asyncio.run(live())
 
 
 def answer(envelope: bytes, decision: str, **claims: object) -> str:

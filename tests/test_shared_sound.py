@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from agent.evidence.note import verifier_of
 from agent.evidence.statement import Manifest
 from agent.outside.cutter import ChildCutter
 from tests.simulators.clips import shown_by_pyav, window_of
-from tests.simulators.export_site import EVIDENCE_KEY, HUB, RECIPE, Process, Site, export_site, record
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, RECIPE, Process, Site, export_site, record, run
 from tests.simulators.h264_source import CAMERA, film
 from tests.simulators.heard import hear
 from tests.simulators.mp4_reader import read_movie
@@ -40,16 +39,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         with closing(site.ring()) as ring:
             record(ring, SOURCE)
         yield site
-
-
-def run(site: Site, life: Callable[[Process], Coroutine[None, None, None]]) -> None:
-    """Run one life of the exporter's process."""
-
-    async def lived() -> None:
-        async with site.running() as process:
-            await life(process)
-
-    asyncio.run(lived())
 
 
 def manifest_of(site: Site) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,9 @@ from agent.clip_job import JobState
 from agent.command.claims import ConfigSetParams
 from agent.command.request import RefusalReason
 from agent.errors import BadInputError
-from tests.simulators.export_site import Process, Site, export_site
+from tests.simulators.export_site import Process, Site, export_site, run
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY
 
-Test = Callable[[Process], Awaitable[None]]
 BUNDLE = {"url": "https://evidence.example/2.raucb", "sha256": "ab" * 32, "size": 10}
 
 
@@ -24,17 +23,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site without film."""
     with export_site(tmp_path, is_filmed=False) as made:
         yield made
-
-
-def run(site: Site, *lives: Test) -> None:
-    """Run the exporter once for each function; it crashes between them."""
-
-    async def live(life: Test) -> None:
-        async with site.running() as process:
-            await life(process)
-
-    for life in lives:
-        asyncio.run(live(life))
 
 
 def ops(site: Site, action: str, command: str, **params: object) -> bytes:

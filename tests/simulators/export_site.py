@@ -7,7 +7,7 @@ import gc
 import io
 import json
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -211,6 +211,17 @@ class Site:
             # httpx leaves a connection that was cut off in its handshake to the garbage collector; so does a crash
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
+
+
+def run(site: Site, *lives: Callable[[Process], Awaitable[None]]) -> None:
+    """Run the exporter's process once for each function; it crashes between them."""
+
+    async def live(life: Callable[[Process], Awaitable[None]]) -> None:
+        async with site.running() as process:
+            await life(process)
+
+    for life in lives:
+        asyncio.run(live(life))
 
 
 class Process:
