@@ -11,9 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from agent.acquire.stream_url import is_tls
+from agent.camera_link import DATAGRAM_FRAME_BYTES_MAX, CameraDialer, CameraLink, DatagramLink
 from agent.clock import SECOND_NS, Instant
 from agent.errors import ConfigurationError, UnavailableError
-from agent.ports import DATAGRAM_FRAME_BYTES_MAX, CameraDialer, CameraLink, DatagramLink
 
 RTSP_PORT: Final = 554
 RTSPS_PORT: Final = 322  # IANA's; RFC 7826 section 19

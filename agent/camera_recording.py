@@ -24,9 +24,10 @@ from agent.acquire.timeline import ClockOffset
 from agent.camera_chunks import CameraChunks
 from agent.camera_connection import CameraConnection, CertificateRefusedError
 from agent.camera_figures import CameraFigures
+from agent.camera_link import CameraDialer
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
-from agent.ports import CameraDialer, ChunkSink
+from agent.ports import ChunkSink
 
 SETTLED_S: Final = 30  # a session that recorded this long was a good one: the next failure begins with a short wait
 REDIRECTS_MAX: Final = 3

@@ -27,7 +27,7 @@ from agent.cut.masks import are_covered
 from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
-from agent.ports import Audit, ChunkSource, Journal, Outbox, OutboxFullError
+from agent.ports import Audit, ChunkSource, Cuts, Cutter, Journal, Outbox, OutboxFullError
 from agent.signing import SigningKey
 
 CUTS_AT_ONCE_MAX: Final = 2
@@ -90,6 +90,7 @@ class ClipMaker:
         self,
         *,
         ring: ChunkSource,
+        cutter: Cutter,
         sealer: PartSealer,
         outbox: Outbox,
         journal: Journal,
@@ -99,11 +100,12 @@ class ClipMaker:
         write_manifest: ManifestWriter,
         settings: PartSettings,
     ) -> None:
-        self._ring, self._sealer, self._outbox, self._journal = ring, sealer, outbox, journal
+        self._ring, self._cutter, self._sealer = ring, cutter, sealer
+        self._outbox, self._journal = outbox, journal
         self._courier, self._audit, self._clock = courier, audit, clock
         self._write_manifest, self.settings = write_manifest, settings
-        self._cuts = asyncio.Semaphore(CUTS_AT_ONCE_MAX)
-        self._cuts_of_troubled = asyncio.Semaphore(CUTS_AT_ONCE_MAX - 1)
+        self._slots = asyncio.Semaphore(CUTS_AT_ONCE_MAX)
+        self._slots_of_troubled = asyncio.Semaphore(CUTS_AT_ONCE_MAX - 1)
         self._troubled: set[CameraId] = set()  # cameras whose newest cut has failed
 
     async def deliver(self, errand: Errand) -> Outcome:
@@ -142,16 +144,25 @@ class ClipMaker:
         has_manifest = bool(sealed) and sealed[-1].is_manifest
         for part in [] if has_manifest else sealed:
             camera.queue.put_nowait(part)
-        while camera.errand.is_allowed() and not has_manifest:
-            step = self._plan(camera, sealed)
-            if isinstance(step, Finished):
-                camera.errand.is_closing = True
-                break
-            if isinstance(step, Wait):
-                await asyncio.sleep(max(0.0, (step.until - self._clock.now()) / SECOND_NS))
-                continue
-            sealed.append(await self._seal_part(camera, step))
-            camera.queue.put_nowait(sealed[-1])
+        cuts = self._cutter.cuts()
+        try:
+            while camera.errand.is_allowed() and not has_manifest:
+                step = self._plan(camera, sealed)
+                if isinstance(step, Finished):
+                    camera.errand.is_closing = True
+                    break
+                if (
+                    isinstance(step, Wait) or self._slots.locked()
+                ):  # no child keeps its memory while it has nothing to do
+                    cuts.end()
+                    cuts = self._cutter.cuts()
+                if isinstance(step, Wait):
+                    await asyncio.sleep(max(0.0, (step.until - self._clock.now()) / SECOND_NS))
+                    continue
+                sealed.append(await self._seal_part(camera, cuts, step))
+                camera.queue.put_nowait(sealed[-1])
+        finally:
+            cuts.end()
         camera.errand.is_closing |= has_manifest
         camera.queue.put_nowait(None)
 
@@ -175,7 +186,7 @@ class ClipMaker:
             settings=settings,
         )
 
-    async def _seal_part(self, camera: _Camera, plan: CutPlan) -> JobPart:
+    async def _seal_part(self, camera: _Camera, cuts: Cuts, plan: CutPlan) -> JobPart:
         """Make one part; footage that is missing, or defeats the cutter twice, becomes a gap with that reason."""
         part = JobPart(
             job=camera.errand.job.id,
@@ -198,7 +209,7 @@ class ClipMaker:
                 async with self._cut_slot(camera.id):
                     masks, may_copy = camera.errand.masks(camera.id), tries == CUT_TRIES_MAX - 1
                     report, sealed = await asyncio.to_thread(
-                        self._sealer.seal, plan, outbox_name(part), masks, may_copy=may_copy
+                        self._sealer.seal, cuts, plan, outbox_name(part), masks, may_copy=may_copy
                     )
             except BadInputError as error:
                 self._troubled.add(camera.id)
@@ -226,7 +237,7 @@ class ClipMaker:
     @asynccontextmanager
     async def _cut_slot(self, camera: CameraId) -> AsyncIterator[None]:
         """Wait for leave to cut. Cameras that hang or crash what cuts them never hold it all: the others go on."""
-        async with self._cuts_of_troubled if camera in self._troubled else nullcontext(), self._cuts:
+        async with self._slots_of_troubled if camera in self._troubled else nullcontext(), self._slots:
             yield
 
     # ------------------------------------------------------------- send

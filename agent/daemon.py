@@ -32,7 +32,8 @@ from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile
 from agent.outside.bridge import seconds_since_press
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from agent.outside.database import Database
 from agent.outside.event_soap import EventService
 from agent.outside.host import HostClock, notify_service_manager

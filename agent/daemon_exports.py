@@ -76,7 +76,8 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
     footage = RingAndHeld(parts.ring, holds)
     clips = ClipMaker(
         ring=footage,
-        sealer=PartSealer(footage, parts.cutter, outbox),
+        cutter=parts.cutter,
+        sealer=PartSealer(footage, outbox),
         outbox=outbox,
         journal=journal,
         courier=courier,

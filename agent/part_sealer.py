@@ -13,16 +13,18 @@ from agent.cut.plan import CutPlan
 from agent.cut.rtp import only_channels
 from agent.deliver.seal import AgeWriter, Sealed
 from agent.errors import UnavailableError
-from agent.ports import ChunkSource, Cutter, Outbox
+from agent.ports import ChunkSource, Cuts, Outbox
 
 
 class PartSealer:
     """Cuts and seals in one stream: what the cutter's child process writes is sealed before the next byte is read."""
 
-    def __init__(self, ring: ChunkSource, cutter: Cutter, outbox: Outbox) -> None:
-        self._ring, self._cutter, self._outbox = ring, cutter, outbox
+    def __init__(self, ring: ChunkSource, outbox: Outbox) -> None:
+        self._ring, self._outbox = ring, outbox
 
-    def seal(self, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool = True) -> tuple[ClipReport, Sealed]:
+    def seal(
+        self, cuts: Cuts, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool = True
+    ) -> tuple[ClipReport, Sealed]:
         """Make the sealed file `name` of a plan; blocking, for a worker thread. A report without pictures has no file.
 
         `masks` are painted over in every picture, and then nothing is copied; nor is it with `may_copy=False`.
@@ -36,7 +38,7 @@ class PartSealer:
 
         def fill(append: Callable[[bytes], object]) -> tuple[ClipReport, Sealed]:
             writer = AgeWriter(recipients, append)
-            report = self._cutter.cut(order, self._wire(plan, headers), writer.write)
+            report = cuts.cut(order, self._wire(plan, headers), writer.write)
             return report, writer.finish()
 
         report, sealed = self._outbox.write(name, fill)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from agent.errors import UnavailableError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.buffer.chunk import ChunkMeta, StoredChunk
     from agent.buffer.ring import Footage
     from agent.clip_job import Job, JobPart, Status
-    from agent.clock import Instant, WallTime, Window
+    from agent.clock import WallTime, Window
     from agent.command.request import UploadTarget
     from agent.consent.mask import Masks
     from agent.cut.clip import ClipReport, CutOrder, WireChunk
@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.evidence.cosignature import Witness
 
 Wire = bytes | bytearray | memoryview
-DATAGRAM_FRAME_BYTES_MAX: Final = 4 + 0xFFFF
 _Result = TypeVar("_Result")
 
 
@@ -42,77 +41,6 @@ class ChunkSink(Protocol):
 
     def commit(self) -> None:
         """Hand the batch to the writer thread: one write, one sync; then the index names its chunks."""
-
-
-class CameraLink(Protocol):
-    """One connection to a camera, plain or TLS; no call waits. Raises UnavailableError when camera or network fails."""
-
-    @property
-    def certificate(self) -> str:
-        """SHA-256 of the camera's TLS certificate in hex, once the link is open; empty for a plain connection."""
-
-    @property
-    def window_bytes(self) -> int:
-        """How much the kernel keeps until it is read; a camera that sends more must wait, or drops pictures."""
-
-    def is_open(self) -> bool:
-        """Whether the camera took the connection, with TLS whether both agreed; False while it is on its way."""
-
-    def send(self, octets: bytes) -> None:
-        """Queue bytes; the queue is bounded."""
-
-    def receive_into(self, room: memoryview) -> int:
-        """Read what is there into `room`; 0 if there is nothing now."""
-
-    def close(self) -> None:
-        """Close at once."""
-
-
-class DatagramLink(Protocol):
-    """UDP ports for one session's media, which nobody but the camera can reach; no call waits."""
-
-    @property
-    def ports(self) -> tuple[tuple[int, int], ...]:
-        """The hub's port for RTP and the next one for RTCP, a pair for each track."""
-
-    @property
-    def is_roomy(self) -> bool:
-        """Whether the kernel keeps what comes between two ticks; else it must be fetched more often."""
-
-    def expect(self, server_ports: Sequence[tuple[int, int]]) -> None:
-        """Take media from these ports of the camera only, track by track; 0 where it did not tell.
-
-        The hub's ports for further tracks are closed.
-        """
-
-    def receive_into(self, room: memoryview) -> int:
-        """Write the datagrams that are there as interleaved frames, channel 2n for track n; 0 if there are none now.
-
-        It stops where `room` could not hold `DATAGRAM_FRAME_BYTES_MAX` more. Each track's RTP is in the order of its
-        numbers.
-        """
-
-    def drops(self) -> int:
-        """Count the datagrams that the kernel had no room for."""
-
-    def close(self) -> None:
-        """Close the ports."""
-
-
-class CameraDialer(Protocol):
-    """Begins connections to cameras."""
-
-    def dial(self, host: str, port: int, *, is_secure: bool = False) -> CameraLink:
-        """Begin a connection to an IP address without waiting. Raises ConfigurationError for a name."""
-
-    def open_ports(self, host: str, tracks: int) -> DatagramLink:
-        """Open UDP ports for the media of a camera at an IP address."""
-
-    def part_from(self, link: CameraLink, now: Instant) -> None:
-        """Take over a connection that was told goodbye: closed at once, it is reset before the camera reads that."""
-
-    def close_parted(self, now: Instant) -> bool:
-        """Close what the camera has closed, or half a second after parting; say whether any is left."""
 
 
 class ChunkSource(Protocol):
@@ -129,8 +57,8 @@ class ChunkLog(ChunkSink, ChunkSource, Protocol):
     """The encrypted ring on disk."""
 
 
-class Cutter(Protocol):
-    """The only way to libav: one short-lived, confined child process per call."""
+class Cuts(Protocol):
+    """One part of one camera's clip after the other, by a child that is kept for the next part."""
 
     def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
         """Make one part; its MP4 bytes go to `sink` as they come. Blocking: call it in a worker thread.
@@ -138,14 +66,24 @@ class Cutter(Protocol):
         Raises BadInputError if the camera's bitstream cannot be cut, UnavailableError if the child failed.
         """
 
+    def end(self) -> None:
+        """End the child, now or as soon as the part is made that it is making. Begin no further part."""
+
+
+class Cutter(Protocol):
+    """The only way to libav: short-lived, confined child processes."""
+
+    def cuts(self) -> Cuts:
+        """Begin one camera's clip, or go on with it; call `end` on what this returns."""
+
     def read_codes(self, order: CutOrder, chunks: Iterable[WireChunk]) -> list[str]:
         """Decode the newest key picture and return the texts of the QR codes in it."""
 
     def look(self, order: CutOrder, asked: LookOrder, chunks: Iterable[WireChunk]) -> Look:
-        """Decode the first key picture, which is in the window, and measure it. Raises as `cut` does."""
+        """Decode the first key picture, which is in the window, and measure it. Raises as `Cuts.cut` does."""
 
     def redraw(self, picture: bytes, masks: Masks, asked: StillOrder) -> bytes:
-        """Decode a JPEG of a camera's own making and write it anew, `masks` painted over. Raises as `cut` does."""
+        """Decode a JPEG of a camera's own making and write it anew, `masks` painted over. Raises as `Cuts.cut` does."""
 
 
 class Uploader(Protocol):

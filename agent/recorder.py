@@ -24,10 +24,11 @@ from agent.acquire.step_watch import StepWatch
 from agent.acquire.stream import CameraId
 from agent.acquire.wire import wire_memory
 from agent.buffer.event_chunk import event_chunk
+from agent.camera_link import CameraDialer
 from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import BadInputError, UnavailableError
-from agent.ports import CameraDialer, ChunkSink
+from agent.ports import ChunkSink
 
 SHARE_MS_MIN: Final = 2  # of one camera in one round, however many there are: it reads half a megabyte
 SHARE_MS_MAX: Final = 50

@@ -7,10 +7,10 @@ import socket
 import pytest
 
 from agent.camera_connection import DIAL_S_MAX, CameraConnection, CertificateRefusedError
+from agent.camera_link import DATAGRAM_FRAME_BYTES_MAX
 from agent.clock import SECOND_NS, Instant
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside.rtsp_sockets import PARTING_MS, RtspDialer
-from agent.ports import DATAGRAM_FRAME_BYTES_MAX
 
 NOW = Instant(0)
 

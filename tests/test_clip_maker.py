@@ -23,7 +23,8 @@ from agent.crypto import sha256_hex
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
 from agent.evidence.statement import Manifest
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from agent.signing import SigningKey
 from tests.simulators.clips import pictures_of, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run

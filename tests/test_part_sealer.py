@@ -17,11 +17,12 @@ from agent.cut.plan import CutPlan, PartSettings, plan_next
 from agent.deliver.age import generate_identity
 from agent.deliver.unseal import open_age
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
-from agent.ports import OutboxFullError
+from agent.ports import Cuts, OutboxFullError
 from tests.simulators.clips import shown_by_pyav, window_of
 from tests.simulators.export_site import NOW, RECIPE, RING, record
 from tests.simulators.grants import grant_for
@@ -38,6 +39,13 @@ def ring(tmp_path: Path) -> Iterator[SlabLog]:
     with closing(SlabLog(tmp_path / "ring", Secret(bytes(32)), RING, SetClock(NOW))) as log:
         record(log, film(RECIPE))
         yield log
+
+
+@pytest.fixture
+def cuts() -> Iterator[Cuts]:
+    """Cut by real children, and leave none behind."""
+    with ChildCutter().cuts() as cuts:
+        yield cuts
 
 
 def planned(ring: SlabLog, window: Window) -> CutPlan:
@@ -63,10 +71,10 @@ def numbers(path: Path) -> list[int]:
     return [number for _, number in shown_by_pyav(clip)]
 
 
-def test_a_part_is_cut_and_sealed(ring: SlabLog, tmp_path: Path) -> None:
+def test_a_part_is_cut_and_sealed(ring: SlabLog, cuts: Cuts, tmp_path: Path) -> None:
     """The file is what the report and the digest say, and nobody without the key can read it."""
     outbox = OutboxFiles(tmp_path / "outbox")
-    report, sealed = PartSealer(ring, ChildCutter(), outbox).seal(planned(ring, window_of(0.5, 1.9)), NAME, ())
+    report, sealed = PartSealer(ring, outbox).seal(cuts, planned(ring, window_of(0.5, 1.9)), NAME, ())
     content = outbox.path(NAME).read_bytes()
     assert (len(content), sha256_hex(content)) == (sealed.size, sealed.sha256)
     assert (report.pictures, report.gaps) == (35, ())
@@ -80,29 +88,29 @@ def test_a_part_is_cut_and_sealed(ring: SlabLog, tmp_path: Path) -> None:
         b"".join(open_age(io.BytesIO(content), stranger))
 
 
-def test_nothing_in_the_clear_is_ever_on_the_disk(ring: SlabLog, tmp_path: Path) -> None:
+def test_nothing_in_the_clear_is_ever_on_the_disk(ring: SlabLog, cuts: Cuts, tmp_path: Path) -> None:
     """Neither the file nor anything beside it is an MP4."""
-    PartSealer(ring, ChildCutter(), OutboxFiles(tmp_path / "outbox")).seal(planned(ring, window_of(0, 3)), NAME, ())
+    PartSealer(ring, OutboxFiles(tmp_path / "outbox")).seal(cuts, planned(ring, window_of(0, 3)), NAME, ())
     disk = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"ftyp" not in disk
     assert b"moov" not in disk
 
 
-def test_a_window_between_two_pictures_leaves_no_file(ring: SlabLog, tmp_path: Path) -> None:
+def test_a_window_between_two_pictures_leaves_no_file(ring: SlabLog, cuts: Cuts, tmp_path: Path) -> None:
     """A report without pictures has no file."""
     outbox = OutboxFiles(tmp_path / "outbox")
     between = Window(WallTime(window_of(0, 1).start + 1), WallTime(window_of(0, 1).start + 1000))
-    report, _ = PartSealer(ring, ChildCutter(), outbox).seal(planned(ring, between), NAME, ())
+    report, _ = PartSealer(ring, outbox).seal(cuts, planned(ring, between), NAME, ())
     assert report.pictures == 0
     assert not outbox.names()
 
 
-def test_a_chunk_that_is_gone_is_left_out_and_told(ring: SlabLog, tmp_path: Path) -> None:
+def test_a_chunk_that_is_gone_is_left_out_and_told(ring: SlabLog, cuts: Cuts, tmp_path: Path) -> None:
     """The plan names a chunk that has left the ring since: the rest goes, and the report says what is missing."""
     outbox = OutboxFiles(tmp_path / "outbox")
     plan = planned(ring, window_of(0, 3))
     chunks = tuple(replace(c, slab=99) if c.meta.sequence == 3 else c for c in plan.chunks)
-    report, _ = PartSealer(ring, ChildCutter(), outbox).seal(replace(plan, chunks=chunks), NAME, ())
+    report, _ = PartSealer(ring, outbox).seal(cuts, replace(plan, chunks=chunks), NAME, ())
     assert report.gaps
     shown = numbers(outbox.path(NAME))
     assert shown == sorted(shown)
@@ -110,22 +118,22 @@ def test_a_chunk_that_is_gone_is_left_out_and_told(ring: SlabLog, tmp_path: Path
     assert report.pictures == len(shown)
 
 
-def test_a_header_that_is_gone_can_be_tried_again_later(ring: SlabLog, tmp_path: Path) -> None:
+def test_a_header_that_is_gone_can_be_tried_again_later(ring: SlabLog, cuts: Cuts, tmp_path: Path) -> None:
     """Without the stream's description there is nothing to cut."""
     outbox = OutboxFiles(tmp_path / "outbox")
     plan = planned(ring, window_of(0, 1))
     gone = replace(plan, headers=tuple(replace(header, slab=99) for header in plan.headers))
     with pytest.raises(UnavailableError, match="left the ring"):
-        PartSealer(ring, ChildCutter(), outbox).seal(gone, NAME, ())
+        PartSealer(ring, outbox).seal(cuts, gone, NAME, ())
     assert not outbox.names()
 
 
-def test_failures_leave_no_file(ring: SlabLog, tmp_path: Path) -> None:
+def test_failures_leave_no_file(ring: SlabLog, cuts: Cuts, tmp_path: Path) -> None:
     """A child that is too slow and an outbox that is full are told as what they are."""
     plan = planned(ring, window_of(0, 3))
     small, slow = OutboxFiles(tmp_path / "small", bytes_max=1000), OutboxFiles(tmp_path / "slow")
     with pytest.raises(OutboxFullError):
-        PartSealer(ring, ChildCutter(), small).seal(plan, NAME, ())
+        PartSealer(ring, small).seal(cuts, plan, NAME, ())
     with pytest.raises(UnavailableError, match="longer than"):
-        PartSealer(ring, ChildCutter(ChildLimits(deadline_s=0.05)), slow).seal(plan, NAME, ())
+        PartSealer(ring, slow).seal(ChildCutter(ChildLimits(deadline_s=0.05)).cuts(), plan, NAME, ())
     assert not small.names() | slow.names()

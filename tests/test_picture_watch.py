@@ -17,7 +17,8 @@ from agent.buffer.chunk import StoredChunk
 from agent.clock import SECOND_NS, WallTime
 from agent.crypto import Secret
 from agent.cut.clip import WireChunk
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from agent.outside.slab_files import SlabLog
 from agent.picture_judge import Fault
 from agent.picture_watch import EARLY_S, EVERY_S, KEY_BYTES_MAX, PictureWatch, key_chunks

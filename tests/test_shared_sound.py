@@ -17,7 +17,8 @@ from agent.demo.authority import command_of
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
 from agent.evidence.statement import Manifest
-from agent.outside.cutter import ChildCutter
+from agent.outside.cutter import ChildCuts, ChildCutter
+from agent.outside.cutter_child import Children
 from tests.simulators.clips import shown_by_pyav, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, RECIPE, Process, Site, export_site, record, run
 from tests.simulators.h264_source import CAMERA, film
@@ -46,17 +47,29 @@ def manifest_of(site: Site) -> Manifest:
     return open_manifest(contents_of(site.store)["c1.cam-1.manifest"][-1], verifier_of(HUB, EVIDENCE_KEY))
 
 
+class ListeningCuts(ChildCuts):
+    """Cuts, with an ear on what the child is told."""
+
+    def __init__(self, children: Children, told: list[WireChunk]) -> None:
+        super().__init__(children)
+        self._told = told
+
+    def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
+        """Cut, and remember every chunk."""
+        self._told[:] = chunks
+        return super().cut(order, self._told, sink)
+
+
 class ListeningCutter(ChildCutter):
-    """The cutter, with an ear on what it is told."""
+    """The cutter that listens so."""
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[WireChunk] = []
 
-    def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
-        """Cut, and remember every chunk."""
-        self.told = list(chunks)
-        return super().cut(order, self.told, sink)
+    def cuts(self) -> ChildCuts:
+        """Begin a clip."""
+        return ListeningCuts(self._children, self.told)
 
     def channels(self) -> list[set[int]]:
         """Return the channels of each chunk."""

@@ -32,6 +32,8 @@ TESTED_ELSEWHERE: Final = {
     "agent/acquire/wire_event.py": "types only",
     "agent/buffer/row.py": "tests/buffer/test_slab_index.py and test_ring_order.py",
     "agent/buffer/run.py": "tests/buffer/test_ring.py",
+    "agent/camera_link.py": "types only",
+    "agent/outside/cutter_child.py": "tests/outside/test_cutter.py and test_hostile_child.py",
     "agent/clock.py": "types and two conversions that every vector uses",
     "agent/recorder_thread.py": "tests/stories/test_restart.py, with the whole daemon",
     "agent/asking.py": "tests/test_exporter.py, test_promises.py and test_job_orders.py, with real jobs",

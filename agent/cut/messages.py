@@ -86,7 +86,16 @@ def message_frame(kind: Kind, message: Message) -> bytes:
 
 def read_frame(stream: Readable) -> tuple[Kind, bytes]:
     """Read one frame from a blocking stream. Raises BadInputError if it ends or is no frame."""
+    return _read_rest(stream, stream.read(HEAD.size))
+
+
+def read_frame_or_end(stream: Readable) -> tuple[Kind, bytes] | None:
+    """Read one frame from a blocking stream; None where it ends between two. Raises BadInputError as `read_frame`."""
     head = stream.read(HEAD.size)
+    return _read_rest(stream, head) if head else None
+
+
+def _read_rest(stream: Readable, head: bytes) -> tuple[Kind, bytes]:
     kind, length = parse_head(head)
     body = stream.read(length)
     if len(body) != length:

@@ -48,7 +48,7 @@ class PartSettings:
 
     live_ns: int = 4 * SECOND_NS  # a part of a running incident ends at the first key picture at least this late
     first_ns: int = 4 * SECOND_NS  # so does the first part of a window that is over: the first pictures leave at once
-    past_ns: int = 60 * SECOND_NS  # a part of a window that is over ends at the last key picture within this
+    past_ns: int = 20 * SECOND_NS  # a part of a window that is over ends at the last key picture within this
     grace_ns: int = 5 * SECOND_NS  # this long after a part's end a silent camera is not waited for any more
     reorder_ns: int = SECOND_NS // 2  # pictures may be sent this much later than they are shown (B-frames)
     poll_ns: int = SECOND_NS  # how soon to look again for a chunk that is due: the ring commits once a second

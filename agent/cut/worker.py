@@ -1,4 +1,4 @@
-"""The cutter's child process: one job from standard input, its result on standard output, then it ends.
+"""The cutter's child process: a job from standard input, its result on standard output, and perhaps the next part.
 
 Rules of this file: it limits itself before it reads, and gives up files, programs and network before it reads the first
 byte of a camera; it holds no key; libav is imported only when a job has come. Messages are in FORMAT.md.
@@ -10,7 +10,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from agent.cut.clip import WireChunk
 from agent.cut.confine import Confinement, confine
@@ -25,6 +25,7 @@ from agent.cut.messages import (
     frame,
     message_frame,
     read_frame,
+    read_frame_or_end,
 )
 from agent.cut.syscalls import give_up_system_calls
 from agent.errors import BadInputError, TransomError
@@ -34,7 +35,7 @@ _FIRST_BYTES, _PIECE_BYTES = 1024, 256 * 1024  # of a frame of the clip, and of 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do one job; return the exit status: 0 if the answer is complete, 1 if it is a Failure."""
+    """Do what is asked; return the exit status: 0 if every answer is complete, 1 if one is a Failure."""
     parser = argparse.ArgumentParser(prog="agent.cut.worker", description="Cut one part of a clip (see FORMAT.md).")
     usual = Confinement()
     parser.add_argument("--memory-bytes", type=int, default=usual.memory_bytes)
@@ -42,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parent-tasks", type=int, default=usual.parent_tasks)
     limits = parser.parse_args(arguments)
     confine(Confinement(limits.memory_bytes, limits.cpu_s, limits.parent_tasks))
-    gc.disable()  # one job without cycles: looking for them among 100 000 packets costs a tenth of a copied clip
+    gc.disable()  # a job makes no cycles: looking for them among 100 000 packets costs a tenth of a copied clip
     try:
-        serve(sys.stdin.buffer, sys.stdout.buffer, give_up_system_calls)
+        serve(sys.stdin.buffer, sys.stdout.buffer, _shut_in)
     except BrokenPipeError:
         return _EXIT_FAILED
     except (TransomError, MemoryError) as error:
@@ -57,23 +58,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None] = lambda: None) -> None:
-    """Read one job and write its answer; `shut_in` is called when all code is loaded, before the first chunk is read.
+    """Read a job and write its answer, and so for further parts of the same clip, until the source ends.
 
-    Raises BadInputError if the job or what it brings cannot be used.
+    `shut_in` is called once, when all code is loaded and before the first chunk is read. Raises BadInputError if a job
+    or what it brings cannot be used.
     """
-    kind, body = read_frame(source)
-    if kind is not Kind.JOB:
-        raise BadInputError("the first message is not a job")
-    job = decode_job(body)
-    if job.work is Work.CUT:
-        _cut(job, source, sink, shut_in)
-    elif job.work is Work.LOOK:
-        _look(job, source, sink, shut_in)
-    elif job.work is Work.REDRAW:
-        _redraw(job, source, sink, shut_in)
-    else:
-        _read_codes(job, source, sink, shut_in)
-    sink.flush()
+    following: tuple[Kind, bytes] | None = read_frame(source)
+    work = None
+    while following:
+        kind, body = following
+        if kind is not Kind.JOB:
+            raise BadInputError("the first message is not a job")
+        job = decode_job(body)
+        if work is not None and job.work is not Work.CUT:
+            raise BadInputError("only the parts of a clip may follow each other")
+        work = job.work
+        _WORKS[work](job, source, sink, shut_in)
+        sink.flush()
+        if work is not Work.CUT:
+            return
+        shut_in = _stay_shut_in
+        following = read_frame_or_end(source)
+
+
+def _shut_in() -> None:
+    give_up_system_calls()
+    gc.freeze()  # all that is loaded stays; what a part leaves behind is looked for between parts
+
+
+def _stay_shut_in() -> None:
+    gc.collect()
 
 
 def _cut(job: Job, source: BinaryIO, sink: BinaryIO, shut_in: Callable[[], None]) -> None:
@@ -131,6 +145,9 @@ def _chunks(source: BinaryIO) -> Iterator[WireChunk]:
         if kind is not Kind.CHUNK:
             raise BadInputError("a message that is not a chunk")
         yield decode_chunk(body)
+
+
+_WORKS: Final = {Work.CUT: _cut, Work.READ_CODES: _read_codes, Work.LOOK: _look, Work.REDRAW: _redraw}
 
 
 if __name__ == "__main__":

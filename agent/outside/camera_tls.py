@@ -12,9 +12,9 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
+from agent.camera_link import CameraLink
 from agent.crypto import sha256_hex
 from agent.errors import UnavailableError
-from agent.ports import CameraLink
 
 CIPHERTEXT_BYTES: Final = 64 * 1024
 HANDSHAKE_READS_MAX: Final = 8  # per call; OpenSSL refuses a chain of certificates over 100 KiB

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
+from agent.camera_link import DATAGRAM_FRAME_BYTES_MAX
 from agent.errors import UnavailableError
-from agent.ports import DATAGRAM_FRAME_BYTES_MAX
 
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024  # asked for; the kernel gives `net.core.rmem_max` at most
 # As the kernel counts, which is 2.3 KB for a packet of 1.4 KB. Measured with pictures of 16 Mbit/s that come in bursts

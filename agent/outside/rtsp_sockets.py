@@ -11,10 +11,10 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
+from agent.camera_link import CameraLink
 from agent.clock import Instant
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside import datagrams
-from agent.ports import CameraLink
 
 if TYPE_CHECKING:
     from agent.outside.camera_tls import CameraTls

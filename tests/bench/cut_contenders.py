@@ -25,7 +25,8 @@ import msgspec
 from agent.cut.clip import CutOrder, WireChunk
 from agent.errors import BadInputError, UnavailableError
 from agent.opening.clip_boxes import take_apart
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from tests.bench.cut_footage import CutFootage
 from tests.bench.measure import family
 

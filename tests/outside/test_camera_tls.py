@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.camera_link import CameraLink
 from agent.errors import UnavailableError
 from agent.outside.camera_tls import CIPHERTEXT_BYTES
 from agent.outside.rtsp_sockets import RtspDialer
-from agent.ports import CameraLink
 from tests.simulators.tls_front import Certificate, server_context
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +15,8 @@ import pytest
 
 from agent.cut.clip import CutOrder, WireChunk
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.cutter import ChildCutter, ChildLimits
-from agent.ports import Cutter
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from tests.simulators.clips import cut, shown_by_pyav, window_of
 from tests.simulators.h264_source import Recipe, Source, film, film_pictures
 from tests.simulators.h265_source import H265Recipe, film_h265
@@ -27,7 +30,7 @@ ORDER = CutOrder(window_of(0.5, 1.9), (SOURCE.header,))
 
 def children() -> set[str]:
     """Return the process ids of this process's children, zombies too."""
-    return set(Path("/proc/thread-self/children").read_text().split())
+    return set(" ".join(task.read_text() for task in Path("/proc/self/task").glob("*/children")).split())
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +42,71 @@ def _nothing_left_behind() -> Iterator[None]:
 
 def test_a_clip_comes_piece_by_piece_and_the_report_last() -> None:
     """The port's promise, through a real child."""
-    cutter: Cutter = ChildCutter()
     pieces: list[bytes] = []
-    report = cutter.cut(ORDER, iter(SOURCE.chunks), pieces.append)
+    report = ChildCutter().cut(ORDER, iter(SOURCE.chunks), pieces.append)
     assert len(pieces) > 2
     assert [number for _, number in shown_by_pyav(b"".join(pieces))] == list(range(13, 48))
     assert (report.pictures, report.copied, report.reencoded) == (35, 28, 7)
+
+
+def test_the_parts_of_a_clip_are_cut_by_one_child() -> None:
+    """Starting one costs more than copying a minute: it is kept, and gives what a new one would."""
+    windows = window_of(0.5, 1.9), window_of(1.9, 2.4), window_of(20, 21), window_of(0, 0.4)
+    before, seen = children(), []
+    with ChildCutter().cuts() as cuts:
+        for window in windows:
+            order, kept, alone = CutOrder(window, ORDER.headers), [], []
+            report = cuts.cut(order, SOURCE.chunks, kept.append)
+            seen.append(children() - before)
+            assert report == ChildCutter().cut(order, SOURCE.chunks, alone.append)
+            assert bool(kept) == bool(report.pictures)
+            if kept:
+                assert shown_by_pyav(b"".join(kept)) == shown_by_pyav(b"".join(alone))
+    assert seen == [seen[0]] * len(windows)
+    assert len(seen[0]) == 1
+
+
+def test_after_a_failure_the_next_part_is_cut_by_another_child() -> None:
+    """Bad input ends one, whoever kills it ends another, and the camera's clip goes on."""
+    poison = WireChunk(1, 0, SOURCE.chunks[0].anchor, b"not interleaved frames")
+    before, seen = children(), []
+    with ChildCutter().cuts() as cuts:
+        for _ in range(2):
+            cuts.cut(ORDER, SOURCE.chunks, lambda _: None)
+            seen.append(children() - before)
+        with pytest.raises(BadInputError, match="interleaved"):
+            cuts.cut(ORDER, [poison], lambda _: None)
+        assert children() == before
+        cuts.cut(ORDER, SOURCE.chunks, lambda _: None)
+        seen.append(children() - before)
+        (killed,) = seen[-1]
+        os.kill(int(killed), signal.SIGKILL)
+        while "State:\tZ" not in Path(f"/proc/{killed}/status").read_text():
+            time.sleep(0.001)
+        assert cuts.cut(ORDER, SOURCE.chunks, lambda _: None).pictures == 35
+        seen.append(children() - before)
+    first, second, third, fourth = seen
+    assert first == second
+    assert len({*first, *third, *fourth}) == 3
+
+
+def test_a_child_that_is_still_cutting_ends_with_the_part() -> None:
+    """Whoever gives a clip up in the middle of a part leaves no child behind."""
+    before, is_running, may_go_on = children(), threading.Event(), threading.Event()
+
+    def slow() -> Iterator[WireChunk]:
+        is_running.set()
+        may_go_on.wait(10)
+        yield from SOURCE.chunks
+
+    cuts = ChildCutter().cuts()
+    with ThreadPoolExecutor(1) as threads:
+        cut = threads.submit(cuts.cut, ORDER, slow(), lambda _: None)
+        assert is_running.wait(10)
+        cuts.end()
+        may_go_on.set()
+        assert cut.result(10).pictures == 35
+    assert children() == before
 
 
 def test_a_window_without_pictures_gives_a_report_and_no_bytes() -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.camera_link import DATAGRAM_FRAME_BYTES_MAX
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside.datagrams import DATAGRAMS_MAX, REORDER_MAX, Datagrams
 from agent.outside.rtsp_sockets import RtspDialer
-from agent.ports import DATAGRAM_FRAME_BYTES_MAX
 
 HOST = "127.0.0.1"
 

@@ -17,7 +17,8 @@ from agent.cut.clip import CutOrder
 from agent.cut.look import NOTHING_KNOWN
 from agent.cut.messages import Job, Kind, Work, message_frame
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from tests.simulators.clips import shown_by_pyav, window_of
 from tests.simulators.h264_source import Recipe, film
 from tests.simulators.poison_taster import GROWTH_BYTES_MAX, own_bytes, peak_bytes, taste

@@ -69,6 +69,13 @@ def dying_disk(writes: int) -> Disk:
 class QuickCutter:
     """Stands where the child stands that makes clips, for tests that cut a hundred times: a few bytes for each part."""
 
+    def cuts(self) -> QuickCutter:
+        """Be the child as well."""
+        return self
+
+    def end(self) -> None:
+        """Have nothing to end."""
+
     def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
         """Read all chunks, and say that one picture came of each."""
         pictures = sum(bool(chunk.wire) for chunk in chunks)

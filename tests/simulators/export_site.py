@@ -241,7 +241,7 @@ class Process:
             site.folder / "ring" / "held", Secret(bytes(32)), site.hold_settings, ring, site.clock
         )
         footage = RingAndHeld(ring, self.holds)
-        self.sealer = PartSealer(footage, site.cutter, outbox)
+        self.sealer = PartSealer(footage, outbox)
         self.courier = Courier(
             journal=journal,
             outbox=outbox,
@@ -253,6 +253,7 @@ class Process:
         )
         self.clips = ClipMaker(
             ring=footage,
+            cutter=site.cutter,
             sealer=self.sealer,
             outbox=outbox,
             journal=journal,

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.cutter import ChildCutter, ChildLimits
+from agent.outside.cutter import ChildCutter
+from agent.outside.cutter_child import ChildLimits
 from tests.simulators.mp4_reader import read_movie
 from tests.simulators.poisoned_streams import Poison
 
