@@ -48,7 +48,8 @@ class PartSettings:
 
     live_ns: int = 4 * SECOND_NS  # a part of a running incident ends at the first key picture at least this late
     first_ns: int = 4 * SECOND_NS  # so does the first part of a window that is over: the first pictures leave at once
-    past_ns: int = 20 * SECOND_NS  # a part of a window that is over ends at the last key picture within this
+    past_ns: int = 20 * SECOND_NS  # a part of a window that is over ends at the last key picture within this ...
+    longest_ns: int = 60 * SECOND_NS  # ... or at the first one behind it; no part is longer than this
     grace_ns: int = 5 * SECOND_NS  # this long after a part's end a silent camera is not waited for any more
     reorder_ns: int = SECOND_NS // 2  # pictures may be sent this much later than they are shown (B-frames)
     poll_ns: int = SECOND_NS  # how soon to look again for a chunk that is due: the ring commits once a second
@@ -128,25 +129,29 @@ def _past_end(start: WallTime, granted: Window, footage: Footage, settings: Part
 
     The first one ends early, if that leaves as much again for another.
     """
-    last, limit, first_ns = granted.end, start + settings.past_ns, settings.first_ns
+    last, aim, limit = granted.end, start + settings.past_ns, start + settings.longest_ns
+    keys = _key_pictures(footage)
     if start == granted.start:
-        early = [key for key in _key_pictures(footage) if start + first_ns <= key <= min(limit, last - first_ns)]
+        first_ns = settings.first_ns
+        early = [key for key in keys if start + first_ns <= key <= min(limit, last - first_ns)]
         if early:
             return min(early)
-    if limit >= last:
+    if aim >= last:
         return last
     if not any(chunk.meta.first_picture < limit and chunk.meta.last_picture >= start for chunk in footage.chunks):
         upcoming = [c.meta.first_picture for c in footage.chunks if c.meta.first_picture >= limit]
         return min([*upcoming, last])
-    keys = _key_pictures(footage)
-    return max((key for key in keys if start < key <= limit), default=WallTime(limit))
+    if soon := [key for key in keys if start < key <= aim]:
+        return max(soon)
+    end = WallTime(min(limit, last))
+    return min((key for key in keys if aim < key < end), default=end)
 
 
 def _live_end(
     start: WallTime, last: WallTime, footage: Footage, now: WallTime, settings: PartSettings
 ) -> WallTime | Wait:
     """End a part of a running window at the first key picture that is late enough, if it is here already."""
-    earliest, latest = WallTime(start + settings.live_ns), WallTime(min(start + settings.past_ns, last))
+    earliest, latest = WallTime(start + settings.live_ns), WallTime(min(start + settings.longest_ns, last))
     keys = [key for key in _key_pictures(footage) if earliest <= key < latest]
     if keys:
         return min(keys)  # it is committed, so is everything sent before it

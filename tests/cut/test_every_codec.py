@@ -141,7 +141,7 @@ def test_parts_join_without_loss_or_doubling() -> None:
     while isinstance(
         plan := plan_next(
             grant=grant_for(CAMERA, window), camera=CAMERA, next_part=parts, delivered_until=until, footage=footage,
-            now=WallTime(window.end + 10**10), settings=PartSettings(past_ns=2 * SECOND_NS),
+            now=WallTime(window.end + 10**10), settings=PartSettings(past_ns=2 * SECOND_NS, longest_ns=2 * SECOND_NS),
         ), CutPlan,
     ):  # fmt: skip
         clip, report = cut([replace(source, chunks=tuple(chunks[chunk] for chunk in plan.chunks))], plan.window)

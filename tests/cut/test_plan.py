@@ -113,16 +113,27 @@ def test_a_running_part_of_a_silent_camera_ends_after_the_longest_part() -> None
     assert step.window == Window(at(0), at(60))
 
 
-def test_a_window_that_is_over_is_cut_into_long_parts_on_key_pictures() -> None:
-    """The first one is short, so that the first pictures leave at once; the others are as long as a minute allows."""
+def test_a_window_that_is_over_is_cut_into_parts_on_key_pictures() -> None:
+    """The first one is short, so that the first pictures leave at once; the others are as long as 20 s allow."""
     plans = whole_clip(Window(at(1), at(150)), footage(0, 160, gop_s=4), now=1000)
-    assert [p.window.end for p in plans] == [at(8), at(68), at(128), at(150)]
+    assert [p.window.end for p in plans] == [at(8), at(28), at(48), at(68), at(88), at(108), at(128), at(148), at(150)]
+
+
+def test_a_camera_with_few_key_pictures_gets_longer_parts() -> None:
+    """A border between key pictures would be encoded anew: a part waits for one, though never longer than a minute."""
+    rare, rarer = footage(0, 160, gop_s=32), footage(0, 160, gop_s=90)
+    assert [p.window.end for p in whole_clip(Window(at(1), at(110)), rare, now=1000)] == [
+        *(at(32), at(64), at(96), at(110))
+    ]
+    assert [p.window.end for p in whole_clip(Window(at(1), at(130)), rarer, now=1000)] == [
+        *(at(90 - 29), at(90), at(130))
+    ]
 
 
 def test_a_short_window_that_is_over_is_one_part() -> None:
-    """As is one without a key picture early enough to end a part at: nothing is encoded anew for a border."""
+    """As is one without a key picture to end a part at: nothing is encoded anew for a border."""
     assert len(whole_clip(Window(at(1), at(8.9)), footage(0, 20), now=1000)) == 1
-    assert [p.window.end for p in whole_clip(Window(at(1), at(40)), footage(0, 50, gop_s=39), now=1000)] == [at(40)]
+    assert [p.window.end for p in whole_clip(Window(at(1), at(40)), footage(0, 50, gop_s=45), now=1000)] == [at(40)]
 
 
 def test_a_window_without_footage_is_one_plan_without_chunks() -> None:

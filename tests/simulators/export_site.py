@@ -97,7 +97,7 @@ class Site:
         self.clock = SetClock(NOW)
         self.receipts = SignedReceipts(store, HUB, AUTHORITY.store)
         store.receipts = self.receipts
-        self.settings = PartSettings(past_ns=round(past_s * SECOND_NS))
+        self.settings = PartSettings(past_ns=round(past_s * SECOND_NS), longest_ns=round(past_s * SECOND_NS))
         self.give_up_h = 1.0
         self.disk = Disk()
         self.hold_settings = HoldSettings(free_bytes_min=0)
