@@ -33,7 +33,7 @@ def choose_recipients(ids: tuple[str, ...], trust: TrustBundle, now: WallTime) -
 
 def choose_target(upload: UploadClaim, trust: TrustBundle) -> UploadTarget:
     """Check that upload and receipts go to one listed host, over https (step 7b). Raises RefusedError."""
-    host, receipts_host = _host(upload.url), _host(upload.receipts_url)
+    host, receipts_host = host_of(upload.url), host_of(upload.receipts_url)
     allowed = {one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts}
     if not host or host not in allowed:
         raise RefusedError(RefusalReason.UPLOAD_HOST, "the upload URL is not https on a host of the trust bundle")
@@ -44,10 +44,11 @@ def choose_target(upload: UploadClaim, trust: TrustBundle) -> UploadTarget:
 
 def check_source(url: str, trust: TrustBundle) -> None:
     """Check that something is fetched from a listed host over https (step 7c). Raises RefusedError."""
-    if _host(url) not in {one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts}:
+    if host_of(url) not in {one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts}:
         raise RefusedError(RefusalReason.UPLOAD_HOST, "the URL is not https on a host of the trust bundle")
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Return `host` or `host:port` of an https URL, without the default port; empty if it is not of the narrow kind."""
     match = _URL.fullmatch(url)
     return "" if match is None else (match[1] + (match[2] or "")).removesuffix(_DEFAULT_PORT)

@@ -50,11 +50,15 @@ class Request:
     """The next request; its body is `length` bytes of the part's file from `offset`."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     offset: int = 0
     length: int = 0
     has_checksum: bool = False  # add `Upload-Checksum: sha256 <base64>` of the body
+    is_presigned: bool = (
+        False  # the URL is the permission: it goes into no log, and the command's token does not go along
+    )
+    text: bytes = b""  # a body that is not of the file
 
 
 Event = Answer | Lost
@@ -225,15 +229,20 @@ class TusUpload:
 
     def _retry(self, now: Instant, why: str, asked_s: int = 0) -> None:
         """Wait, then find out where the upload stands before anything else is sent."""
-        backoff_s = min(BACKOFF_S * 2 ** min(self._failures, 16), BACKOFF_S_MAX)
+        due = retry_at(now, self._failures, self._chance(), asked_s)
         self._failures += 1
-        wait_s = max((0.5 + self._chance() / 2) * backoff_s, min(asked_s, RETRY_AFTER_S_MAX))
-        due = Instant(now + int(wait_s * SECOND_NS))
         if due > self._give_up:
             raise UnavailableError(f"the store could not take the part in time ({why})")
         self._not_before = due
         if self._step is not Step.DISCOVER:
             self._step = Step.LOCATE if self._location else Step.CREATE
+
+
+def retry_at(now: Instant, failures: int, chance: float, asked_s: int = 0) -> Instant:
+    """Return when to try again after `failures` in a row; `chance` is in [0, 1), `asked_s` what the store asks for."""
+    backoff_s = min(BACKOFF_S * 2 ** min(failures, 16), BACKOFF_S_MAX)
+    wait_s = max((0.5 + chance / 2) * backoff_s, min(asked_s, RETRY_AFTER_S_MAX))
+    return Instant(now + int(wait_s * SECOND_NS))
 
 
 def _metadata(part: SealedPart) -> str:
