@@ -251,6 +251,7 @@ class ClipMaker:
                 continue
             # what the store may have of it is in the log, not in the manifest
             self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
+            await self._courier.drop(part, errand.grant.command.upload)
             if not _is_masked(
                 errand, part
             ):  # for good, whatever the owner says next: then there may be no file any more

@@ -94,13 +94,7 @@ class Courier:
         self, part: JobPart, target: UploadTarget, store_keys: Sequence[SigningKey], is_allowed: Callable[[], bool]
     ) -> JobPart:
         """Do the one effect that the part's state asks for, and store where that leads."""
-        sealed = SealedPart(
-            id=part.id,
-            path=self._outbox.path(outbox_name(part)),
-            size=part.size,
-            sha256=part.sha256,
-            media_type=MEDIA_TYPE_MANIFEST if part.is_manifest else MEDIA_TYPE_CLIP,
-        )
+        sealed = self._sealed(part)
         match part.state:
             case PartState.SEALED:
                 location = await self._uploader.create(sealed, target)
@@ -116,6 +110,20 @@ class Courier:
                 part = self._store(replace(part, state=PartState.RECEIPTED, receipt=token))
                 self._outbox.discard(outbox_name(part))
                 return part
+
+    async def drop(self, part: JobPart, target: UploadTarget) -> None:
+        """Ask the store to drop what it has of a part that must not go any further; it may be asked again."""
+        if part.state is PartState.CREATED:
+            await self._uploader.drop(self._sealed(part), target, part.location)
+
+    def _sealed(self, part: JobPart) -> SealedPart:
+        return SealedPart(
+            id=part.id,
+            path=self._outbox.path(outbox_name(part)),
+            size=part.size,
+            sha256=part.sha256,
+            media_type=MEDIA_TYPE_MANIFEST if part.is_manifest else MEDIA_TYPE_CLIP,
+        )
 
     def _store(self, part: JobPart) -> JobPart:
         self._journal.put_part(part)

@@ -15,6 +15,7 @@ from agent.clip_job import JobPart
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
 from agent.command.claims import ConfigSetParams
+from agent.command.destination import listed_hosts
 from agent.command.trust import is_in_force
 from agent.config import MIB, Config
 from agent.consent.grant import Granted
@@ -32,7 +33,7 @@ from agent.outside.database import Database
 from agent.outside.firmware import BridgeFirmware
 from agent.outside.held_log import HeldLog
 from agent.outside.host import HostClock
-from agent.outside.https import TusUploader
+from agent.outside.https import HttpsUploader
 from agent.outside.logs import set_level
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
@@ -62,7 +63,9 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
     """Build story two; what it opens is closed with `stack`."""
     config, desk, journal = parts.config, parts.desk, parts.journal
     outbox = OutboxFiles(config.data_dir / "outbox", config.clips.outbox_mib * MIB)
-    uploader = await stack.enter_async_context(TusUploader(desk.standing.trust.tls_anchors, parts.clock))
+    uploader = await stack.enter_async_context(
+        HttpsUploader(desk.standing.trust.tls_anchors, parts.clock, hosts=lambda: listed_hosts(desk.standing.trust))
+    )
     holds = _open_holds(stack, parts)
     courier = Courier(
         journal=journal,

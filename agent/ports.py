@@ -95,6 +95,9 @@ class Uploader(Protocol):
     async def send(self, part: SealedPart, target: UploadTarget, location: str, may_go_on: Callable[[], bool]) -> bool:
         """Send what the store does not have yet; False as soon as `may_go_on`, asked before each piece, says no."""
 
+    async def drop(self, part: SealedPart, target: UploadTarget, location: str) -> None:
+        """Ask the store to drop an unfinished upload, within seconds; nothing is raised if it does not hear it."""
+
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the store's signed receipt; raises UnavailableError while there is none."""
 

@@ -90,7 +90,7 @@ class IncidentClaim(Claims, frozen=True):
 class UploadClaim(Claims, frozen=True):
     """Where the parts go; `token` is a bearer token (RFC 6750 section 2.1), so it cannot carry a second header."""
 
-    method: Literal["tus"]
+    method: Literal["tus", "put"]
     url: Annotated[str, Meta(max_length=2048)]
     receipts_url: Annotated[str, Meta(max_length=2048)]
     token: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~+/-]{1,4096}={0,2}\Z")]

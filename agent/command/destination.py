@@ -8,7 +8,7 @@ from typing import Final
 from agent.clock import WallTime
 from agent.command.claims import UploadClaim
 from agent.command.refused import RefusedError
-from agent.command.request import Recipient, RefusalReason, UploadTarget
+from agent.command.request import Recipient, RefusalReason, UploadMethod, UploadTarget
 from agent.command.trust import TrustBundle
 from agent.command.words import wall_time
 from agent.crypto import Secret
@@ -34,18 +34,22 @@ def choose_recipients(ids: tuple[str, ...], trust: TrustBundle, now: WallTime) -
 def choose_target(upload: UploadClaim, trust: TrustBundle) -> UploadTarget:
     """Check that upload and receipts go to one listed host, over https (step 7b). Raises RefusedError."""
     host, receipts_host = host_of(upload.url), host_of(upload.receipts_url)
-    allowed = {one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts}
-    if not host or host not in allowed:
+    if not host or host not in listed_hosts(trust):
         raise RefusedError(RefusalReason.UPLOAD_HOST, "the upload URL is not https on a host of the trust bundle")
     if receipts_host != host:
         raise RefusedError(RefusalReason.UPLOAD_HOST, "the receipts URL is not on the upload host")
-    return UploadTarget(upload.url, upload.receipts_url, Secret(upload.token))
+    return UploadTarget(upload.url, upload.receipts_url, Secret(upload.token), UploadMethod(upload.method))
 
 
 def check_source(url: str, trust: TrustBundle) -> None:
     """Check that something is fetched from a listed host over https (step 7c). Raises RefusedError."""
-    if host_of(url) not in {one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts}:
+    if host_of(url) not in listed_hosts(trust):
         raise RefusedError(RefusalReason.UPLOAD_HOST, "the URL is not https on a host of the trust bundle")
+
+
+def listed_hosts(trust: TrustBundle) -> frozenset[str]:
+    """Return the hosts that parts may go to, as `host_of` writes them."""
+    return frozenset(one.removesuffix(_DEFAULT_PORT) for one in trust.upload_hosts)
 
 
 def host_of(url: str) -> str:

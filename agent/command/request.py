@@ -83,13 +83,21 @@ class Recipient:
     age: str
 
 
+class UploadMethod(StrEnum):
+    """How parts get to the store (`deliver/FORMAT.md`)."""
+
+    TUS = "tus"
+    PUT = "put"  # by presigned URLs
+
+
 @dataclass(frozen=True, slots=True)
 class UploadTarget:
-    """Where the sealed parts go: a tus 1.0 creation URL, where receipts are fetched, and the bearer token for both."""
+    """Where the sealed parts go: `url` creates tus uploads or signs URLs; receipts; and the bearer token for both."""
 
     url: str
     receipts_url: str
     token: Secret
+    method: UploadMethod = UploadMethod.TUS
 
 
 @dataclass(frozen=True, slots=True)

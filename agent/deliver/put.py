@@ -17,8 +17,8 @@ from typing import Final
 from agent.clock import SECOND_NS, Instant
 from agent.deliver.part import SealedPart
 from agent.deliver.put_message import PIECE_BYTES, PieceUrl, read_signed, write_ask
+from agent.deliver.request import Event, Request, retry_at
 from agent.deliver.tus_answer import Answer, Lost, is_retryable, retry_after_s
-from agent.deliver.upload import Event, Request, retry_at
 from agent.errors import BadInputError, UnavailableError
 
 CHECKSUM: Final = "x-amz-checksum-sha256"
@@ -27,6 +27,7 @@ SENDINGS_MAX: Final = 5  # of one piece
 _STORED: Final = {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT}
 _ASK_ANEW: Final = {
     HTTPStatus.BAD_REQUEST,  # BadDigest, IncompleteBody, ExpiredToken
+    HTTPStatus.UNAUTHORIZED,  # expired, where a store does not speak of 403
     HTTPStatus.FORBIDDEN,  # expired
     HTTPStatus.NOT_FOUND,  # NoSuchUpload
     HTTPStatus.CONFLICT,
@@ -103,8 +104,8 @@ class PutUpload:
             case PutStep.FINISHED:
                 return None
 
-    def feed(self, event: Event, now: Instant, body: bytes = b"") -> None:
-        """Take what became of the last request; `body` is the answer's."""
+    def feed(self, event: Event, now: Instant) -> None:
+        """Take what became of the last request."""
         self._not_before = None
         if isinstance(event, Lost):
             self._retry(now, event.why)
@@ -116,13 +117,13 @@ class PutUpload:
             return
         match self._step:
             case PutStep.ASK:
-                self._signed(event, now, body)
+                self._signed(event, now)
             case PutStep.SEND:
                 self._sent(event, now)
             case PutStep.FINISHED:
                 raise RuntimeError("no request was due")
 
-    def _signed(self, answer: Answer, now: Instant, body: bytes) -> None:
+    def _signed(self, answer: Answer, now: Instant) -> None:
         """Learn what is missing. A signer that is not done yet, as while it joins the pieces, answers 202."""
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise BadInputError("the signer does not accept the command's token", cure="send a new command")
@@ -131,7 +132,7 @@ class PutUpload:
         if answer.status != HTTPStatus.OK:
             self._retry(now, f"status {answer.status}")
             return
-        signed = read_signed(body, len(self._sums), self._hosts)
+        signed = read_signed(answer.body, len(self._sums), self._hosts)
         self._expires_at = Instant(self._asked_at + signed.expires_in_s * SECOND_NS)
         if not signed.pieces:
             self._step = PutStep.FINISHED
@@ -169,3 +170,8 @@ class PutUpload:
         self._not_before = due
         self._missing = []
         self._step = PutStep.ASK
+
+
+def forgetting(part: SealedPart, url: str) -> Request:
+    """Return the request that tells the signer to abort what there is of an unfinished upload."""
+    return Request("DELETE", f"{url.rstrip('/')}/{part.id}")

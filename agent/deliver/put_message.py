@@ -16,12 +16,12 @@ from msgspec import Meta
 from agent.command.destination import host_of
 from agent.crypto import canonical_json
 from agent.deliver.part import SealedPart
-from agent.deliver.tus_answer import URL_CHARS_MAX
 from agent.errors import BadInputError
 
-PIECE_BYTES: Final = 8 * 1024 * 1024  # a multipart upload's pieces have 5 MiB at least, but for the last
-PIECES_MAX: Final = 512  # of a part, 4 GiB
+PIECE_BYTES: Final = 5 * 1024 * 1024  # S3's least, but for the last: a line that breaks costs no more than that
+PIECES_MAX: Final = 512  # of a part, 2.5 GiB
 URLS_MAX: Final = 16  # in one answer
+PRESIGNED_CHARS_MAX: Final = 3072  # a session token of the signer's can have 2000
 EXPIRES_S_MIN: Final = 30
 EXPIRES_S_MAX: Final = 7 * 24 * 3600  # SigV4 signs for no longer
 
@@ -30,7 +30,7 @@ class PieceUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the piece `number`, from 1, goes."""
 
     number: Annotated[int, Meta(ge=1, le=PIECES_MAX)]
-    url: Annotated[str, Meta(min_length=1, max_length=URL_CHARS_MAX)]
+    url: Annotated[str, Meta(min_length=1, max_length=PRESIGNED_CHARS_MAX)]
 
     def __repr__(self) -> str:
         return f"PieceUrl(number={self.number}, url=***)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -26,10 +27,11 @@ _RETRYABLE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The head of an HTTP answer; header names are lower case."""
+    """An HTTP answer; header names are lower case."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     def words(self, name: str) -> tuple[str, ...]:
         """Split a comma-separated header."""
@@ -52,6 +54,18 @@ def retry_after_s(answer: Answer) -> int:
     """Read `Retry-After` in seconds; 0 if it is absent or a date (RFC 9110 section 10.2.3)."""
     asked = answer.headers.get("retry-after", "")
     return int(asked) if _SECONDS.fullmatch(asked) else 0
+
+
+def read_time_left_s(answer: Answer) -> int | None:
+    """Read how long the store keeps an unfinished upload, in whole seconds of its own clock; None if it does not say.
+
+    `Upload-Expires` less `Date`, so that no two clocks need agree; 0 or less once it is over.
+    """
+    try:
+        until, now = (parsedate_to_datetime(answer.headers[name]) for name in ("upload-expires", "date"))
+        return int((until - now).total_seconds())
+    except (KeyError, ValueError, TypeError, OverflowError):  # one with a zone and one without cannot be compared
+        return None
 
 
 def read_offset(answer: Answer) -> int:

@@ -7,14 +7,14 @@ back behind what it acknowledged, or send to another origin. Every retry waits, 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final
 
 from agent.clock import SECOND_NS, Instant
 from agent.deliver.part import SealedPart
+from agent.deliver.request import Event, Request, retry_at
 from agent.deliver.tus_answer import (
     Answer,
     Lost,
@@ -22,15 +22,13 @@ from agent.deliver.tus_answer import (
     is_same_origin,
     read_location,
     read_offset,
+    read_time_left_s,
     retry_after_s,
 )
 from agent.errors import BadInputError, UnavailableError
 
 TUS_VERSION: Final = "1.0.0"
 PATCH_BYTES_MAX: Final = 4 * 1024 * 1024
-BACKOFF_S: Final = 1  # first wait; doubles with each failure in a row
-BACKOFF_S_MAX: Final = 60
-RETRY_AFTER_S_MAX: Final = 300  # a store that asks for more gets this
 CREATIONS_MAX: Final = 3  # a store that keeps forgetting the upload is broken
 _CHECKSUM_MISMATCH: Final = 460  # tus 1.0.0, checksum extension
 
@@ -45,25 +43,6 @@ class Step(Enum):
     FINISHED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The next request; its body is `length` bytes of the part's file from `offset`."""
-
-    method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    offset: int = 0
-    length: int = 0
-    has_checksum: bool = False  # add `Upload-Checksum: sha256 <base64>` of the body
-    is_presigned: bool = (
-        False  # the URL is the permission: it goes into no log, and the command's token does not go along
-    )
-    text: bytes = b""  # a body that is not of the file
-
-
-Event = Answer | Lost
-
-
 class TusUpload:
     """One part on its way to `url` (where uploads are created), or further to `location` where it was created before.
 
@@ -74,8 +53,8 @@ class TusUpload:
     def __init__(
         self, part: SealedPart, url: str, *, give_up: Instant, chance: Callable[[], float], location: str | None = None
     ) -> None:
-        if location is not None and not is_same_origin(url, location):
-            raise BadInputError("the upload's address is not on the store that the command names")
+        if location is not None:
+            _check_origin(url, location)
         self._part = part
         self._url = url
         self._give_up = give_up
@@ -84,6 +63,7 @@ class TusUpload:
         self._step = Step.DISCOVER
         self._has_checksums = False
         self._acknowledged = 0
+        self._expires_at: Instant | None = None
         self._creations = 0
         self._failures = 0  # in a row
         self._not_before: Instant | None = None
@@ -112,6 +92,8 @@ class TusUpload:
         if self._not_before is not None and now < self._not_before:
             return None
         tus = {"Tus-Resumable": TUS_VERSION}
+        if self._step is Step.SEND and self._expires_at is not None and now >= self._expires_at:
+            self._step = Step.LOCATE  # rather than send 4 MiB to where nothing is any more
         match self._step:
             case Step.DISCOVER:
                 return Request("OPTIONS", self._url)
@@ -170,6 +152,7 @@ class TusUpload:
             return
         self._location = read_location(answer, self._url)
         self._acknowledged = 0
+        self._expires_at = None
         self._step = Step.LOCATE
 
     def _located(self, answer: Answer, now: Instant) -> None:
@@ -178,6 +161,9 @@ class TusUpload:
             return
         if answer.headers.get("upload-length", str(self._part.size)) != str(self._part.size):
             raise BadInputError("the store holds an upload of another length under this address")
+        if (left_s := self._note_expiry(answer, now)) is not None and left_s <= 0:
+            self._begin_anew(now)
+            return
         # failures count until bytes move: a store that answers HEAD well and PATCH badly still meets the backoff
         self._acknowledge(read_offset(answer), self._part.size)
         self._step = Step.FINISHED if self._acknowledged == self._part.size else Step.SEND
@@ -186,12 +172,19 @@ class TusUpload:
         if answer.status != HTTPStatus.NO_CONTENT:
             self._unexpected(answer, now)
             return
+        self._note_expiry(answer, now)
         expected = min(self._acknowledged + PATCH_BYTES_MAX, self._part.size)
         self._acknowledge(read_offset(answer), expected)
         if self._acknowledged < expected:
             self._retry(now, "the store kept only a piece of what it was sent")
         else:
             self._step = Step.FINISHED if expected == self._part.size else Step.SEND
+
+    def _note_expiry(self, answer: Answer, now: Instant) -> int | None:
+        """Remember until when the store keeps the unfinished upload (tus 1.0.0, expiration extension)."""
+        left_s = read_time_left_s(answer)
+        self._expires_at = None if left_s is None else Instant(now + left_s * SECOND_NS)
+        return left_s
 
     def _acknowledge(self, offset: int, possible: int) -> None:
         if offset < self._acknowledged:
@@ -238,11 +231,20 @@ class TusUpload:
             self._step = Step.LOCATE if self._location else Step.CREATE
 
 
-def retry_at(now: Instant, failures: int, chance: float, asked_s: int = 0) -> Instant:
-    """Return when to try again after `failures` in a row; `chance` is in [0, 1), `asked_s` what the store asks for."""
-    backoff_s = min(BACKOFF_S * 2 ** min(failures, 16), BACKOFF_S_MAX)
-    wait_s = max((0.5 + chance / 2) * backoff_s, min(asked_s, RETRY_AFTER_S_MAX))
-    return Instant(now + int(wait_s * SECOND_NS))
+def termination(url: str, location: str) -> Request:
+    """Return the request that ends an unfinished upload (tus 1.0.0, termination extension). Raises BadInputError."""
+    _check_origin(url, location)
+    return Request("DELETE", location, {"Tus-Resumable": TUS_VERSION})
+
+
+def offers_termination(answer: Answer) -> bool:
+    """Say whether the answer to `OPTIONS` offers that."""
+    return "termination" in answer.words("tus-extension")
+
+
+def _check_origin(url: str, location: str) -> None:
+    if not is_same_origin(url, location):
+        raise BadInputError("the upload's address is not on the store that the command names")
 
 
 def _metadata(part: SealedPart) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import random
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -24,13 +25,16 @@ from urllib.parse import quote
 import httpx
 
 from agent.clock import SECOND_NS, Clock, Instant
-from agent.command.request import UploadTarget
+from agent.command.request import UploadMethod, UploadTarget
 from agent.crypto import Secret
 from agent.deliver.part import SealedPart
+from agent.deliver.put import PutUpload, forgetting
+from agent.deliver.put_message import PIECE_BYTES, piece_count
 from agent.deliver.receipt import RECEIPT_BYTES_MAX
+from agent.deliver.request import Event, Request
 from agent.deliver.tus_answer import URL_CHARS_MAX, Answer, Lost, is_retryable
-from agent.deliver.upload import Event, Request, TusUpload
-from agent.errors import BadInputError, ConfigurationError, UnavailableError
+from agent.deliver.upload import TusUpload, offers_termination, termination
+from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 
 READ_BYTES: Final = 256 * 1024
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -45,15 +49,23 @@ class Patience:
     silence_s: float = 30  # no byte moved in either direction
     request_s: float = 600  # one request as a whole: 4 MiB at 7 KB/s
     upload_s: float = 20  # retries inside one call
+    farewell_s: float = 5  # to tell a store that an upload is given up
 
 
-class TusUploader:
+class HttpsUploader:
     """The `Uploader` of `agent.ports` over httpx. Build it inside the running event loop; close it with `aclose()`.
 
-    `authorities_pem` are the certificates that the store's chain must end in.
+    `authorities_pem` are the certificates that the store's chain must end in; `hosts` says where a signer may send
+    pieces, as `listed_hosts` writes them: nowhere, if not told.
     """
 
-    def __init__(self, authorities_pem: Sequence[str], clock: Clock, patience: Patience = Patience()) -> None:
+    def __init__(
+        self,
+        authorities_pem: Sequence[str],
+        clock: Clock,
+        patience: Patience = Patience(),
+        hosts: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         timeout = httpx.Timeout(patience.silence_s, connect=patience.connect_s)
         context = tls_context(authorities_pem)
         # one identity on the wire; no compression, so that no answer unfolds to more than it was
@@ -63,6 +75,7 @@ class TusUploader:
         )
         self._clock = clock
         self._patience = patience
+        self._hosts = hosts
         self._chance = random.SystemRandom().random
 
     async def __aenter__(self) -> Self:
@@ -78,8 +91,10 @@ class TusUploader:
         await self._client.aclose()
 
     async def create(self, part: SealedPart, target: UploadTarget) -> str:
-        """Create the upload and return its URL. Raises BadInputError, UnavailableError."""
-        upload = self._upload(part, target, None)
+        """Create the upload and return its URL, for a signer its own. Raises BadInputError, UnavailableError."""
+        if target.method is UploadMethod.PUT:
+            return _https(target.url)
+        upload = self._tus(part, target, None)
         while upload.location is None:
             await self._step(upload, part, target)
         return upload.location
@@ -89,51 +104,73 @@ class TusUploader:
     ) -> bool:
         """Send what the store does not have yet; create the upload anew if the store has forgotten it.
 
-        Asks `may_go_on` before each request (of at most PATCH_BYTES_MAX); False if it said no before the end.
+        Asks `may_go_on` before each request (of at most PIECE_BYTES); False if it said no before the end.
         Raises BadInputError, UnavailableError; call again later after the latter: nothing that arrived is sent twice.
         """
-        upload = self._upload(part, target, location)
+        is_tus = target.method is UploadMethod.TUS
+        upload = self._tus(part, target, location) if is_tus else await self._put(part, target)
         while not upload.is_finished:
             if not may_go_on():
                 return False
             await self._step(upload, part, target)
         return True
 
+    async def drop(self, part: SealedPart, target: UploadTarget, location: str) -> None:
+        """Ask the store to drop what it has of an unfinished upload, once; what it does not hear expires there."""
+        with contextlib.suppress(TransomError, TimeoutError):
+            async with asyncio.timeout(self._patience.farewell_s):
+                request = forgetting(part, _https(target.url))
+                if target.method is UploadMethod.TUS:
+                    request = termination(_https(target.url), location)
+                    offer = await self._request(Request("OPTIONS", target.url), part, target.token)
+                    if isinstance(offer, Lost) or not offers_termination(offer):
+                        return
+                await self._request(request, part, target.token)
+
     async def receipt(self, part: SealedPart, target: UploadTarget) -> str:
         """Fetch the store's receipt (not verified here). Raises UnavailableError while there is none, BadInputError."""
         url = f"{_https(target.receipts_url).rstrip('/')}/{quote(part.id, safe='')}"
-        event, body = await self._request(Request("GET", url), part, target.token)
+        event = await self._request(Request("GET", url), part, target.token)
         if isinstance(event, Lost):
             raise UnavailableError(f"the receipt of part {part.id} could not be fetched ({event.why})")
         if event.status in (HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND) or is_retryable(event.status):
             raise UnavailableError(f"the store has no receipt for part {part.id} yet (status {event.status})")
         if event.status != HTTPStatus.OK:
             raise BadInputError(f"the store refuses the receipt of part {part.id} with status {event.status}")
-        if len(body) > RECEIPT_BYTES_MAX or not body.isascii():
+        if len(event.body) > RECEIPT_BYTES_MAX or not event.body.isascii():
             raise BadInputError(f"the store's receipt for part {part.id} is not one")
-        return body.decode("ascii").strip()
+        return event.body.decode("ascii").strip()
 
-    def _upload(self, part: SealedPart, target: UploadTarget, location: str | None) -> TusUpload:
-        give_up = Instant(self._clock.instant() + int(self._patience.upload_s * SECOND_NS))
-        return TusUpload(part, _https(target.url), give_up=give_up, chance=self._chance, location=location)
+    def _tus(self, part: SealedPart, target: UploadTarget, location: str | None) -> TusUpload:
+        return TusUpload(part, _https(target.url), give_up=self._give_up(), chance=self._chance, location=location)
 
-    async def _step(self, upload: TusUpload, part: SealedPart, target: UploadTarget) -> None:
+    async def _put(self, part: SealedPart, target: UploadTarget) -> PutUpload:
+        digests = await asyncio.to_thread(_digests, part.path, part.size)
+        url, hosts = _https(target.url), self._hosts()
+        return PutUpload(part, url, hosts, digests, give_up=self._give_up(), chance=self._chance)
+
+    def _give_up(self) -> Instant:
+        return Instant(self._clock.instant() + int(self._patience.upload_s * SECOND_NS))
+
+    async def _step(self, upload: TusUpload | PutUpload, part: SealedPart, target: UploadTarget) -> None:
         due = upload.deadline()
         if due is not None:
             await asyncio.sleep(max(0, due - self._clock.instant()) / SECOND_NS)
         request = upload.next_effect(self._clock.instant())
         if request is not None:
-            event, _ = await self._request(request, part, target.token)
-            upload.feed(event, self._clock.instant())
+            upload.feed(await self._request(request, part, target.token), self._clock.instant())
 
-    async def _request(self, request: Request, part: SealedPart, token: Secret) -> tuple[Event, bytes]:
-        """Make one request; a failure of the network is an event, not an error."""
-        headers = {**request.headers, "Authorization": _bearer(token)}
-        content: AsyncIterator[bytes] | None = None
+    async def _request(self, request: Request, part: SealedPart, token: Secret) -> Event:
+        """Make one request; a failure of the network is an event, not an error. `token` goes to no presigned URL."""
+        headers = dict(request.headers)
+        if not request.is_presigned:
+            headers["Authorization"] = _bearer(token)
+        content: AsyncIterator[bytes] | bytes | None = request.text or None
         if request.length:
             headers["Content-Length"] = str(request.length)
             if request.has_checksum:
-                headers["Upload-Checksum"] = await asyncio.to_thread(_checksum, part.path, request)
+                digest = await asyncio.to_thread(_digest, part.path, request.offset, request.length)
+                headers["Upload-Checksum"] = f"sha256 {base64.b64encode(digest).decode()}"
             content = _body(part.path, request)
         try:
             async with asyncio.timeout(self._patience.request_s):
@@ -141,23 +178,22 @@ class TusUploader:
         except httpx.InvalidURL:
             raise BadInputError("the store's address is not a URL") from None
         except TimeoutError:
-            return Lost("the store takes too long"), b""
+            return Lost("the store takes too long")
         except httpx.TransportError as error:
             _raise_if_untrusted(error)
-            return Lost(type(error).__name__), b""
+            return Lost(type(error).__name__)
 
     async def _exchange(
-        self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | None
-    ) -> tuple[Event, bytes]:
+        self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | bytes | None
+    ) -> Answer:
         async with self._client.stream(request.method, request.url, headers=headers, content=content) as response:
-            answer = Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()})
             self._client.cookies.clear()
             body = b""
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > ANSWER_BYTES_MAX:
                     raise BadInputError(f"the store answers with more than {ANSWER_BYTES_MAX} bytes")
-            return answer, body
+            return Answer(response.status_code, {k.lower(): value for k, value in response.headers.items()}, body)
 
 
 def tls_context(authorities_pem: Sequence[str]) -> ssl.SSLContext:
@@ -206,11 +242,17 @@ async def _body(path: Path, request: Request) -> AsyncIterator[bytes]:
         yield await asyncio.to_thread(_read, path, start, length)
 
 
-def _checksum(path: Path, request: Request) -> str:
+def _digests(path: Path, size: int) -> list[bytes]:
+    """Return the SHA-256 of each piece of a file in the outbox."""
+    starts = [number * PIECE_BYTES for number in range(piece_count(size))]
+    return [_digest(path, start, min(PIECE_BYTES, size - start)) for start in starts]
+
+
+def _digest(path: Path, offset: int, length: int) -> bytes:
     digest = hashlib.sha256()
-    for start in range(request.offset, request.offset + request.length, READ_BYTES):
-        digest.update(_read(path, start, min(READ_BYTES, request.offset + request.length - start)))
-    return f"sha256 {base64.b64encode(digest.digest()).decode()}"
+    for start in range(offset, offset + length, READ_BYTES):
+        digest.update(_read(path, start, min(READ_BYTES, offset + length - start)))
+    return digest.digest()
 
 
 def _read(path: Path, start: int, length: int) -> bytes:

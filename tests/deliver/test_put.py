@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from agent.clock import SECOND_NS, Instant
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
-from agent.deliver.put import CHECKSUM, REFUSALS_MAX, SENDINGS_MAX, PutUpload
+from agent.deliver.put import CHECKSUM, REFUSALS_MAX, SENDINGS_MAX, PutUpload, forgetting
 from agent.deliver.put_message import PIECE_BYTES, piece_count
+from agent.deliver.request import Event, Request
 from agent.deliver.tus_answer import Answer, Lost
-from agent.deliver.upload import Event, Request
 from agent.errors import BadInputError, UnavailableError
 
 SIGNER = "https://hub.example/puts"
@@ -37,6 +37,11 @@ def upload(size: int = SIZE, give_up: Instant = GIVE_UP) -> PutUpload:
     return PutUpload(part, SIGNER, {STORE}, digests(size), give_up=give_up, chance=lambda: 1.0)
 
 
+def signed(*urls: dict[str, object]) -> Answer:
+    """Answer as a signer does."""
+    return Answer(200, body=json.dumps({"v": 1, "expires_in_s": EXPIRES_S, "pieces": urls}).encode())
+
+
 @dataclass
 class ModelStore:
     """Signs as a signer should and keeps pieces as a store should, but for the faults that are next."""
@@ -46,36 +51,36 @@ class ModelStore:
     seen: list[str] = field(default_factory=list)
     count: int = 0
 
-    def answer(self, request: Request, now: Instant) -> tuple[Event, bytes]:
+    def answer(self, request: Request, now: Instant) -> Event:
         """Answer one request."""
         self.seen.append(request.method)
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "lost":
-            return Lost("gone"), b""
+            return Lost("gone")
         if fault.isdigit():
-            return Answer(int(fault)), b""
+            return Answer(int(fault))
         return self._sign(request, now) if request.method == "POST" else self._keep(request, now, fault)
 
-    def _sign(self, request: Request, now: Instant) -> tuple[Event, bytes]:
+    def _sign(self, request: Request, now: Instant) -> Event:
         assert not request.is_presigned
         self.count = len(json.loads(request.text)["pieces"])
         missing = [number for number in range(1, self.count + 1) if number not in self.stored][:2]
         urls = [{"number": n, "url": f"https://{STORE}/{n}?until={now + EXPIRES_S * SECOND_NS}"} for n in missing]
-        return Answer(200), json.dumps({"v": 1, "expires_in_s": EXPIRES_S, "pieces": urls}).encode()
+        return signed(*urls)
 
-    def _keep(self, request: Request, now: Instant, fault: str) -> tuple[Event, bytes]:
+    def _keep(self, request: Request, now: Instant, fault: str) -> Event:
         assert request.is_presigned
         number, _, until = request.url.removeprefix(f"https://{STORE}/").partition("?until=")
         if now >= int(until):
-            return Answer(403), b""
+            return Answer(403)
         assert request.headers[CHECKSUM] == base64.b64encode(digests(SIZE)[int(number) - 1]).decode()
         assert request.offset == (int(number) - 1) * PIECE_BYTES
         if fault == "early":
-            return Answer(200), b""
+            return Answer(200)
         self.stored[int(number)] = request.length
         if fault == "answer lost":
-            return Lost("gone"), b""
-        return Answer(200, {CHECKSUM: "other"} if fault == "other bytes" else {"etag": "lie"}), b""
+            return Lost("gone")
+        return Answer(200, {CHECKSUM: "other"} if fault == "other bytes" else {"etag": "lie"})
 
 
 def run(machine: PutUpload, store: ModelStore, now: Instant = START, takes_s: int = 0) -> Instant:
@@ -86,9 +91,9 @@ def run(machine: PutUpload, store: ModelStore, now: Instant = START, takes_s: in
         now = max(now, machine.deadline() or now)
         request = machine.next_effect(now)
         assert request is not None
-        event, body = store.answer(request, now)
+        event = store.answer(request, now)
         now = Instant(now + takes_s * SECOND_NS)
-        machine.feed(event, now, body)
+        machine.feed(event, now)
     raise AssertionError("the machine never ends")
 
 
@@ -120,7 +125,7 @@ def test_a_restarted_hub_sends_what_is_missing_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["lost", "answer lost", "500", "503", "429", "403", "400", "404", "409", "412", "early"]
+    "fault", ["lost", "answer lost", "500", "503", "429", "401", "403", "400", "404", "409", "412", "early"]
 )
 @pytest.mark.parametrize("before", [1, 2])
 def test_a_part_arrives_in_spite_of(fault: str, before: int) -> None:
@@ -194,20 +199,16 @@ def test_a_piece_goes_to_no_other_host() -> None:
     """A signer that names another host gets no byte of the part there."""
     machine = upload()
     machine.next_effect(START)
-    urls = [{"number": 1, "url": "https://other.example/1"}]
-    body = json.dumps({"v": 1, "expires_in_s": EXPIRES_S, "pieces": urls}).encode()
     with pytest.raises(BadInputError, match="trust bundle"):
-        machine.feed(Answer(200), START, body)
+        machine.feed(signed({"number": 1, "url": "https://other.example/1"}), START)
 
 
 def test_urls_that_come_expired_are_waited_for() -> None:
     """An answer that took longer than its URLs last leads to a wait, not to a stream of requests."""
     machine = upload()
     machine.next_effect(START)
-    urls = [{"number": 1, "url": f"https://{STORE}/1"}]
-    body = json.dumps({"v": 1, "expires_in_s": EXPIRES_S, "pieces": urls}).encode()
     late = Instant(EXPIRES_S * SECOND_NS)
-    machine.feed(Answer(200), late, body)
+    machine.feed(signed({"number": 1, "url": f"https://{STORE}/1"}), late)
     assert machine.deadline() == late + SECOND_NS
     assert machine.next_effect(late) is None
 
@@ -229,16 +230,11 @@ def test_no_url_shows() -> None:
     machine = upload()
     request = machine.next_effect(START)
     assert request is not None
-    machine.feed(*reordered(store.answer(request, START), START))
+    machine.feed(store.answer(request, START), START)
     put = machine.next_effect(START)
     assert put is not None
     assert STORE in put.url
     assert STORE not in repr(put)
-
-
-def reordered(answered: tuple[Event, bytes], now: Instant) -> tuple[Event, Instant, bytes]:
-    """Bring an answer into the order of `feed`."""
-    return answered[0], now, answered[1]
 
 
 FAULTS = st.sampled_from(["", "", "lost", "answer lost", "500", "429", "early"])
@@ -266,5 +262,12 @@ def until(machine: PutUpload, store: ModelStore, now: Instant, steps: int) -> No
         request = machine.next_effect(now)
         if request is None:
             return
-        event, body = store.answer(request, now)
-        machine.feed(event, now, body)
+        machine.feed(store.answer(request, now), now)
+
+
+def test_a_part_that_must_not_go_is_forgotten_by_its_name() -> None:
+    """The signer aborts what there is of it; the token goes along, since only the signer is asked."""
+    part = SealedPart("alarm-1.front.0000", Path("/outbox/part"), SIZE, "ab" * 32, MEDIA_TYPE_CLIP)
+    request = forgetting(part, SIGNER + "/")
+    assert (request.method, request.url) == ("DELETE", f"{SIGNER}/alarm-1.front.0000")
+    assert not request.is_presigned

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
-from agent.deliver.put_message import PIECE_BYTES, PIECES_MAX, piece_count, read_signed, write_ask
+from agent.deliver.put_message import PIECE_BYTES, PIECES_MAX, PRESIGNED_CHARS_MAX, piece_count, read_signed, write_ask
 from agent.errors import BadInputError
 
 HOSTS = {"store.example", "store.example:9000"}
@@ -72,7 +72,7 @@ def test_an_answer_is_read() -> None:
         answer((2, URL), (1, URL)),
         answer(*((number, URL) for number in range(1, 18))),
         answer((1, "")),
-        answer((1, URL + "a" * 2048)),
+        answer((1, URL + "a" * PRESIGNED_CHARS_MAX)),
         answer((1, URL.replace("https", "http"))),
         answer((1, URL.replace("store", "other"))),
         answer((1, URL.replace("store.example", "store.example:9443"))),

@@ -1,8 +1,10 @@
 """The tus client as a machine, against a model store that keeps, loses, lies and stalls."""
 
 import base64
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 
 from agent.clock import SECOND_NS, Instant
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
+from agent.deliver.request import RETRY_AFTER_S_MAX, Event, Request
 from agent.deliver.tus_answer import Answer, Lost
-from agent.deliver.upload import PATCH_BYTES_MAX, RETRY_AFTER_S_MAX, Event, Request, TusUpload
+from agent.deliver.upload import PATCH_BYTES_MAX, TusUpload, offers_termination, termination
 from agent.errors import BadInputError, UnavailableError
 
 URL = "https://store.example/files"
@@ -314,3 +317,51 @@ def test_nothing_is_due_after_the_end() -> None:
     assert machine.next_effect(START) is None
     with pytest.raises(RuntimeError):
         machine.feed(Answer(204), START)
+
+
+def expiring(offset: int, left_s: int) -> Answer:
+    """Answer HEAD for an upload that is kept so long, by a clock that is far from ours."""
+    now = dt.datetime(1999, 12, 31, 23, 59, 50, tzinfo=dt.UTC)
+    moments = {"date": now, "upload-expires": now + dt.timedelta(seconds=left_s)}
+    return has(offset, **{name: format_datetime(moment, usegmt=True) for name, moment in moments.items()})
+
+
+def test_an_upload_whose_time_is_over_is_asked_about_before_a_byte_is_sent() -> None:
+    """`Upload-Expires` counts from the answer's own date; then the store says what became of it."""
+    machine = at(upload(), FOUND, MADE, expiring(0, 30))
+    assert methods(machine, START, Instant(29 * SECOND_NS), Instant(30 * SECOND_NS)) == ["PATCH", "PATCH", "HEAD"]
+    at(machine, Answer(410))
+    assert methods(machine, machine.deadline() or START) == ["POST"]
+
+
+def test_an_upload_that_has_expired_is_begun_anew() -> None:
+    """The store still answers for it, but says that its time is over."""
+    machine = at(upload(location=PLACE), FOUND, expiring(5, 0))
+    assert machine.location is None
+    assert methods(machine, machine.deadline() or START) == ["POST"]
+
+
+def test_a_store_that_keeps_uploads_longer_with_each_piece_is_sent_on() -> None:
+    """Each answer's `Upload-Expires` replaces the one before; a store that says nothing keeps it for ever."""
+    machine = at(upload(), FOUND, MADE, expiring(0, 30))
+    more = Answer(204, {**expiring(0, 600).headers, "upload-offset": str(PATCH_BYTES_MAX)})
+    at(machine, more)
+    assert methods(machine, Instant(500 * SECOND_NS)) == ["PATCH"]
+    at(machine, Answer(204, {"upload-offset": str(2 * PATCH_BYTES_MAX)}))
+    assert methods(machine, Instant(5000 * SECOND_NS)) == ["PATCH"]
+
+
+def methods(machine: TusUpload, *moments: Instant) -> list[str]:
+    """Ask a machine what is next at each of some moments."""
+    return [request.method for now in moments if (request := machine.next_effect(now))]
+
+
+def test_an_unfinished_upload_is_ended_at_its_address_only() -> None:
+    """DELETE goes where the upload is, which is on the store that the command named, if the store offers it."""
+    request = termination(URL, PLACE)
+    assert (request.method, request.url, request.headers) == ("DELETE", PLACE, {"Tus-Resumable": "1.0.0"})
+    with pytest.raises(BadInputError, match="not on the store"):
+        termination(URL, "https://other.example/files/7")
+    assert offers_termination(Answer(204, {"tus-extension": "creation, Termination"}))
+    assert not offers_termination(Answer(204, {"tus-extension": "creation"}))
+    assert not offers_termination(Answer(404))

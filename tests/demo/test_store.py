@@ -22,7 +22,7 @@ from agent.deliver.upload import PATCH_BYTES_MAX
 from agent.demo.store import UPLOAD_BYTES_MAX
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.host import HostClock
-from agent.outside.https import TusUploader
+from agent.outside.https import HttpsUploader
 from tests.simulators.central_desk import Desk, running_desk
 
 HUB = "hub-1"
@@ -64,11 +64,11 @@ def a_part(folder: Path, content: bytes, name: str = "alarm-1.front.0000") -> Se
     return SealedPart(name, path, len(content), digest, MEDIA_TYPE_CLIP)
 
 
-def use(desk: Desk, work: Callable[[TusUploader, UploadTarget], Awaitable[str]], token: str = TOKEN) -> str:
+def use(desk: Desk, work: Callable[[HttpsUploader, UploadTarget], Awaitable[str]], token: str = TOKEN) -> str:
     """Let the daemon's uploader do something."""
 
     async def run() -> str:
-        async with TusUploader([desk.certificates.pem], HostClock()) as uploader:
+        async with HttpsUploader([desk.certificates.pem], HostClock()) as uploader:
             target = UploadTarget(f"{desk.url}/files", f"{desk.url}/receipts", Secret(token))
             return await work(uploader, target)
 
@@ -78,7 +78,7 @@ def use(desk: Desk, work: Callable[[TusUploader, UploadTarget], Awaitable[str]],
 def bring(desk: Desk, part: SealedPart, token: str = TOKEN) -> str:
     """Bring a part to the store and fetch its receipt, as the daemon does."""
 
-    async def work(uploader: TusUploader, target: UploadTarget) -> str:
+    async def work(uploader: HttpsUploader, target: UploadTarget) -> str:
         await uploader.send(part, target, await uploader.create(part, target))
         return await uploader.receipt(part, target)
 
@@ -137,7 +137,7 @@ def test_there_is_no_receipt_before_the_last_byte(desk: Desk, raw: httpx.Client,
     """Neither for what nobody sent nor for half a part."""
     part = a_part(tmp_path, b"0123456789")
 
-    async def receipt(uploader: TusUploader, target: UploadTarget) -> str:
+    async def receipt(uploader: HttpsUploader, target: UploadTarget) -> str:
         return await uploader.receipt(part, target)
 
     for sent in (b"", b"01234"):
@@ -242,7 +242,7 @@ def test_a_restarted_store_says_where_an_upload_stands(desk: Desk, raw: httpx.Cl
     """The hub's next HEAD gives the offset, and only the rest is sent."""
     part = a_part(tmp_path, b"a" * PATCH_BYTES_MAX + b"b" * 100)
 
-    async def begin(uploader: TusUploader, target: UploadTarget) -> str:
+    async def begin(uploader: HttpsUploader, target: UploadTarget) -> str:
         return await uploader.create(part, target)
 
     place = use(desk, begin)
@@ -253,7 +253,7 @@ def test_a_restarted_store_says_where_an_upload_stands(desk: Desk, raw: httpx.Cl
     with httpx.Client(verify=context, trust_env=False) as again:
         assert again.head(place, headers=TUS).headers["upload-offset"] == str(PATCH_BYTES_MAX)
 
-    async def go_on(uploader: TusUploader, target: UploadTarget) -> str:
+    async def go_on(uploader: HttpsUploader, target: UploadTarget) -> str:
         await uploader.send(part, target, place)
         return await uploader.receipt(part, target)
 

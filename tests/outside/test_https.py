@@ -18,7 +18,7 @@ from agent.command.request import UploadTarget
 from agent.crypto import Secret
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
-from agent.outside.https import Patience, TusUploader
+from agent.outside.https import HttpsUploader, Patience
 from tests.simulators.tus_server import Fault, TusStore, tus_server
 
 SIZE = 9 * 1024 * 1024 + 11  # three PATCH requests
@@ -63,9 +63,9 @@ def target(url: str, bearer: str = "token-1") -> UploadTarget:
 
 
 @asynccontextmanager
-async def uploader(pem: str, patience: Patience = QUICK) -> AsyncIterator[TusUploader]:
+async def uploader(pem: str, patience: Patience = QUICK) -> AsyncIterator[HttpsUploader]:
     """Make the uploader under test."""
-    async with TusUploader([pem], SystemClock(), patience) as made:
+    async with HttpsUploader([pem], SystemClock(), patience) as made:
         yield made
 
 
@@ -240,7 +240,7 @@ def test_no_error_repeats_the_token(served: tuple[TusStore, str, str], sealed: S
         error = error.__cause__ or error.__context__
 
 
-async def _fail(made: TusUploader, part: SealedPart, url: str) -> None:
+async def _fail(made: HttpsUploader, part: SealedPart, url: str) -> None:
     await made.create(part, UploadTarget(url, url, Secret("token-1")))
 
 
@@ -264,7 +264,7 @@ def test_an_uploader_needs_an_authority(authorities: list[str]) -> None:
     """Without a certificate to believe in there is no uploader; the system's store is no fallback."""
 
     async def run() -> None:
-        TusUploader(authorities, SystemClock())
+        HttpsUploader(authorities, SystemClock())
 
     with pytest.raises(ConfigurationError, match="authority"):
         asyncio.run(run())

@@ -19,7 +19,7 @@ from agent.deliver.upload import PATCH_BYTES_MAX
 from agent.demo.pki import Authority
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.host import HostClock
-from agent.outside.https import TusUploader
+from agent.outside.https import HttpsUploader
 from tests.simulators.breaking_wire import BreakingWire
 
 HERE = Path(__file__).parent
@@ -78,7 +78,7 @@ def bring(part: SealedPart, port: int, pem: str) -> str:
     target = UploadTarget(f"https://127.0.0.1:{port}/files", f"https://127.0.0.1:{port}/receipts", Secret("token-1"))
 
     async def run() -> str:
-        async with TusUploader([pem], HostClock()) as uploader:
+        async with HttpsUploader([pem], HostClock()) as uploader:
             location = await uploader.create(part, target)
             await uploader.send(part, target, location)
             await uploader.send(part, target, location)  # after a restart: everything is there already

@@ -49,7 +49,7 @@ from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
 from agent.outside.held_log import HeldLog
 from agent.outside.host import HostClock
-from agent.outside.https import Patience, TusUploader
+from agent.outside.https import HttpsUploader, Patience
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
@@ -196,7 +196,7 @@ class Site:
         audit = self.disk.audit(self.folder / "audit" / LOG_NAME, HUB, EVIDENCE_KEY, self.clock)
         outbox = self.disk.outbox(self.folder / "outbox")
         quick = Patience(connect_s=2, silence_s=5, request_s=5, upload_s=1)
-        async with TusUploader(self.standing.trust.tls_anchors, HostClock(), quick) as uploader:
+        async with HttpsUploader(self.standing.trust.tls_anchors, HostClock(), quick) as uploader:
             process = Process(self, ring, journal, audit, outbox, uploader)
             try:
                 yield process
@@ -234,7 +234,7 @@ class Process:
         journal: Database,
         audit: AuditFile,
         outbox: OutboxFiles,
-        uploader: TusUploader,
+        uploader: HttpsUploader,
     ) -> None:
         self.site, self.ring, self.journal, self.audit, self.outbox = site, ring, journal, audit, outbox
         self.holds = site.disk.holds(

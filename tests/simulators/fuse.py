@@ -10,7 +10,7 @@ from agent.command.request import UploadTarget
 from agent.deliver.part import SealedPart
 from agent.outside.audit_file import AuditFile
 from agent.outside.database import Database
-from agent.outside.https import TusUploader
+from agent.outside.https import HttpsUploader
 from agent.outside.outbox_files import OutboxFiles
 
 _Result = TypeVar("_Result")
@@ -78,7 +78,7 @@ class FusedAudit(AuditFile):
         self.fuse.step()
 
 
-class FusedUploader(TusUploader):
+class FusedUploader(HttpsUploader):
     """The way to the store; power may go before and after each conversation with it."""
 
     fuse = Fuse()
