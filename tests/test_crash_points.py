@@ -156,14 +156,15 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return site.folder / "ring"
 
 
-@pytest.mark.parametrize("name", sorted(STORIES))
+@pytest.mark.parametrize("name", [*sorted(STORIES), "upload by presigned URLs", "cancel by presigned URLs"])
 def test_a_job_ends_once_wherever_the_power_goes(name: str, ring: Path, tmp_path: Path) -> None:
     """The next start ends what the n-th write left, with one end for each job and nothing left behind."""
-    story, ends = STORIES[name]
+    kind, _, way = name.partition(" ")
+    story, ends = STORIES[kind]
     for writes in range(1 + secrets.randbelow(STRIDE), WRITES_MAX, STRIDE):
         folder = tmp_path / str(writes)
         folder.mkdir()
-        with export_site(folder, is_filmed=False) as site:
+        with export_site(folder, is_filmed=False, is_presigned=bool(way)) as site:
             shutil.copytree(ring, folder / "ring")
             site.clock.set_to(WallTime(EPOCH + 3 * SECOND_NS))
             pace = {"live_ns": SECOND_NS, "poll_ns": SECOND_NS // 50, "reorder_ns": 60 * SECOND_NS}

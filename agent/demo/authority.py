@@ -210,9 +210,9 @@ def clip_params(
     }
 
 
-def upload_params(url: str, receipts_url: str, token: str) -> dict[str, str]:
+def upload_params(url: str, receipts_url: str, token: str, method: str = "tus") -> dict[str, str]:
     """Write where the parts go."""
-    return {"method": "tus", "url": url, "receipts_url": receipts_url, "token": token}
+    return {"method": method, "url": url, "receipts_url": receipts_url, "token": token}
 
 
 @dataclass(frozen=True)

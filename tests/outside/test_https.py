@@ -193,6 +193,49 @@ def test_a_proxy_from_the_environment_is_ignored(served: tuple[TusStore, str, st
     assert served[0].received == SIZE
 
 
+def drop(served: tuple[TusStore, str, str], sealed: SealedPart, location: str) -> None:
+    """Give an upload up."""
+
+    async def run() -> None:
+        async with uploader(served[2], replace(QUICK, farewell_s=1)) as made:
+            await made.drop(sealed, target(served[1]), location)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ends_uploads", [True, False])
+def test_an_upload_that_is_given_up_is_ended_where_the_store_offers_it(
+    served: tuple[TusStore, str, str], sealed: SealedPart, *, ends_uploads: bool
+) -> None:
+    """Termination is asked for at its own address, once; a store without it is left alone."""
+    store, url, pem = served
+    store.ends_uploads = ends_uploads
+
+    async def run() -> str:
+        async with uploader(pem) as made:
+            return await made.create(sealed, target(url))
+
+    drop(served, sealed, asyncio.run(run()))
+    assert store.ended == ([0] if ends_uploads else [])
+    assert store.seen[-1] == ("DELETE" if ends_uploads else "OPTIONS")
+
+
+@pytest.mark.parametrize("fault", [Fault.ERROR_500, Fault.REDIRECT, Fault.HUGE_ANSWER, Fault.SLOW])
+def test_a_store_that_does_not_hear_the_end_is_left_to_itself(
+    served: tuple[TusStore, str, str], sealed: SealedPart, fault: Fault
+) -> None:
+    """Nothing is raised, nothing is repeated, and it takes a second at most."""
+    served[0].faults.append(fault)
+    drop(served, sealed, f"{served[1]}/files/0")
+    assert served[0].seen == ["OPTIONS"]
+
+
+def test_the_end_of_an_upload_goes_to_no_other_place(served: tuple[TusStore, str, str], sealed: SealedPart) -> None:
+    """An address that is not on the command's store is not asked at all."""
+    drop(served, sealed, "https://127.0.0.1:9/files/0")
+    assert served[0].seen == []
+
+
 def ask_receipt(served: tuple[TusStore, str, str], sealed: SealedPart, bearer: str = "token-1") -> str:
     """Fetch the receipt."""
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from agent.clip_job import OPEN_STATES, JobPart, Status
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.claims import ConfigSetParams
+from agent.command.destination import listed_hosts
 from agent.command.trust import is_in_force, open_first_bundle, open_trust_bundle
 from agent.consent.grant import Granted
 from agent.consent.history import Held, History, encode_history
@@ -59,6 +61,7 @@ from agent.signing import thumbprint
 from agent.upkeep import Firmware, Upkeep
 from tests.simulators.clips import shown_by_pyav, stored, window_of
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
+from tests.simulators.put_server import PutStore, put_server
 from tests.simulators.set_clock import SetClock
 from tests.simulators.signing_store import SignedReceipts, contents_of
 from tests.simulators.tus_server import TusStore, tus_server
@@ -92,7 +95,7 @@ class Site:
     Between two of them lies a crash: every object is dropped, nothing is told to stop politely.
     """
 
-    def __init__(self, folder: Path, store: TusStore, url: str, pem: str, *, past_s: float = 60) -> None:
+    def __init__(self, folder: Path, store: TusStore | PutStore, url: str, pem: str, *, past_s: float = 60) -> None:
         self.folder, self.store, self.url = folder, store, url
         self.clock = SetClock(NOW)
         self.receipts = SignedReceipts(store, HUB, AUTHORITY.store)
@@ -156,7 +159,8 @@ class Site:
 
     def command(self, command_id: str, window: Window | None = None, **claims: object) -> bytes:
         """Sign a command for a window of the film."""
-        upload = upload_params(f"{self.url}/files", f"{self.url}/receipts", self.store.token)
+        url, method = (f"{self.url}/puts", "put") if isinstance(self.store, PutStore) else (f"{self.url}/files", "tus")
+        upload = upload_params(url, f"{self.url}/receipts", self.store.token, method)
         window = window or window_of(0.5, 1.9)
         params = clip_params(window, recipients=["vault"], upload=upload, cameras=[CAMERA])
         return AUTHORITY.clip_upload(self.clock.now(), AUDIENCE, command_id, params, **claims)
@@ -196,7 +200,8 @@ class Site:
         audit = self.disk.audit(self.folder / "audit" / LOG_NAME, HUB, EVIDENCE_KEY, self.clock)
         outbox = self.disk.outbox(self.folder / "outbox")
         quick = Patience(connect_s=2, silence_s=5, request_s=5, upload_s=1)
-        async with HttpsUploader(self.standing.trust.tls_anchors, HostClock(), quick) as uploader:
+        hosts = partial(listed_hosts, self.standing.trust)
+        async with HttpsUploader(self.standing.trust.tls_anchors, HostClock(), quick, hosts) as uploader:
             process = Process(self, ring, journal, audit, outbox, uploader)
             try:
                 yield process
@@ -314,9 +319,11 @@ class Process:
 
 
 @contextmanager
-def export_site(folder: Path, *, past_s: float = 60, is_filmed: bool = True) -> Iterator[Site]:
-    """Make a site with a film in its ring and a store that answers."""
-    with tus_server(folder) as (store, url, pem):
+def export_site(
+    folder: Path, *, past_s: float = 60, is_filmed: bool = True, is_presigned: bool = False
+) -> Iterator[Site]:
+    """Make a site with a film in its ring and a store that answers, by tus or by presigned URLs."""
+    with (put_server if is_presigned else tus_server)(folder) as (store, url, pem):
         site = Site(folder, store, url, pem, past_s=past_s)
         if is_filmed:
             with closing(site.ring()) as ring:

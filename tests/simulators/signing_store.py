@@ -1,4 +1,4 @@
-"""The receipts of the tus simulator: signed by the store's key for what it really holds, whatever the hub believes."""
+"""The receipts of the store simulators: signed by the store's key for what it really holds, whatever the hub believes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from agent.clock import SECOND_NS, WallTime
 from agent.deliver.part import Receipt
 from agent.deliver.receipt import sign_receipt
 from agent.signing import SigningKey
+from tests.simulators.put_server import PutStore
 from tests.simulators.tus_server import TusStore
 
 STORED_AT = WallTime(1_795_000_000 * SECOND_NS)
 
 
 class SignedReceipts(dict[str, bytes]):
-    """Put in the place of `TusStore.receipts`; a part without all its bytes has none."""
+    """Put in the place of a store's `receipts`; a part without all its bytes has none."""
 
-    def __init__(self, store: TusStore, hub: str, key: SigningKey) -> None:
+    def __init__(self, store: TusStore | PutStore, hub: str, key: SigningKey) -> None:
         super().__init__()
         self._store, self._hub, self._key = store, hub, key
         self.lies = 0  # so many receipts are about other bytes
@@ -34,8 +35,10 @@ class SignedReceipts(dict[str, bytes]):
         return sign_receipt(held, self._hub, self._key).encode()
 
 
-def contents_of(store: TusStore) -> dict[str, list[bytes]]:
+def contents_of(store: TusStore | PutStore) -> dict[str, list[bytes]]:
     """Return all that arrived whole, by the part's name; more than one if a part was uploaded more than once."""
+    if isinstance(store, PutStore):
+        return store.whole
     whole: dict[str, list[bytes]] = {}
     for upload, length, metadata in zip(store.uploads, store.lengths, store.metadata, strict=True):
         if len(upload) == length:

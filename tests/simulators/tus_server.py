@@ -53,6 +53,8 @@ class TusStore:
     seen: list[str] = field(default_factory=list)  # methods in order
     received: int = 0  # body bytes of all PATCH requests
     checksums_verified: int = 0
+    ended: list[int] = field(default_factory=list)  # numbers of the uploads that were terminated
+    ends_uploads: bool = True
     stalls_at: int | None = None  # PATCH requests from this offset on are never answered
     stalled: threading.Event = field(default_factory=threading.Event)  # set when one is not
     release: threading.Event = field(default_factory=threading.Event)  # lets go of all requests that wait
@@ -102,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_OPTIONS(self) -> None:
         if not self.is_refused():
             sums = {"Tus_Checksum_Algorithm": "sha1,sha256"} if self.store.has_checksums else {}
-            self.answer(204, Tus_Version="1.0.0", Tus_Extension="creation,checksum", **sums)
+            offered = "creation,checksum" + (",termination" if self.store.ends_uploads else "")
+            self.answer(204, Tus_Version="1.0.0", Tus_Extension=offered, **sums)
 
     def do_POST(self) -> None:
         if self.is_refused():
@@ -150,6 +153,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.answer(204, Upload_Offset=str(len(upload)))
 
+    def do_DELETE(self) -> None:
+        if self.is_refused() or (number := self.number()) is None:
+            return
+        self.store.ended.append(number)
+        self.answer(204)
+
     def is_damaged(self, body: bytes) -> bool:
         stated = self.headers.get("Upload-Checksum")
         if stated is None:
@@ -166,13 +175,15 @@ class _Handler(BaseHTTPRequestHandler):
     def number(self) -> int | None:
         """Read which upload is meant; answers 404 and returns None if there is none."""
         name = self.path.removeprefix("/files/")
-        if name.isdigit() and int(name) < len(self.store.uploads):
+        if name.isdigit() and int(name) < len(self.store.uploads) and int(name) not in self.store.ended:
             return int(name)
         self.answer(404)
         return None
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """Serves on loopback until its owner hangs up."""
+
     daemon_threads = False
     block_on_close = True
 
@@ -199,13 +210,13 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def tus_server(folder: Path, *, tls: ssl.TLSVersion | None = None) -> Iterator[tuple[TusStore, str, str]]:
     """Run a store on 127.0.0.1; give the store, its URL `https://127.0.0.1:PORT` and its authority's PEM."""
-    authority_pem, chain = _certificate(folder)
+    authority_pem, chain = certificate_of(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
     if tls is not None:
         context.maximum_version = tls
     store = TusStore()
-    server = _Server(type("Handler", (_Handler,), {"store": store}))
+    server = Server(type("Handler", (_Handler,), {"store": store}))
     # the handshake belongs to the connection's own thread, not to the one that accepts
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -220,7 +231,7 @@ def tus_server(folder: Path, *, tls: ssl.TLSVersion | None = None) -> Iterator[t
         thread.join()
 
 
-def _certificate(folder: Path) -> tuple[str, Path]:
+def certificate_of(folder: Path) -> tuple[str, Path]:
     """Make an authority and a server certificate by it; return the authority's PEM and the file with key and chain."""
     now = datetime.now(UTC)
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
