@@ -199,7 +199,7 @@ class Site:
         ring, journal = self.ring(), self.journal()
         audit = self.disk.audit(self.folder / "audit" / LOG_NAME, HUB, EVIDENCE_KEY, self.clock)
         outbox = self.disk.outbox(self.folder / "outbox")
-        quick = Patience(connect_s=2, silence_s=5, request_s=5, upload_s=1)
+        quick = Patience(connect_s=2, silence_s=5, request_s=5, upload_s=1, farewell_s=2)
         hosts = partial(listed_hosts, self.standing.trust)
         async with HttpsUploader(self.standing.trust.tls_anchors, HostClock(), quick, hosts) as uploader:
             process = Process(self, ring, journal, audit, outbox, uploader)

@@ -1,4 +1,4 @@
-"""The receipts of the store simulators: signed by the store's key for what it really holds, whatever the hub believes."""
+"""The stores' receipts: signed by the store's key for what it really holds, whatever the hub believes."""
 
 from __future__ import annotations
 
