@@ -23,6 +23,10 @@ class BreakingWire(LoopbackWire):
         """Count the breaks that are still to come."""
         return len(self._breaks)
 
+    def break_at(self, *breaks: int) -> None:
+        """Break at each of these, too."""
+        self._breaks += breaks
+
     def carry_out(self, near: socket.socket, far: socket.socket) -> None:
         """Carry the client's bytes as far as the next break."""
         with near, far, contextlib.suppress(OSError):

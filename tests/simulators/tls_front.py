@@ -1,4 +1,4 @@
-"""TLS in front of a camera that speaks plain RTSP, with a certificate that can be changed between two connections."""
+"""TLS in front of a plain server, such as a camera's, with a certificate that can change between two connections."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TlsFront:
     def __init__(self, port: int, certificate: Certificate) -> None:
         self.certificate = certificate
         self.is_stuck = False
-        self.refused = 0  # connections that ended before a byte of RTSP came
+        self.refused = 0  # connections that ended before a byte came
         self._target = port
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(0.05)
@@ -70,9 +70,14 @@ class TlsFront:
         self._threads = [threading.Thread(target=self._accept)]
 
     @property
+    def port(self) -> int:
+        """Where it takes connections."""
+        return int(self._server.getsockname()[1])
+
+    @property
     def url(self) -> str:
-        """The stream's URL."""
-        return f"rtsps://127.0.0.1:{self._server.getsockname()[1]}/stream"
+        """A camera's stream."""
+        return f"rtsps://127.0.0.1:{self.port}/stream"
 
     def __enter__(self) -> Self:
         self._threads[0].start()
