@@ -26,6 +26,20 @@ EXPIRES_S_MIN: Final = 30
 EXPIRES_S_MAX: Final = 7 * 24 * 3600  # SigV4 signs for no longer
 
 
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the hub posts to the signer about a part; `pieces` are SHA-256 digests as S3 writes them, in base64."""
+
+    v: Literal[1]
+    part: Annotated[str, Meta(max_length=160)]
+    size: Annotated[int, Meta(ge=0, le=PIECES_MAX * PIECE_BYTES)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    media_type: str
+    piece_bytes: Annotated[int, Meta(ge=1)]
+    pieces: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=\Z")], ...], Meta(min_length=1, max_length=PIECES_MAX)
+    ]
+
+
 class PieceUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the piece `number`, from 1, goes."""
 
@@ -56,9 +70,9 @@ def write_ask(part: SealedPart, digests: Sequence[bytes]) -> bytes:
     """Write what the hub posts: the part, and each piece's SHA-256, so that URLs are signed for just these bytes."""
     if len(digests) != piece_count(part.size):
         raise ValueError("one digest for each piece")
-    asked = {"v": 1, "part": part.id, "size": part.size, "sha256": part.sha256, "media_type": part.media_type}
-    sums = [base64.b64encode(digest).decode() for digest in digests]
-    return canonical_json({**asked, "piece_bytes": PIECE_BYTES, "pieces": sums})
+    sums = tuple(base64.b64encode(digest).decode() for digest in digests)
+    asked = Question(1, part.id, part.size, part.sha256, part.media_type, PIECE_BYTES, sums)
+    return canonical_json(msgspec.to_builtins(asked))
 
 
 def read_signed(body: bytes, count: int, hosts: Collection[str]) -> Signed:

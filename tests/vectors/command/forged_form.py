@@ -46,6 +46,7 @@ def good() -> dict[str, Case]:
             "verified",
             with_upload(url="https://127.0.0.1:8443/files/", receipts_url="https://127.0.0.1:8443/receipts/"),
         ),
+        "good-presigned": Case("parts may go by presigned URLs", "verified", with_upload(method="put")),
         "good-ping": Case(
             "a dispatcher may ping", "verified", AUTHORITY.ping(NOW, AUDIENCE, "01JD3QAZK4PING000000000001")
         ),
@@ -104,6 +105,7 @@ def unreadable() -> dict[str, Case]:
             "a token that carries a second header",
             with_params(upload={**UPLOAD, "token": "x\r\nHost: evil.test"}),
         ),
+        "params-method": ("a way to upload that there is not", with_params(upload={**UPLOAD, "method": "ftp"})),
         "params-raw-recipient": ("a key instead of a name", with_params(recipients=["age1 " + "q" * 58])),
         "ping-params": (
             "a ping asks for nothing",

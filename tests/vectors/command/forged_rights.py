@@ -97,6 +97,11 @@ def hosts() -> dict[str, Case]:
         "host-nothing": "https:///files/",
     }
     cases = {name: Case("upload URL", "upload_host", with_upload(url=url)) for name, url in urls.items()}
+    cases["host-presigned"] = Case(
+        "a signer must be on a listed host, too",
+        "upload_host",
+        with_upload(method="put", url="https://signer.example/puts/"),
+    )
     cases["host-receipts"] = Case(
         "receipts from elsewhere, though it is listed",
         "upload_host",
