@@ -1,4 +1,4 @@
-"""What the hub says over HTTPS, as OpenAPI 3.1: enrolment, resumable uploads as it uses tus, receipts.
+"""What the hub says over HTTPS, as OpenAPI 3.1: enrolment, uploads by tus and by presigned URLs, receipts.
 
 Rules of this file: only what the hub sends and reads; a store may do more. `deliver/FORMAT.md` and
 `provisioning/FORMAT.md` have the words.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agent.deliver.part import MEDIA_TYPE_CLIP, MEDIA_TYPE_MANIFEST
+from agent.deliver.put import CHECKSUM
+from agent.deliver.put_message import PIECE_BYTES
 from agent.deliver.receipt import RECEIPT_BYTES_MAX
 from agent.deliver.upload import PATCH_BYTES_MAX
 
@@ -25,8 +27,9 @@ def document(version: str) -> dict[str, Any]:
             "version": version,
             "description": (
                 "The hub is the client. TLS 1.3; the server's key is pinned by the claim (enrolment), or its chain "
-                "ends in an authority that the trust bundle lists (store). Redirects are refused. Any creation URL and "
-                "receipts URL that a command names on a listed host will do; the paths here are examples."
+                "ends in an authority that the trust bundle lists (store). Redirects are refused. Any creation URL, "
+                "signer's URL and receipts URL that a command names on a listed host will do; the paths here are "
+                "examples. A command says which of tus and presigned URLs it wants."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -34,7 +37,15 @@ def document(version: str) -> dict[str, Any]:
         "paths": {
             "/enrol": {"post": _enrol()},
             "/files": {"options": _options(), "post": _create()},
-            "/files/{upload}": {"parameters": [_path("upload")], "head": _offset(), "patch": _append()},
+            "/files/{upload}": {
+                "parameters": [_path("upload")],
+                "head": _offset(),
+                "patch": _append(),
+                "delete": _terminate(),
+            },
+            "/puts": {"post": _sign()},
+            "/puts/{part}": {"parameters": [_path("part")], "delete": _forget()},
+            "/bucket/{object}": {"parameters": [_path("object")], "put": _put()},
             "/receipts/{part}": {"parameters": [_path("part")], "get": _receipt()},
         },
         "components": {"securitySchemes": {"upload": {"type": "http", "scheme": "bearer"}}},
@@ -128,6 +139,66 @@ def _append() -> dict[str, Any]:
             },
         }
     )
+
+
+def _terminate() -> dict[str, Any]:
+    return _with_token(
+        {
+            "operationId": "terminate",
+            "summary": "A job has ended: drop what is unfinished. Only where termination is offered; asked once.",
+            "parameters": [_header("Tus-Resumable", _TUS)],
+            "responses": {"204": _response("Dropped."), "default": _response("The hub leaves it to expiry.")},
+        }
+    )
+
+
+def _sign() -> dict[str, Any]:
+    return _with_token(
+        {
+            "operationId": "sign",
+            "summary": "Which pieces of a part does the store not have, and where do they go?",
+            "requestBody": {"required": True, "content": {"application/json": _shape("Question")}},
+            "responses": {
+                "200": _response(
+                    "URLs for some of the missing pieces, the lowest first; none: the part is whole.",
+                    content={"application/json": _shape("Signed")},
+                ),
+                "202": _response("Not done yet: the hub asks again."),
+                **_failures(),
+            },
+        }
+    )
+
+
+def _forget() -> dict[str, Any]:
+    return _with_token(
+        {
+            "operationId": "forget",
+            "summary": "A job has ended: abort what is unfinished of a part. Asked once.",
+            "responses": {
+                "204": _response("Aborted."),
+                "default": _response("The bucket's rules must do."),
+            },
+        }
+    )
+
+
+def _put() -> dict[str, Any]:
+    checksum = {"schema": {"type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$"}, "required": True}
+    checksum["description"] = "SHA-256 of the piece; the signer signs this header with this value into the URL."
+    anew = ("400", "401", "403", "404", "409", "412")
+    return {
+        "operationId": "put",
+        "summary": f"A piece of at most {PIECE_BYTES} bytes, at the store, as the URL permits.",
+        "security": [],
+        "parameters": [_header(CHECKSUM, checksum)],
+        "requestBody": {"required": True, "content": {"application/octet-stream": {}}},
+        "responses": {
+            "200": _response("Kept."),
+            **{code: _response("The signer is asked anew, at most 3 times in a row.") for code in anew},
+            **_failures(),
+        },
+    }
 
 
 def _receipt() -> dict[str, Any]:

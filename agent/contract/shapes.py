@@ -19,6 +19,7 @@ import agent.consent
 from agent.clip_job import Status
 from agent.command.roles import ROLE_ACTIONS
 from agent.command.words import Claims
+from agent.deliver.put_message import Question, Signed
 from agent.deliver.receipt import ReceiptClaims
 from agent.evidence.audit import Entry
 from agent.evidence.statement import Statement
@@ -32,6 +33,8 @@ OTHERS: Final = (
     Presence,
     PairingStatement,
     ReceiptClaims,
+    Question,
+    Signed,
     Statement,
     Entry,
     EnrolmentRequest,

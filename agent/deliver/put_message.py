@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.command.destination import host_of
+from agent.command.strict_json import decode
 from agent.crypto import canonical_json
 from agent.deliver.part import SealedPart
 from agent.errors import BadInputError
@@ -77,10 +78,7 @@ def write_ask(part: SealedPart, digests: Sequence[bytes]) -> bytes:
 
 def read_signed(body: bytes, count: int, hosts: Collection[str]) -> Signed:
     """Read an answer about a part of `count` pieces: numbers that rise, URLs on `hosts` only. Raises BadInputError."""
-    try:
-        signed = msgspec.json.decode(body, type=Signed)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        raise BadInputError("the signer's answer is not one", cure="does the command's URL lead to a signer?") from None
+    signed = decode(body, Signed, "the signer's answer")
     numbers = [piece.number for piece in signed.pieces]
     if numbers != sorted(set(numbers)) or any(number > count for number in numbers):
         raise BadInputError("the signer names pieces that the part does not have, or in disorder")

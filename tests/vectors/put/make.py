@@ -41,6 +41,7 @@ GOOD = {
 BAD = {
     "nothing": ("no bytes", ""),
     "list": ("a list", "[]"),
+    "member-twice": ("a member twice", text((1, URL))[:-1] + ',"v":1}'),
     "version": ("another version", text(v=2)),
     "unknown": ("a member that no signer's answer has", text(headers={})),
     "soon": ("URLs that expire before a piece can go", text(expires_in_s=29)),
