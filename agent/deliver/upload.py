@@ -153,6 +153,7 @@ class TusUpload:
         self._location = read_location(answer, self._url)
         self._acknowledged = 0
         self._expires_at = None
+        self._note_expiry(answer, now)
         self._step = Step.LOCATE
 
     def _located(self, answer: Answer, now: Instant) -> None:
@@ -161,7 +162,9 @@ class TusUpload:
             return
         if answer.headers.get("upload-length", str(self._part.size)) != str(self._part.size):
             raise BadInputError("the store holds an upload of another length under this address")
-        if (left_s := self._note_expiry(answer, now)) is not None and left_s <= 0:
+        if self._expires_at is not None and now >= self._expires_at:
+            self._expires_at = None  # it answers for it all the same
+        if self._note_expiry(answer, now):
             self._begin_anew(now)
             return
         # failures count until bytes move: a store that answers HEAD well and PATCH badly still meets the backoff
@@ -180,11 +183,15 @@ class TusUpload:
         else:
             self._step = Step.FINISHED if expected == self._part.size else Step.SEND
 
-    def _note_expiry(self, answer: Answer, now: Instant) -> int | None:
-        """Remember until when the store keeps the unfinished upload (tus 1.0.0, expiration extension)."""
+    def _note_expiry(self, answer: Answer, now: Instant) -> bool:
+        """Learn until when the store keeps the unfinished upload (tus 1.0.0, expiration extension); True if it is over.
+
+        Stores need not say it in every answer.
+        """
         left_s = read_time_left_s(answer)
-        self._expires_at = None if left_s is None else Instant(now + left_s * SECOND_NS)
-        return left_s
+        if left_s is not None:
+            self._expires_at = Instant(now + left_s * SECOND_NS)
+        return left_s is not None and left_s <= 0
 
     def _acknowledge(self, offset: int, possible: int) -> None:
         if offset < self._acknowledged:

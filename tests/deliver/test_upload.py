@@ -327,11 +327,21 @@ def expiring(offset: int, left_s: int) -> Answer:
 
 
 def test_an_upload_whose_time_is_over_is_asked_about_before_a_byte_is_sent() -> None:
-    """`Upload-Expires` counts from the answer's own date; then the store says what became of it."""
-    machine = at(upload(), FOUND, MADE, expiring(0, 30))
+    """`Upload-Expires` of the creation counts from the answer's own date; then the store says what became of it."""
+    made = Answer(201, {**expiring(0, 30).headers, "location": "/files/7"})
+    machine = at(upload(), FOUND, made, has(0))
     assert methods(machine, START, Instant(29 * SECOND_NS), Instant(30 * SECOND_NS)) == ["PATCH", "PATCH", "HEAD"]
     at(machine, Answer(410))
     assert methods(machine, machine.deadline() or START) == ["POST"]
+
+
+def test_a_store_that_answers_for_an_expired_upload_is_sent_on() -> None:
+    """It keeps what it need not keep: nothing is asked twice, and nothing sent twice."""
+    machine = at(upload(), FOUND, MADE, expiring(0, 30))
+    late = Instant(60 * SECOND_NS)
+    assert methods(machine, late) == ["HEAD"]
+    machine.feed(has(5), late)
+    assert methods(machine, late, Instant(9000 * SECOND_NS)) == ["PATCH", "PATCH"]
 
 
 def test_an_upload_that_has_expired_is_begun_anew() -> None:
@@ -342,13 +352,10 @@ def test_an_upload_that_has_expired_is_begun_anew() -> None:
 
 
 def test_a_store_that_keeps_uploads_longer_with_each_piece_is_sent_on() -> None:
-    """Each answer's `Upload-Expires` replaces the one before; a store that says nothing keeps it for ever."""
+    """Each answer's `Upload-Expires` replaces the one before."""
     machine = at(upload(), FOUND, MADE, expiring(0, 30))
-    more = Answer(204, {**expiring(0, 600).headers, "upload-offset": str(PATCH_BYTES_MAX)})
-    at(machine, more)
-    assert methods(machine, Instant(500 * SECOND_NS)) == ["PATCH"]
-    at(machine, Answer(204, {"upload-offset": str(2 * PATCH_BYTES_MAX)}))
-    assert methods(machine, Instant(5000 * SECOND_NS)) == ["PATCH"]
+    at(machine, Answer(204, {**expiring(0, 600).headers, "upload-offset": str(PATCH_BYTES_MAX)}))
+    assert methods(machine, Instant(599 * SECOND_NS), Instant(600 * SECOND_NS)) == ["PATCH", "HEAD"]
 
 
 def methods(machine: TusUpload, *moments: Instant) -> list[str]:

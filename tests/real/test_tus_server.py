@@ -49,15 +49,15 @@ class TusProcess:
 
 
 @contextmanager
-def tus_process(folder: Path, location: str = "relative") -> Iterator[TusProcess]:
-    """Run the server that ./check has installed."""
+def tus_process(folder: Path, location: str = "relative", kept_s: float = 0) -> Iterator[TusProcess]:
+    """Run the server that ./check has installed; it drops what is unfinished after `kept_s`, unless that is 0."""
     node = shutil.which("node")
     assert node, "node is missing: apt-get install nodejs npm"
     assert (INSTALLED / "node_modules/@tus/server").is_dir(), "npm's @tus/server is missing: ./check installs it"
     authority = Authority()
     certificate, key = authority.issue_server(folder, "tus")
     (folder / "files").mkdir()
-    command = [node, "--input-type=module", "-", folder / "files", certificate, key, location]
+    command = [node, "--input-type=module", "-", folder / "files", certificate, key, location, str(int(kept_s * 1000))]
     with (HERE / "tus" / "store.js").open("rb") as script, (folder / "tus.log").open("wb") as errors:
         process = subprocess.Popen(command, cwd=INSTALLED, stdin=script, stdout=subprocess.PIPE, stderr=errors)
     with process:
@@ -73,9 +73,14 @@ def tus_process(folder: Path, location: str = "relative") -> Iterator[TusProcess
             process.kill()
 
 
+def target_at(port: int) -> UploadTarget:
+    """Name the store as a command does."""
+    return UploadTarget(f"https://127.0.0.1:{port}/files", f"https://127.0.0.1:{port}/receipts", Secret("token-1"))
+
+
 def bring(part: SealedPart, port: int, pem: str) -> str:
     """Create an upload and send the part, again and again if need be, as the daemon's courier does."""
-    target = UploadTarget(f"https://127.0.0.1:{port}/files", f"https://127.0.0.1:{port}/receipts", Secret("token-1"))
+    target = target_at(port)
 
     async def run() -> str:
         async with HttpsUploader([pem], HostClock()) as uploader:
@@ -115,6 +120,38 @@ def test_a_part_arrives_over_a_line_that_breaks_twice(tmp_path: Path, part: Seal
     assert "PATCH lost" in store.requests
     # What was on its way at a break is sent again: at most a piece each, and less where the server kept what it had.
     assert SIZE < wire.carried < SIZE + 2 * PATCH_BYTES_MAX
+
+
+def test_what_is_given_up_is_dropped(tmp_path: Path, part: SealedPart) -> None:
+    """After a piece consent ends: the server is told, and has nothing of the part any more."""
+    answers = iter([True, True, True, False])  # for OPTIONS, HEAD and a PATCH
+
+    async def run() -> None:
+        async with HttpsUploader([store.pem], HostClock()) as uploader:
+            location = await uploader.create(part, target_at(store.port))
+            assert not await uploader.send(part, target_at(store.port), location, lambda: next(answers))
+            assert store.held() == [CONTENT[:PATCH_BYTES_MAX]]
+            await uploader.drop(part, target_at(store.port), location)
+
+    with tus_process(tmp_path) as store:
+        asyncio.run(run())
+        assert store.held() == []
+    assert store.requests[-2:] == ["OPTIONS 204", "DELETE 204"]
+
+
+def test_an_upload_that_has_expired_is_begun_anew(tmp_path: Path, part: SealedPart) -> None:
+    """A hub that comes back after the server's patience finds its upload gone, and the part arrives all the same."""
+
+    async def run() -> None:
+        async with HttpsUploader([store.pem], HostClock()) as uploader:
+            location = await uploader.create(part, target_at(store.port))
+            await asyncio.sleep(3.1)  # what it waits for is the server's own clock
+            await uploader.send(part, target_at(store.port), location)
+
+    with tus_process(tmp_path, kept_s=3) as store:
+        asyncio.run(run())
+        assert CONTENT in store.held()
+    assert [line for line in store.requests if line[:4] in {"POST", "HEAD"}][:3] == ["POST 201", "HEAD 410", "POST 201"]
 
 
 def test_a_store_that_calls_itself_http_is_refused_with_the_cure(tmp_path: Path, part: SealedPart) -> None:

@@ -5,10 +5,11 @@ import https from "node:https"
 import { FileStore } from "@tus/file-store"
 import { Server } from "@tus/server"
 
-const [directory, certificate, key, location] = process.argv.slice(2)
+const [directory, certificate, key, location, keptMs] = process.argv.slice(2)
 // As it comes it calls itself http:// also behind TLS; with relativeLocation it answers with paths.
 const relativeLocation = location === "relative"
-const tus = new Server({ path: "/files", relativeLocation, datastore: new FileStore({ directory }) })
+const datastore = new FileStore({ directory, expirationPeriodInMilliseconds: Number(keptMs) })
+const tus = new Server({ path: "/files", relativeLocation, datastore })
 const options = { cert: readFileSync(certificate), key: readFileSync(key), minVersion: "TLSv1.3" }
 const listener = https.createServer(options, (request, response) => {
   response.on("close", () => console.log(request.method, response.writableFinished ? response.statusCode : "lost"))
