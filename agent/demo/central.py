@@ -26,6 +26,7 @@ from agent.clock import WallTime
 from agent.demo.authority import Authority
 from agent.demo.broker import Broker
 from agent.demo.pki import Authority as CertificateAuthority
+from agent.demo.signer import Signer
 from agent.demo.store import Store
 from agent.demo.witness import LogWitness
 from agent.errors import UnavailableError
@@ -71,7 +72,9 @@ class CentralServer:
         self._recipients = recipients
         self.witness = LogWitness("central.example/witness")
         certificate, key = certificates.issue_server(folder, "central")
-        application = Starlette(routes=[Route("/enrol", self._enrol, methods=["POST"]), *store.routes()])
+        application = Starlette(
+            routes=[Route("/enrol", self._enrol, methods=["POST"]), *store.routes(), *Signer(store).routes()]
+        )
         self._config = config = uvicorn.Config(
             application,
             host="127.0.0.1",

@@ -51,6 +51,7 @@ class Scene:
     broker: str = ""  # "mosquitto", "iotcore" or whichever is there
     ring_mib: int = 128
     slab_mib: int = 8
+    upload: str = "tus"  # or "put": by presigned URLs
 
 
 class Site:

@@ -84,19 +84,17 @@ class Store:
 
     async def create(self, request: Request) -> Response:
         """Handle tus creation: `Upload-Length` and `Upload-Metadata` with the part's name."""
-        if (refusal := self._refusal(request)) is not None:
+        if (refusal := self.refusal(request)) is not None:
             return refusal
         metadata = _metadata(request.headers.get("upload-metadata", ""))
         length = request.headers.get("upload-length", "")
         part = metadata.get("part", "")
-        if not _LENGTH.fullmatch(length) or not _PART.fullmatch(part):
+        if not _LENGTH.fullmatch(length) or (place := self.place(part)) is None:
             return Response("a part needs a name and a length", 400, headers=_TUS)
         if int(length) > UPLOAD_BYTES_MAX:
             return Response("too large", 413, headers=_TUS)
         name = secrets.token_hex(16)
-        clip, _, number = part.rpartition(".")
-        path = self.folder / clip / (part + _SUFFIX.get(number, ".mp4.age") + f".{name}")
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path = place.with_name(f"{place.name}.{name}")
         path.touch(mode=0o600)
         self.uploads[name] = Upload(part, int(length), path)
         return Response(status_code=201, headers=_TUS | {"Location": str(request.url_for("offset", upload=name))})
@@ -140,7 +138,7 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
         if have == upload.size:
-            self._complete(upload)
+            self.complete(upload)
         return Response(status_code=204, headers=_TUS | {"Upload-Offset": str(have)})
 
     async def terminate(self, request: Request) -> Response:
@@ -156,7 +154,7 @@ class Store:
 
     async def receipt(self, request: Request) -> Response:
         """Sign what we hold of a part; 404 while we do not."""
-        if (refusal := self._refusal(request, is_tus=False)) is not None:
+        if (refusal := self.refusal(request, is_tus=False)) is not None:
             return refusal
         upload = self.held().get(request.path_params["part"])
         if upload is None or upload.stored_at is None:
@@ -168,7 +166,16 @@ class Store:
             upload.path.with_name(f"{upload.part}.receipt").write_text(token)
         return Response(token, media_type="application/jose")
 
-    def _complete(self, upload: Upload) -> None:
+    def place(self, part: str) -> Path | None:
+        """Say where a part lies once it is whole, in a folder that is there; None for what is no part's name."""
+        if not _PART.fullmatch(part):
+            return None
+        clip, _, number = part.rpartition(".")
+        path = self.folder / clip / (part + _SUFFIX.get(number, ".mp4.age"))
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def complete(self, upload: Upload) -> None:
         """Give a whole part its name; a part that is here already must have the same bytes."""
         upload.sha256 = hashlib.sha256(upload.path.read_bytes()).hexdigest()
         self.contents.setdefault(upload.part, set()).add(upload.sha256)
@@ -179,12 +186,13 @@ class Store:
         upload.stored_at = WallTime(time.time_ns())
 
     def _upload(self, request: Request) -> Upload | Response:
-        refusal = self._refusal(request)
+        refusal = self.refusal(request)
         if refusal is not None:
             return refusal
         return self.uploads.get(request.path_params["upload"]) or Response("no such upload", 404, headers=_TUS)
 
-    def _refusal(self, request: Request, *, is_tus: bool = True) -> Response | None:
+    def refusal(self, request: Request, *, is_tus: bool = True) -> Response | None:
+        """Answer who has no token, or speaks no tus; None for everybody else."""
         bearer = request.headers.get("authorization", "")
         if not hmac.compare_digest(bearer.encode(), f"Bearer {self.token}".encode()):
             return Response("not authorized", 401, headers=_TUS)

@@ -112,7 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigurationError as error:
         console.print(f"[bold red]✘ {escape(str(error))}[/]", soft_wrap=True)
         return 2
-    scene = Scene(fps=options.fps, gop=options.gop, b_frames=options.b_frames, broker=options.broker)
+    film = {"fps": options.fps, "gop": options.gop, "b_frames": options.b_frames}
+    scene = Scene(**film, broker=options.broker, upload=options.upload)
     with Site(folder, scene) as site:
         try:
             play(site, Stage(console), facts, folder)
@@ -154,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--b-frames", type=int, default=0, help="B-frames between two others (default %(default)s)")
     parser.add_argument(
         "--broker", choices=("mosquitto", "iotcore"), default="", help="default: mosquitto if installed"
+    )
+    parser.add_argument(
+        "--upload", choices=("tus", "put"), default="tus", help="put: by presigned URLs (default %(default)s)"
     )
     return parser
 

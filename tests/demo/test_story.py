@@ -41,7 +41,7 @@ def test_help_names_every_setting(tmp_path: Path) -> None:
     """And does nothing else."""
     done = demo(tmp_path, "--help")
     assert done.returncode == 0
-    for setting in ("--json", "--keep", "--out", "--fps", "--gop", "--b-frames", "--broker"):
+    for setting in ("--json", "--keep", "--out", "--fps", "--gop", "--b-frames", "--broker", "--upload"):
         assert setting in done.stdout
     assert list(tmp_path.iterdir()) == []
 

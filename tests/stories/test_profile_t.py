@@ -1,4 +1,7 @@
-"""A camera of Profile T with H.265 is found, recorded, cut and logged in to by a login of its own, as processes."""
+"""A camera of Profile T with H.265 is found, recorded, cut and logged in to by a login of its own, as processes.
+
+Its clip goes by presigned URLs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from agent.demo.site import Scene
 from tests.stories.acts import judged, record_for, whole_site
 
 BEFORE_S, AFTER_S = 3, 2
-SCENE = Scene(gop=15, codec="H265", has_media2=True)
+SCENE = Scene(gop=15, codec="H265", has_media2=True, upload="put")
 
 
 def test_h265_by_media2_becomes_an_exact_clip_and_a_login_of_its_own_outlives_the_sites(
@@ -27,6 +30,7 @@ def test_h265_by_media2_becomes_an_exact_clip_and_a_login_of_its_own_outlives_th
         site.console.wait_end(alarm.id, AFTER_S + 30)
         (clip,) = judged(site, alarm, tmp_path)
         assert (clip.frames_outside, clip.frames_missing, clip.frames_doubled, clip.frames_unreadable) == (0, 0, 0, 0)
+        assert all(name.startswith(alarm.id) for name in site.central.store.uploads)  # as the signer names them
         assert clip.frames == clip.frames_expected == (BEFORE_S + AFTER_S) * site.scene.fps
 
         camera = next(one for one in site.console.presence.cameras if one.name == site.cameras[0].ready.name)  # type: ignore[union-attr] - the hub is online
