@@ -166,8 +166,7 @@ def test_a_part_goes_and_its_receipt_comes_back(hub: Hub) -> None:
         (0, PartState.SEALED),
         (1, PartState.CREATED),
         (2, PartState.CREATED),
-        (4, PartState.CREATED),
-        (5, PartState.SENT),
+        (3, PartState.SENT),
     ],
 )
 def test_without_consent_no_further_step_is_taken(hub: Hub, allowed: int, state: PartState) -> None:

@@ -154,7 +154,7 @@ class TusUpload:
         self._acknowledged = 0
         self._expires_at = None
         self._note_expiry(answer, now)
-        self._step = Step.LOCATE
+        self._step = Step.SEND if self._part.size else Step.FINISHED  # what is new has nothing yet; else 409 says so
 
     def _located(self, answer: Answer, now: Instant) -> None:
         if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):

@@ -38,6 +38,7 @@ from agent.errors import BadInputError, ConfigurationError, TransomError, Unavai
 
 READ_BYTES: Final = 256 * 1024
 ANSWER_BYTES_MAX: Final = 64 * 1024
+BEGUN_MAX: Final = 64  # uploads of which it is remembered that they are new
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9\-._~+/]{1,8192}=*")  # RFC 6750 section 2.1
 
 
@@ -76,6 +77,7 @@ class HttpsUploader:
         self._clock = clock
         self._patience = patience
         self._hosts = hosts
+        self._begun: dict[str, TusUpload] = {}  # created in this life, and nothing sent yet
         self._chance = random.SystemRandom().random
 
     async def __aenter__(self) -> Self:
@@ -97,6 +99,7 @@ class HttpsUploader:
         upload = self._tus(part, target, None)
         while upload.location is None:
             await self._step(upload, part, target)
+        self._begun = {**dict(list(self._begun.items())[1 - BEGUN_MAX :]), part.id: upload}
         return upload.location
 
     async def send(
@@ -107,8 +110,12 @@ class HttpsUploader:
         Asks `may_go_on` before each request (of at most PIECE_BYTES); False if it said no before the end.
         Raises BadInputError, UnavailableError; call again later after the latter: nothing that arrived is sent twice.
         """
-        is_tus = target.method is UploadMethod.TUS
-        upload = self._tus(part, target, location) if is_tus else await self._put(part, target)
+        upload: TusUpload | PutUpload
+        begun = self._begun.pop(part.id, None)
+        if target.method is UploadMethod.PUT:
+            upload = await self._put(part, target)
+        else:
+            upload = begun if begun and begun.location == location else self._tus(part, target, location)
         while not upload.is_finished:
             if not may_go_on():
                 return False

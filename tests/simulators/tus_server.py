@@ -30,7 +30,7 @@ class Fault(Enum):
     DROP_IN_PATCH = auto()  # keeps half of the body, then drops the connection
     DROP_ANSWER = auto()  # keeps the body, then drops the connection
     ERROR_500 = auto()
-    LYING_OFFSET = auto()  # HEAD claims more bytes than the part has
+    LYING_OFFSET = auto()  # an answer claims more bytes than the part has
     REDIRECT = auto()
     EARLY_200 = auto()  # answers PATCH before reading its body, and keeps nothing
     SLOW = auto()  # never answers
@@ -118,10 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         if self.is_refused() or (number := self.number()) is None:
             return
-        offset = len(self.store.uploads[number])
-        if self.store.fault(Fault.LYING_OFFSET):
-            offset = self.store.lengths[number] + 1
-        self.answer(200, Upload_Offset=str(offset), Upload_Length=str(self.store.lengths[number]))
+        self.answer(200, Upload_Offset=self.offset(number), Upload_Length=str(self.store.lengths[number]))
 
     def do_PATCH(self) -> None:
         if self.store.fault(Fault.EARLY_200):
@@ -151,7 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
         if is_dropped or self.store.fault(Fault.DROP_ANSWER):
             self.close_connection = True
             return
-        self.answer(204, Upload_Offset=str(len(upload)))
+        self.answer(204, Upload_Offset=self.offset(number))
+
+    def offset(self, number: int) -> str:
+        is_lie = self.store.fault(Fault.LYING_OFFSET)
+        return str(self.store.lengths[number] + 1 if is_lie else len(self.store.uploads[number]))
 
     def do_DELETE(self) -> None:
         if self.is_refused() or (number := self.number()) is None:
