@@ -26,6 +26,8 @@ from agent.teller import Teller
 
 SETTINGS: Final = "settings"
 TOLD_EVERY_PERCENT: Final = 10
+END_PERCENT: Final = 100
+"""RAUC says it of a failure too, so it is left to the last word."""
 
 
 class Firmware(Protocol):
@@ -38,10 +40,13 @@ class Firmware(Protocol):
         """
 
     async def install(self, bundle: Path, progress: Callable[[int], object]) -> tuple[bool, str]:
-        """Hand it to the bridge; return whether it was installed, and the version, or the bridge's refusal.
+        """Hand it to the bridge; return whether it was installed, and what follows, or why it was refused.
 
-        Raises UnavailableError if the bridge does not answer.
+        The same bundle may be handed over again after a crash. Raises UnavailableError if the bridge does not answer.
         """
+
+    async def discard(self, bundle: Path) -> None:
+        """Remove a bundle whose job has ended."""
 
 
 class Upkeep:
@@ -104,7 +109,7 @@ class Upkeep:
 
         def note(percent: int) -> None:
             nonlocal told
-            if told + TOLD_EVERY_PERCENT <= percent:
+            if told + TOLD_EVERY_PERCENT <= percent < END_PERCENT:
                 told = percent
                 with contextlib.suppress(UnavailableError):  # a full disk: the end is what counts
                     teller.tell(job, percent)
@@ -112,13 +117,18 @@ class Upkeep:
         def tell(percent: int) -> None:
             loop.call_soon_threadsafe(note, percent)
 
+        bundle: Path | None = None
         try:
             bundle = await self._firmware.fetch(wanted.url, wanted.sha256, wanted.size)
             is_installed, text = await self._firmware.install(bundle, tell)
-        except (BadInputError, UnavailableError) as error:
+        except BadInputError as error:
             is_installed, text = False, str(error)
-        told = 100  # what the bridge said before its last word is not told behind it
+        except UnavailableError as error:  # what was fetched stays for the next order of it
+            is_installed, text, bundle = False, str(error), None
+        told = END_PERCENT  # what the bridge said before its last word is not told behind it
         if is_installed:
-            teller.move(job, JobEvent.DONE, detail=f"version {text} starts with the next boot")
+            teller.move(job, JobEvent.DONE, detail=text)
         else:
             teller.move(job, JobEvent.GAVE_UP, RefusalReason.FIRMWARE_REFUSED, text)
+        if bundle is not None:
+            await self._firmware.discard(bundle)

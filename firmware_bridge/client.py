@@ -18,6 +18,7 @@ from firmware_bridge.messages import (
     Health,
     HealthReading,
     Install,
+    Installed,
     Led,
     MarkGood,
     Ping,
@@ -33,7 +34,8 @@ from firmware_bridge.messages import (
 DEADLINE_S: Final = 5.0
 UPDATER_DEADLINE_S: Final = 60.0
 """For questions that RAUC answers."""
-INSTALL_DEADLINE_S: Final = 40 * 60.0
+INSTALL_DEADLINE_S: Final = 50 * 60.0
+"""Waiting for RAUC, its look at the bundle and the installation itself, each at its limit, and a little more."""
 CONVERSATION_BYTES_MAX: Final = 1 << 20
 
 
@@ -79,12 +81,12 @@ class BridgeClient:
         """Keep the running firmware; return the version floor from now on, empty while there is none."""
         return self._ask(MarkGood(), UPDATER_DEADLINE_S).version or ""
 
-    def install(self, bundle: Path, progress: Callable[[Progress], object]) -> str | Refused:
-        """Install a bundle; return its version, or the bridge's refusal."""
+    def install(self, bundle: Path, progress: Callable[[Progress], object]) -> Installed | Refused:
+        """Install a bundle, or join its installation if it runs already."""
         answer = self._answer(Install(str(bundle)), INSTALL_DEADLINE_S, progress)
         if answer.error == "refused":
             return Refused(answer.text)
-        return _good(answer).version or ""
+        return Installed(_good(answer).version or "", bool(answer.is_running))
 
     def _ask(self, request: AnyRequest, deadline_s: float | None = None) -> Answer:
         return _good(self._answer(request, deadline_s or self._deadline_s, lambda _: None))

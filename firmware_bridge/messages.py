@@ -133,10 +133,20 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """For `alarm`; missing if there is no such input."""
     slots: list[Slot] | None = None
     version: str | None = None
-    """For `install`: what was installed. For `mark_good`: the new floor."""
+    """For `install`: what was asked for. For `mark_good`: the new floor."""
+    is_running: bool | None = None
+    """For `install`: the booted slot holds this version already, nothing was written."""
     error: Literal["bad-input", "unavailable", "configuration", "refused"] | None = None
     text: str = ""
     """What went wrong, and what a person can do."""
+
+
+class Installed(NamedTuple):
+    """The good end of an installation."""
+
+    version: str
+    is_running: bool
+    """It was in the booted slot before: nothing was written. Else it starts with the next boot."""
 
 
 class Refused(NamedTuple):

@@ -27,7 +27,11 @@ RAUC: Final = "de.pengutronix.rauc"
 INSTALLER: Final = "de.pengutronix.rauc.Installer"
 CONNECT_S_MAX: Final = 5.0
 CALL_S_MAX: Final = 30.0
-"""Checking a bundle's signature reads all of it from a slow card."""
+INSPECT_S_MAX: Final = 5 * 60.0
+"""Checking the signature of a plain bundle reads all of it: 2 GiB from a slow card."""
+IDLE_S_MAX: Final = 10 * 60.0
+"""How long an installation that another life of this bridge began is waited for."""
+IDLE_POLL_S: Final = 0.25
 INSTALL_S_MAX: Final = 30 * 60.0
 SLOTS_MAX: Final = 32
 TEXT_CHARACTERS_MAX: Final = 300
@@ -36,6 +40,8 @@ _BUS: Final = "org.freedesktop.DBus"
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _GONE: Final = {f"{_BUS}.Error.ServiceUnknown", f"{_BUS}.Error.NameHasNoOwner", f"{_BUS}.Error.NoReply"}
 _UNKNOWN_METHOD: Final = f"{_BUS}.Error.UnknownMethod"
+_BUSY: Final = "already processing a different method"
+_NO_REASON: Final = "rauc info error"
 _Shape = TypeVar("_Shape")
 
 
@@ -51,12 +57,17 @@ class RaucUpdater:
             return await _slots(bus)
 
     async def inspect(self, bundle: Path) -> Bundle:
-        """Have RAUC check the bundle's signature, and read its version. Raises BadInputError if RAUC refuses it."""
+        """Have RAUC check the bundle's signature, and read its version; waits while RAUC installs another one.
+
+        Raises BadInputError if RAUC refuses it.
+        """
         async with self._bus() as bus:
+            # A bridge that died left its installation to RAUC, which looks at no bundle meanwhile, and does not say so.
+            await _until_idle(bus)
             try:
-                reply = await _call(bus, "InspectBundle", "sa{sv}", str(bundle), {})
+                reply = await _call(bus, "InspectBundle", "sa{sv}", str(bundle), {}, within_s=INSPECT_S_MAX)
             except _UnknownMethodError:  # before RAUC 1.9
-                return Bundle(_shaped(await _call(bus, "Info", "s", str(bundle)), tuple[str, str])[1], None)
+                return Bundle(await _version_by_info(bus, bundle), None)
         told = _shaped(reply, tuple[dict[str, Any]])[0]
         version = _shaped(told, _Inspected).update.get("version")
         if not isinstance(version, str):
@@ -119,6 +130,36 @@ class _Inspected(msgspec.Struct):
     update: dict[str, Any]
 
 
+async def _until_idle(bus: MessageBus) -> None:
+    try:
+        async with asyncio.timeout(IDLE_S_MAX):
+            while not await _is_idle(bus):  # noqa: ASYNC110 - RAUC may have ended before we could listen
+                await asyncio.sleep(IDLE_POLL_S)
+    except TimeoutError as error:
+        raise _busy() from error
+
+
+async def _version_by_info(bus: MessageBus, bundle: Path) -> str:
+    """Ask a RAUC before 1.9, which refuses every bundle in the same words, and every question while it installs."""
+    try:
+        reply = await _call(bus, "Info", "s", str(bundle), within_s=INSPECT_S_MAX)
+    except BadInputError as error:
+        if not await _is_idle(bus):
+            raise _busy() from error
+        if _NO_REASON not in error.what:
+            raise
+        raise BadInputError(
+            "RAUC refuses the bundle: damaged, or not signed by a key of this hub's keyring",
+            cure="RAUC's log says which: journalctl -u rauc",
+        ) from error
+    return _shaped(reply, tuple[str, str])[1]
+
+
+async def _is_idle(bus: MessageBus) -> bool:
+    reply = await _ask(bus, RAUC, "/", _PROPERTIES, "Get", "ss", INSTALLER, "Operation")
+    return _shaped(reply, tuple[str])[0] == "idle"
+
+
 async def _slots(bus: MessageBus) -> list[Slot]:
     rows = _shaped(await _call(bus, "GetSlotStatus", ""), tuple[list[tuple[str, dict[str, Any]]]])[0]
     return [
@@ -162,18 +203,25 @@ async def _last_error(bus: MessageBus) -> str:
     return _shaped(reply, tuple[str])[0][:TEXT_CHARACTERS_MAX]
 
 
-async def _call(bus: MessageBus, member: str, signature: str, *body: object) -> list[Any]:
-    return await _ask(bus, RAUC, "/", INSTALLER, member, signature, *body)
+async def _call(bus: MessageBus, member: str, signature: str, *body: object, within_s: float = CALL_S_MAX) -> list[Any]:
+    return await _ask(bus, RAUC, "/", INSTALLER, member, signature, *body, within_s=within_s)
 
 
 async def _ask(
-    bus: MessageBus, destination: str, path: str, interface: str, member: str, signature: str, *body: object
+    bus: MessageBus,
+    destination: str,
+    path: str,
+    interface: str,
+    member: str,
+    signature: str,
+    *body: object,
+    within_s: float = CALL_S_MAX,
 ) -> list[Any]:
     message = Message(
         destination=destination, path=path, interface=interface, member=member, signature=signature, body=list(body)
     )
     try:
-        async with asyncio.timeout(CALL_S_MAX):
+        async with asyncio.timeout(within_s):
             reply = await bus.call(message)
     except (OSError, EOFError, DBusFastError, TimeoutError) as error:
         raise UnavailableError("RAUC does not answer", cure="is rauc.service running?") from error
@@ -187,7 +235,13 @@ async def _ask(
     if reply.error_name in _GONE:
         raise UnavailableError("RAUC is not running", cure="is rauc.service installed and enabled?")
     text = str(reply.body[0]) if reply.body else str(reply.error_name)
+    if _BUSY in text.lower():
+        raise _busy()
     raise BadInputError(f"RAUC refuses: {text[:TEXT_CHARACTERS_MAX]}")
+
+
+def _busy() -> UnavailableError:
+    return UnavailableError("RAUC is busy with an installation", cure="wait until it has ended, then try again")
 
 
 def _shaped(value: object, shape: type[_Shape]) -> _Shape:

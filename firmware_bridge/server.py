@@ -25,6 +25,7 @@ from firmware_bridge.messages import (
     Button,
     Health,
     Install,
+    Installed,
     MarkGood,
     Ping,
     Progress,
@@ -74,6 +75,7 @@ class BridgeServer:
             for task in (*chores, *self._conversations):
                 task.cancel()
             await asyncio.gather(*chores, *self._conversations, return_exceptions=True)
+            await self._updates.stop()
             await server.wait_closed()
             _remove(socket_path)
 
@@ -141,7 +143,7 @@ class BridgeServer:
                 answer = Answer(ok=True, version=await self._updates.mark_good())
             case Install(bundle):
                 outcome = await self._updates.install(bundle, tell)
-                answer = _refused(outcome) if isinstance(outcome, Refused) else Answer(ok=True, version=outcome)
+                answer = _refused(outcome) if isinstance(outcome, Refused) else _installed(outcome)
             case _:
                 assert_never(request)
         return answer
@@ -173,6 +175,10 @@ async def _ping(socket_path: Path) -> bool:
             return await reader.readline() == write_line(Answer(ok=True))
         finally:
             writer.close()
+
+
+def _installed(end: Installed) -> Answer:
+    return Answer(ok=True, version=end.version, is_running=end.is_running or None)
 
 
 def _refused(refusal: Refused) -> Answer:

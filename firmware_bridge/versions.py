@@ -26,5 +26,9 @@ def parse_version(text: str) -> tuple[int, ...]:
 
 
 def is_allowed(version: str, floor: str | None) -> bool:
-    """Say whether `version` is not older than `floor` (None: nothing was ever marked good). Raises BadInputError."""
-    return floor is None or parse_version(version) >= parse_version(floor)
+    """Say whether `version` is not older than `floor` (None: nothing was ever marked good). Raises BadInputError.
+
+    Without a floor too: what has no order would become one that nothing can be compared with.
+    """
+    parsed = parse_version(version)
+    return floor is None or parsed >= parse_version(floor)

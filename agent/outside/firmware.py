@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -18,13 +19,17 @@ from typing import Final
 import httpx
 
 from agent.errors import BadInputError, UnavailableError
+from agent.loose_thread import in_thread
 from agent.outside.https import tls_context
+from firmware_bridge import errors as bridge_errors
 from firmware_bridge.client import BridgeClient
-from firmware_bridge.errors import BridgeError
 from firmware_bridge.messages import Progress, Refused
 
 FETCH_S_MAX: Final = 6 * 3600.0  # 2 GiB at 100 KB/s
 SILENCE_S: Final = 60.0
+INSTALL_TRIES_MAX: Final = 5
+INSTALL_RETRY_S: Final = 10.0
+"""A bridge or a RAUC that died is back by then: systemd starts the bridge again after 5 s."""
 FREE_BYTES_MIN: Final = 256 * 1024**2
 READABLE: Final = 0o644  # the folder lets nobody in but the bridge; systemd's umask would keep that out too
 
@@ -32,8 +37,16 @@ READABLE: Final = 0o644  # the folder lets nobody in but the bridge; systemd's u
 class BridgeFirmware:
     """Fetches into `folder`, installs through the bridge at `socket` (`upkeep.Firmware`)."""
 
-    def __init__(self, folder: Path, socket: Path, authorities_pem: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        socket: Path,
+        authorities_pem: Callable[[], Sequence[str]],
+        *,
+        retry_s: float = INSTALL_RETRY_S,
+    ) -> None:
         self._folder, self._socket, self._authorities_pem = folder, socket, authorities_pem
+        self._retry_s = retry_s
 
     async def fetch(self, url: str, sha256: str, size: int) -> Path:
         """Fetch a bundle; one that is there whole already is taken. Raises BadInputError, UnavailableError."""
@@ -87,18 +100,37 @@ class BridgeFirmware:
             raise BadInputError("the bundle is not the one that was announced")
 
     async def install(self, bundle: Path, progress: Callable[[int], object]) -> tuple[bool, str]:
-        """Let the bridge install it; return whether it did, and the version or its refusal. Raises UnavailableError."""
+        """Let the bridge install it; return whether it did, and what follows, or why not. Raises UnavailableError.
+
+        A bridge or a RAUC that dies on the way is asked again: to install twice is to install once.
+        """
 
         def tell(step: Progress) -> None:
             progress(step.percent)
 
-        try:
-            answer = await asyncio.to_thread(BridgeClient(self._socket).install, bundle, tell)
-        except BridgeError as error:
-            raise UnavailableError(str(error)) from error
+        ask = partial(BridgeClient(self._socket).install, bundle, tell)
+        for tries_left in reversed(range(INSTALL_TRIES_MAX)):
+            try:
+                answer = await in_thread(ask)
+            except bridge_errors.BadInputError as error:
+                return False, str(error)
+            except bridge_errors.ConfigurationError as error:
+                raise UnavailableError(str(error)) from error
+            except bridge_errors.UnavailableError as error:
+                if not tries_left:
+                    raise UnavailableError(str(error)) from error
+                await asyncio.sleep(self._retry_s)
+            else:
+                break
+        if isinstance(answer, Refused):
+            return False, answer.text
+        follows = "runs already" if answer.is_running else "starts with the next boot"
+        return True, f"version {answer.version} {follows}"
+
+    async def discard(self, bundle: Path) -> None:
+        """Remove a bundle that has been decided about."""
         with contextlib.suppress(OSError):
             await asyncio.to_thread(bundle.unlink)
-        return (False, answer.text) if isinstance(answer, Refused) else (True, answer)
 
 
 def _digest(path: Path) -> str:
