@@ -168,7 +168,6 @@ class PutUpload:
         if due > self._give_up:
             raise UnavailableError(f"the store could not take the part in time ({why})")
         self._not_before = due
-        self._missing = []
         self._step = PutStep.ASK
 
 

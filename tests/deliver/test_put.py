@@ -224,6 +224,15 @@ def test_no_retry_comes_after_the_end() -> None:
         machine.feed(Answer(503, {"retry-after": "3"}), Instant(SECOND_NS))
 
 
+def test_a_piece_that_arrives_makes_good_what_failed_before() -> None:
+    """Refusals and waits count in a row only: a store that refuses each second URL still gets the part, soon."""
+    store = ModelStore()
+    store.faults = ["", "403", "", "", "403", "", "", "403", "", "", "403", "", ""]
+    assert run(upload(), store) == 4 * SECOND_NS
+    assert store.stored == WHOLE
+    assert store.faults == []
+
+
 def test_no_url_shows() -> None:
     """A presigned URL is a permission: it stands in no request as printed."""
     store = ModelStore()

@@ -336,6 +336,12 @@ def test_an_upload_whose_time_is_over_is_asked_about_before_a_byte_is_sent() -> 
     assert methods(machine, machine.deadline() or START) == ["POST"]
 
 
+def test_the_end_of_an_upload_is_not_that_of_the_next() -> None:
+    """What is created anew, by a store that says nothing of its end, is sent without a question."""
+    machine = at(upload(), FOUND, MADE, expiring(0, 30), Answer(410), MADE, has(0))
+    assert methods(machine, Instant(60 * SECOND_NS)) == ["PATCH"]
+
+
 def test_a_store_that_answers_for_an_expired_upload_is_sent_on() -> None:
     """It keeps what it need not keep: nothing is asked twice, and nothing sent twice."""
     machine = at(upload(), FOUND, MADE, BROKEN, expiring(0, 30))
