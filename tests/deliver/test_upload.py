@@ -338,7 +338,7 @@ def test_an_upload_whose_time_is_over_is_asked_about_before_a_byte_is_sent() -> 
 
 def test_the_end_of_an_upload_is_not_that_of_the_next() -> None:
     """What is created anew, by a store that says nothing of its end, is sent without a question."""
-    machine = at(upload(), FOUND, MADE, expiring(0, 30), Answer(410), MADE, has(0))
+    machine = at(upload(location=PLACE), FOUND, expiring(0, 30), Answer(410), MADE)
     assert methods(machine, Instant(60 * SECOND_NS)) == ["PATCH"]
 
 
