@@ -1,4 +1,4 @@
-"""What happens to the hub without a command, written into the audit log: its clock is set, its firmware is another.
+"""What happens to the hub without a command, for the audit log: its clock is set or its time another's, new firmware.
 
 Rules of this file: an entry is written once for each change; a disk that is full is no reason to stop looking. What is
 not known (no bridge, no answer) is not written.
@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from agent.clock import SECOND_NS, Clock
+from agent.clock import SECOND_NS, Clock, TimeSource
 from agent.errors import UnavailableError
 from agent.evidence.audit import Entry
 from agent.evidence.kinds import Kind
@@ -25,7 +25,7 @@ STEP_NS_MIN: Final = SECOND_NS // 2
 """What no time service slews away unseen, and no reading of two clocks is off by."""
 READING_NS_MAX: Final = SECOND_NS // 10
 STEPS_PER_HOUR_MAX: Final = 20
-"""A clock that is set for ever fills no log."""
+"""A clock that is set for ever fills no log; nor does one that loses and finds its server."""
 
 
 class AuditWatch:
@@ -40,7 +40,8 @@ class AuditWatch:
     ) -> None:
         self._audit, self._clock, self._slots = audit, clock, slots
         self._difference: int | None = None
-        self._hour, self._steps = 0, 0
+        self._source: TimeSource | None = None
+        self._hour, self._steps, self._sources = 0, 0, 0
         self._firmware = next((_told(entry) for entry in before if entry.kind == Kind.FIRMWARE_RUNS), None)
 
     async def run(self) -> None:
@@ -63,14 +64,24 @@ class AuditWatch:
         if abs(step) < STEP_NS_MIN:
             self._difference = difference if known is None else known
             return 0
-        hour = after // (3600 * SECOND_NS)
-        self._steps = self._steps + 1 if hour == self._hour else 1
-        self._hour = hour
+        self._count_hours()
+        self._steps += 1
         if self._steps <= STEPS_PER_HOUR_MAX:
             detail: dict[str, str | int] = {"by_ms": round(step / 1_000_000), "trusted": int(self._clock.is_trusted())}
             self._audit.append(Kind.CLOCK_STEP, "", detail)
         self._difference = difference
         return step
+
+    def look_at_source(self) -> None:
+        """Write down who vouches for the time when it is somebody else than before; at first only that nobody does."""
+        source, before = self._clock.standing().source, self._source
+        self._source = source
+        if source is before or (before is None and source is not TimeSource.NONE):
+            return
+        self._count_hours()
+        self._sources += 1
+        if self._sources <= STEPS_PER_HOUR_MAX:
+            self._audit.append(Kind.CLOCK_SOURCE, "", {"source": source.value})
 
     async def ask_firmware(self) -> None:
         """Ask which firmware runs and what was found of it; write it down if it is another word than before."""
@@ -87,6 +98,12 @@ class AuditWatch:
 
     async def _look(self) -> None:
         self.look_at_clock()
+        self.look_at_source()
+
+    def _count_hours(self) -> None:
+        hour = self._clock.instant() // (3600 * SECOND_NS)
+        if hour != self._hour:
+            self._hour, self._steps, self._sources = hour, 0, 0
 
     async def _repeat(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:

@@ -118,7 +118,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status_file: Path = STATUS_FILE  # for `transom status`; on a RAM disk, written every 5 s
     metrics_file: Path | None = None  # for node_exporter's textfile collector; on a RAM disk too, every 15 s
     snapshot_dir: Path | None = None  # each camera's newest key picture as JPEG, once a minute; on a RAM disk; None: no
-    clock: Literal["synchronised", "unsafe_assume_synchronised"] = "synchronised"
+    # "signed_only": what NTP says is not believed, only the server's signed time
+    clock: Literal["synchronised", "signed_only", "unsafe_assume_synchronised"] = "synchronised"
     log_level: Literal["debug", "info", "warning"] = "info"
 
 

@@ -16,6 +16,7 @@ from agent.documents import Desk
 from agent.errors import UnavailableError
 from agent.exporter import Exporter
 from agent.ports import BrokerLink, Inbound, Mailbox
+from agent.server_time import ServerTime
 from agent.witnessing import Witnessing
 
 BATCH: Final = 20
@@ -33,12 +34,13 @@ class Topics:
         self.command, self.policy = f"{own}/cmd", f"{own}/policy"
         self.pairing, self.answer, self.trust = f"{own}/pair", f"{own}/answer", f"{own}/trust"
         self.cosigned, self.to_witness = f"{own}/witness", f"{own}/evt/witness"
+        self.time, self.time_request = f"{own}/time", f"{own}/evt/time"
         self.state, self.status, self.checkpoint = f"{own}/state", f"{own}/evt/cmd", f"{own}/evt/audit"
 
     @property
     def inward(self) -> tuple[str, ...]:
         """What the hub listens to."""
-        return self.trust, self.command, self.policy, self.pairing, self.answer, self.cosigned
+        return self.trust, self.command, self.policy, self.pairing, self.answer, self.cosigned, self.time
 
 
 class Conversation:
@@ -55,17 +57,23 @@ class Conversation:
         state: Callable[[], bytes],
         checkpoint: Callable[[], str],
         witnessing: Witnessing,
+        server_time: ServerTime,
         on_paired: Callable[[], None],
     ) -> None:
         self._link, self._topics, self._exporter, self._desk = link, topics, exporter, desk
         self._mailbox, self._state, self._checkpoint, self._on_paired = mailbox, state, checkpoint, on_paired
-        self._witnessing = witnessing
+        self._witnessing, self._server_time = witnessing, server_time
         self._something_to_say = asyncio.Event()
         self._is_state_new = True
 
     def wake(self) -> None:
         """There is something to say, or the broker is there again."""
         self._something_to_say.set()
+
+    def connected(self) -> None:
+        """Tell the broker, which is there again, everything anew; ask it for the time if nobody knows that."""
+        self._server_time.hurry()
+        self.state_changed()
 
     def state_changed(self) -> None:
         """Publish the hub's state anew."""
@@ -78,6 +86,7 @@ class Conversation:
             tasks.create_task(self._listen(), name="listen")
             tasks.create_task(self._speak(), name="speak")
             tasks.create_task(self._desk.watch_clock(), name="policy")
+            tasks.create_task(self._server_time.watch(self.wake), name="time")
 
     async def _listen(self) -> None:
         while True:
@@ -103,6 +112,9 @@ class Conversation:
             self._desk.take_trust(message.payload)
         elif message.topic == self._topics.cosigned:
             self._witnessing.take(message.payload)
+        elif message.topic == self._topics.time:
+            if self._server_time.take(message.payload):
+                self.state_changed()
         elif message.topic == self._topics.policy and self._desk.take_policy(message.payload):
             self.state_changed()
         elif message.topic == self._topics.pairing and self._desk.take_pairing(message.payload):
@@ -125,7 +137,9 @@ class Conversation:
                 await self._something_to_say.wait()
 
     async def _say_all(self) -> None:
-        """Publish the state if it changed, then what the mailbox has, then a checkpoint of what has happened by now."""
+        """Ask for the time, publish the state if it changed, what the mailbox has, a checkpoint of all that."""
+        if question := self._server_time.request():  # first: whatever goes before it would make its answer late
+            await self._ask(question)
         if self._is_state_new:
             self._is_state_new = False
             try:
@@ -140,3 +154,10 @@ class Conversation:
         await self._link.publish(self._topics.checkpoint, self._checkpoint().encode())
         for witness, request in await self._witnessing.requests():
             await self._link.publish(f"{self._topics.to_witness}/{witness}", request)
+
+    async def _ask(self, question: bytes) -> None:
+        try:
+            await self._link.publish(self._topics.time_request, question)
+        except UnavailableError:
+            self._server_time.hurry()
+            raise

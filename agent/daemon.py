@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Final
 
 from agent.acquire.camera import CameraStream
@@ -16,7 +17,7 @@ from agent.buffer.latch import KeyFrameLatch
 from agent.camera_logins import open_logins
 from agent.camera_watch import CameraWatch
 from agent.claim_watch import ClaimWatch
-from agent.clock import SECOND_NS
+from agent.clock import SECOND_NS, WallTime
 from agent.command.trust import open_first_bundle
 from agent.config import MIB, Config
 from agent.consent.decide import masks_of
@@ -28,6 +29,7 @@ from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError
 from agent.event_watch import EventWatch
 from agent.evidence.note import verifier_of
+from agent.exporter import REPLAY_MARGIN_NS
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile
@@ -36,16 +38,18 @@ from agent.outside.cutter import ChildCutter
 from agent.outside.cutter_child import ChildLimits
 from agent.outside.database import Database
 from agent.outside.event_soap import EventService
-from agent.outside.host import HostClock, notify_service_manager
+from agent.outside.host import HostClock, boot_id, notify_service_manager
 from agent.outside.keystore import Keystore
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
 from agent.outside.snapshots import publisher
+from agent.outside.tls_dates import follow_clock
 from agent.picture_watch import PictureWatch
 from agent.presence import PresenceBoard
 from agent.recorder import Recorder, RecorderSettings
 from agent.recorder_thread import RecorderThread
+from agent.server_time import ServerTime
 from agent.vitals import encode_vitals
 from agent.witnessing import Witnessing
 from provisioning.enrolment import Enrolment
@@ -78,7 +82,10 @@ async def run(config: Config) -> None:
 
 
 async def _work(config: Config) -> None:
-    clock = HostClock(unsafe_assume_synchronised=config.clock == "unsafe_assume_synchronised")
+    clock = HostClock(
+        unsafe_assume_synchronised=config.clock == "unsafe_assume_synchronised",
+        is_network_believed=config.clock != "signed_only",
+    )
     keys, identity, cutter, latch = (
         Keystore(config.key_dir),
         IdentityStore(config.identity_dir),
@@ -107,7 +114,7 @@ async def _work(config: Config) -> None:
         pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publish, second)
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch, events)
         health.watch_pictures(pictures)
-        board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals)
+        board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals, lambda: clock.standing().source)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
             tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
@@ -196,6 +203,7 @@ class _Hub:
                 kept_audit(config, self._hub, self._evidence, self._clock, self._journal)
             )
             desk = self._desk(audit)
+            server_time = self._server_time(desk, audit)
             ring = self._ring(is_paired=desk.standing.owner is not None)
             stack.callback(ring.close)
             stack.callback(self._recorder.stop)  # before the ring closes
@@ -205,12 +213,13 @@ class _Hub:
             verifier = verifier_of(self._hub, self._evidence)
 
             def connected() -> None:
-                conversation.state_changed()
+                conversation.connected()
 
             def something_to_say() -> None:
                 loop.call_soon_threadsafe(conversation.wake)
 
-            link = MqttLink(self._hub, self._broker(), topics.inward, will, connected)
+            by_clock = partial(follow_clock, clock=self._clock)
+            link = MqttLink(self._hub, self._broker(), topics.inward, will, connected, by_clock)
             conversation = Conversation(
                 link=link,
                 topics=topics,
@@ -220,6 +229,7 @@ class _Hub:
                 state=lambda: self._board.online(boot, desk.standing, verifier, self._enrolment_pin),
                 checkpoint=audit.checkpoint,
                 witnessing=Witnessing(audit, lambda: desk.standing, self._clock),
+                server_time=server_time,
                 on_paired=lambda: self._record_to(ring, desk),
             )
             self._journal.on_message = something_to_say
@@ -232,6 +242,12 @@ class _Hub:
             stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)
             yield conversation
+
+    def _server_time(self, desk: Desk, audit: AuditFile) -> ServerTime:
+        def forget(moment: WallTime) -> None:
+            self._journal.forget_before(moment, REPLAY_MARGIN_NS)
+
+        return ServerTime(self._clock, lambda: desk.standing, self._journal, audit, boot_id(), forget)
 
     def _ring(self, *, is_paired: bool) -> SlabLog:
         """Open the ring; what an unpaired hub finds is an earlier owner's, which the next one must not share."""

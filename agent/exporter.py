@@ -25,7 +25,7 @@ from agent.asking import Asking
 from agent.buffer.hold import HoldRefusedError, Holds
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
 from agent.clip_maker import ClipMaker, Errand, Outcome
-from agent.clock import SECOND_NS, Clock, WallTime, Window
+from agent.clock import SECOND_NS, Clock, TimeSource, WallTime, Window
 from agent.command.envelope import verify, verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
@@ -193,7 +193,8 @@ class Exporter:
             else:
                 self._asking.taken_back.discard(job_id)
                 self._stopped.discard(job_id)
-                if self._clock.is_trusted():
+                # by signed time only up to what is known on the disk: `server_time.py`
+                if self._clock.standing().source in {TimeSource.NETWORK, TimeSource.ASSUMED}:
                     self._journal.forget_before(self._clock.now(), REPLAY_MARGIN_NS)
                 return
 

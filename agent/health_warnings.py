@@ -117,7 +117,9 @@ class WarningWatch:
 def _of_the_hub(vitals: HubVitals, changes: Changes) -> Iterator[HealthWarning]:
     if not vitals.is_clock_trusted:
         yield HealthWarning(
-            "clock_untrusted", "the hub's clock is not synchronised: commands are refused", "let NTP out"
+            "clock_untrusted",
+            "nobody vouches for the hub's clock: commands are refused",
+            "let NTP out, or have the server sign its time",
         )
     ring = vitals.ring
     if ring is None:

@@ -26,7 +26,8 @@ class _Metric(NamedTuple, Generic[_Source]):
 
 _HUB: Final[tuple[_Metric[HubVitals], ...]] = (
     _Metric("status_timestamp_seconds", "gauge", "When this was written.", lambda h: _moment(h.written)),
-    _Metric("clock_trusted", "gauge", "1 if the hub's clock is synchronised.", lambda h: h.is_clock_trusted),
+    _Metric("clock_trusted", "gauge", "1 if somebody vouches for the hub's time.", lambda h: h.is_clock_trusted),
+    _Metric("clock_error_seconds", "gauge", "How far off signed time may be.", lambda h: _of_ms(h.clock_error_ms)),
     _Metric("cameras", "gauge", "Cameras that the hub records or tries to.", lambda h: len(h.cameras)),
 )
 

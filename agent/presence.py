@@ -11,6 +11,7 @@ import msgspec
 from agent.acquire.health import CameraHealth
 from agent.acquire.stream import CameraId
 from agent.camera_watch import CameraWatch
+from agent.clock import TimeSource
 from agent.consent.standing import Standing
 from agent.evidence.note import Verifier
 from agent.vitals import HealthWarning, HubVitals
@@ -49,6 +50,7 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     cameras: tuple[CameraPresence, ...] = ()
     warnings: tuple[str, ...] = ()  # of the hub itself
     note: str = ""  # what a person can do about them
+    clock: str = ""  # who vouches for its time, where that is not NTP: "signed", "assumed", "none"
     v: int = 1
 
 
@@ -60,8 +62,9 @@ class PresenceBoard:
         watch: CameraWatch,
         health: Callable[[], Sequence[CameraHealth]],
         vitals: Callable[[], HubVitals | None] = lambda: None,
+        clock_source: Callable[[], TimeSource] = lambda: TimeSource.NETWORK,
     ) -> None:
-        self._watch, self._health, self._vitals = watch, health, vitals
+        self._watch, self._health, self._vitals, self._clock_source = watch, health, vitals, clock_source
         self.on_change: Callable[[], None] = lambda: None
 
     def changed(self) -> None:
@@ -82,7 +85,7 @@ class PresenceBoard:
         """Write the birth message; `enrolment` (32 bytes) is for whoever wants to become the owner."""
         vitals = self._vitals()
         warnings = vitals.camera_warnings if vitals else {}
-        own = warnings.get(CameraId(""), ())
+        own, source = warnings.get(CameraId(""), ()), self._clock_source()
         presence = Presence(
             state="online",
             boot=boot,
@@ -94,6 +97,7 @@ class PresenceBoard:
             cameras=tuple(self._cameras(vitals, warnings)),
             warnings=tuple(warning.code for warning in own),
             note=_note(own),
+            clock="" if source is TimeSource.NETWORK else source.value,
         )
         return msgspec.json.encode(presence)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.acquire.health import CameraState
+from agent.clock import TimeSource
 from agent.vitals import CameraVitals, HubVitals
 
 _GOOD: Final = "green"
@@ -19,6 +20,7 @@ _FIGURES: Final = ("Mbit/s", "fps", "key", "lost", "time ±", "in ring")  # all 
 def status_table(vitals: HubVitals) -> Group:
     """Draw cameras, ring and warnings."""
     head = Text(f"hub {vitals.hub}, version {vitals.version}, as of {vitals.written}")
+    head.append(_clock(vitals))
     cameras = Table(box=None, pad_edge=False, header_style="bold")
     cameras.add_column("camera", overflow="fold", min_width=14)
     cameras.add_column("state")
@@ -28,6 +30,12 @@ def status_table(vitals: HubVitals) -> Group:
     for camera in vitals.cameras:
         cameras.add_row(*_cells(camera, _BAD if warned.get(camera.id) else ""))
     return Group(head, Text(), cameras, Text(), *_events(vitals), _ring(vitals), *_warnings(vitals))
+
+
+def _clock(vitals: HubVitals) -> str:
+    if vitals.clock_source != TimeSource.SIGNED:
+        return ""  # NTP's time needs no word; that there is none is a warning
+    return f"; time signed by the server, ± {vitals.clock_error_ms or 0:.0f} ms"
 
 
 def _cells(camera: CameraVitals, style: str) -> tuple[Text, ...]:

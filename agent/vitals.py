@@ -15,7 +15,7 @@ from agent.acquire.event_board import EventHealth
 from agent.acquire.health import CameraHealth
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import CameraUsage, RingSettings
-from agent.clock import SECOND_NS, Clock, Instant, WallTime, rfc3339
+from agent.clock import SECOND_NS, Clock, Instant, TimeSource, WallTime, rfc3339
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.slab_files import RingStats
 from agent.picture_watch import PictureVitals
@@ -124,6 +124,8 @@ class HubVitals(msgspec.Struct, frozen=True):
     cameras: tuple[CameraVitals, ...]
     ring: RingVitals | None = None  # None: nothing is recorded to disk, the hub has no owner yet
     warnings: tuple[HealthWarning, ...] = ()
+    clock_source: str = ""  # a word of `TimeSource`: who vouches for the time
+    clock_error_ms: float | None = None  # how far off signed time may be; None: it is not signed
     v: int = 1
 
     @property
@@ -147,7 +149,7 @@ def gather(  # noqa: PLR0913 - all that a hub's health is put together from
     events: Mapping[CameraId, EventHealth] | None = None,
 ) -> HubVitals:
     """Put together how the hub does now, without warnings. `names` is what the cameras call themselves."""
-    stats = ring[0] if ring else None
+    stats, standing = ring[0] if ring else None, clock.standing()
     cameras = [
         _camera_vitals(
             one,
@@ -165,7 +167,9 @@ def gather(  # noqa: PLR0913 - all that a hub's health is put together from
         version=version("transom"),
         written=rfc3339(clock.now()),
         instant_ns=clock.instant(),
-        is_clock_trusted=clock.is_trusted(),
+        is_clock_trusted=standing.source is not TimeSource.NONE,
+        clock_source=standing.source.value,
+        clock_error_ms=standing.error_ns / NS_PER_MS if standing.source is TimeSource.SIGNED else None,
         cameras=tuple(cameras),
         ring=_ring_vitals(*ring) if ring else None,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.audit_watch import STEPS_PER_HOUR_MAX, AuditWatch
-from agent.clock import SECOND_NS, WallTime
+from agent.clock import SECOND_NS, SignedTime, WallTime
 from agent.evidence.audit import Entry
 from agent.evidence.kinds import Kind
 from agent.outside.audit_file import AuditFile
@@ -70,6 +70,33 @@ def test_a_clock_that_is_set_for_ever_fills_no_log(log: AuditFile, clock: SetClo
         watch.look_at_clock()
         clock.set_to(WallTime(clock.now() + SECOND_NS))
     assert len(entries(log, Kind.CLOCK_STEP)) == STEPS_PER_HOUR_MAX
+
+
+def test_whoever_vouches_for_the_time_is_written_down(log: AuditFile, clock: SetClock) -> None:
+    """When it is somebody else than before: nobody, the server, NTP; so many an hour."""
+    watch = AuditWatch(log, clock)
+    watch.look_at_source()
+    clock.trusted = False
+    watch.look_at_source()
+    watch.look_at_source()
+    offset_ns = clock.now() - clock.since_boot()
+    clock.believe(SignedTime(offset_ns, offset_ns, offset_ns, clock.since_boot()))
+    watch.look_at_source()
+    clock.trusted = True
+    watch.look_at_source()
+    told = [entry.detail for entry in entries(log, Kind.CLOCK_SOURCE)]
+    assert told == [{"source": "none"}, {"source": "signed"}, {"source": "network"}]
+    for _ in range(STEPS_PER_HOUR_MAX):
+        clock.trusted = not clock.trusted
+        watch.look_at_source()
+    assert len(entries(log, Kind.CLOCK_SOURCE)) == STEPS_PER_HOUR_MAX
+
+
+def test_a_start_without_the_time_is_written_down(log: AuditFile, clock: SetClock) -> None:
+    """That nobody vouches for it from the beginning."""
+    clock.trusted = False
+    AuditWatch(log, clock).look_at_source()
+    assert [entry.detail for entry in entries(log, Kind.CLOCK_SOURCE)] == [{"source": "none"}]
 
 
 def test_firmware_is_written_down_when_it_is_another(log: AuditFile, clock: SetClock) -> None:

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.auditor import verify_audit
-from agent.clock import Instant, WallTime
+from agent.clock import ClockStanding, Instant, TimeSource, WallTime
 from agent.errors import ConfigurationError
 from agent.evidence.audit import LOG_NAME
 from agent.evidence.note import verifier_of
@@ -31,6 +31,10 @@ class StoppedClock:
     def is_trusted(self) -> bool:
         """Trust it."""
         return True
+
+    def standing(self) -> ClockStanding:
+        """Say the same."""
+        return ClockStanding(TimeSource.NETWORK)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,8 @@ import pytest
 from agent.clip_job import JobState, Status
 from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
+from agent.command.signed_time import ASK_S_MAX
+from agent.command.words import Jwk
 from agent.conversation import Conversation, Topics
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of, sharing_claims
@@ -26,6 +28,7 @@ from agent.evidence.audit import open_checkpoint
 from agent.evidence.note import verifier_of
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.ports import Inbound
+from agent.server_time import ServerTime
 from agent.signing import public_jwk, thumbprint
 from agent.witnessing import Witnessing
 from provisioning.pairing import OwnerKey
@@ -33,6 +36,7 @@ from tests.simulators.commander import NAME, Commander, commander
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, NOW, Process, Site, export_site
 from tests.vectors.command.scene import AUTHORITY, OWNER
+from tests.vectors.time.make import CLOCK
 
 TOPICS = Topics(HUB)
 
@@ -118,7 +122,7 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
         address = BrokerAddress("127.0.0.1", place.broker.port, place.authority.pem, certificate, key)
 
         def connected() -> None:
-            conversation.state_changed()
+            conversation.connected()
 
         link = WatchedLink(HUB, address, TOPICS.inward, Will(TOPICS.state, b"gone"), connected)
         link.site, link.on_disk = site, []
@@ -131,6 +135,7 @@ async def talking(place: Place) -> AsyncIterator[Talk]:
             state=lambda: json.dumps({"policy": desk.standing.policy.version if desk.standing.policy else 0}).encode(),
             checkpoint=process.audit.checkpoint,
             witnessing=Witnessing(process.audit, lambda: desk.standing, site.clock),
+            server_time=ServerTime(site.clock, lambda: desk.standing, process.journal, process.audit, "boot 1"),
             on_paired=lambda: paired.append(True),
         )
         said = process.journal.on_message
@@ -233,6 +238,28 @@ def test_the_state_is_told_at_every_connection_and_change(place: Place) -> None:
 
     run(place, life, next_life)
     assert len(place.site.audited("policy")) == 1
+
+
+def test_the_time_is_asked_for_and_taken(place: Place) -> None:
+    """A hub that does not know it asks for it; the answer opens it."""
+    place.site.standing = replace(
+        place.site.standing,
+        trust=msgspec.structs.replace(place.site.standing.trust, time_keys=(Jwk(**public_jwk(CLOCK)),)),
+    )
+    place.site.clock.trusted = False
+
+    async def life(talk: Talk) -> None:
+        place.site.clock.go_on(ASK_S_MAX)  # its first question went out before this test listened
+        question = await talk.hear(TOPICS.time_request)
+        await talk.tell(TOPICS.command, place.site.command("early"))
+        refused = await talk.status("early", JobState.REJECTED)
+        assert refused.reason is RefusalReason.CLOCK_UNTRUSTED
+        await talk.tell(TOPICS.time, AUTHORITY.signed_time(NOW, question, key=CLOCK).encode())
+        await eventually(place.site.clock.is_trusted)
+        await talk.tell(TOPICS.command, place.site.command("in-time"))
+        await talk.status("in-time", JobState.SUCCEEDED)
+
+    run(place, life)
 
 
 def test_pairing_and_answers_come_in(place: Place) -> None:

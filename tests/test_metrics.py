@@ -78,7 +78,10 @@ def test_what_is_not_known_is_left_out() -> None:
         self_test=None,
     )
     read = read_exposition(encode_metrics(hub(new, ring=None)))
-    empty = {name for name, family in read.items() if not family.samples} - {"transom_warning"}
+    empty = {name for name, family in read.items() if not family.samples} - {
+        "transom_warning",
+        "transom_clock_error_seconds",
+    }
     assert empty == {
         f"transom_camera_{name}"
         for name in (
@@ -93,6 +96,13 @@ def test_what_is_not_known_is_left_out() -> None:
         )
     }
     assert not [name for name in read if name.startswith("transom_ring")]
+
+
+def test_how_well_the_time_is_known_is_a_metric() -> None:
+    """Only where it is the server's signed time: of NTP's own error nothing is known."""
+    signed = read_exposition(encode_metrics(hub(clock_source="signed", clock_error_ms=125.0)))
+    assert signed["transom_clock_error_seconds"].samples == {(): 0.125}
+    assert not read_exposition(encode_metrics(hub()))["transom_clock_error_seconds"].samples
 
 
 def test_events_are_metrics() -> None:

@@ -15,6 +15,7 @@ from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
 from agent.camera_watch import CameraWatch
+from agent.clock import TimeSource
 from agent.command.trust import open_first_bundle
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
@@ -125,6 +126,14 @@ def test_warnings_and_minutes_are_in_it(board: PresenceBoard, roster: ListedRost
     assert b"500000" not in told
     assert b"4000" not in told
     assert b"motion" not in told
+
+
+def test_whoever_vouches_for_the_time_is_in_it(roster: ListedRoster, board: PresenceBoard) -> None:
+    """NTP needs no word; signed time and none at all have one."""
+    assert "clock" not in msgspec.json.decode(board.online(3, OWNED, EVIDENCE, ENROLMENT))
+    for source in (TimeSource.SIGNED, TimeSource.NONE):
+        other = PresenceBoard(board._watch, roster.health, clock_source=lambda word=source: word)
+        assert msgspec.json.decode(other.online(3, OWNED, EVIDENCE, ENROLMENT), type=Presence).clock == source.value
 
 
 def test_the_message_of_a_large_hub_fits(board: PresenceBoard, roster: ListedRoster) -> None:

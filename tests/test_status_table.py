@@ -37,7 +37,13 @@ def test_warnings_are_told_with_what_to_do() -> None:
     assert "waiting" in door
     assert "door: no video since" in page
     assert "check its power" in page
-    assert "hub: the hub's clock is not synchronised" in page
+    assert "hub: nobody vouches for the hub's clock" in page
+
+
+def test_signed_time_is_told_with_its_bound() -> None:
+    """NTP's needs no word."""
+    assert "signed" not in drawn(hub())
+    assert "time signed by the server, ± 125 ms" in drawn(hub(clock_source="signed", clock_error_ms=125.0))
 
 
 def test_it_fits_a_small_terminal() -> None:

@@ -16,13 +16,14 @@ from agent.acquire.event_topics import EventKind
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockSource
-from agent.clock import SECOND_NS, Instant, rfc3339
+from agent.clock import SECOND_NS, Instant, SignedTime, rfc3339
 from agent.errors import BadInputError, UnavailableError
 from agent.self_test import CameraTest
 from agent.vitals import STALE_S, EventKindVitals, EventVitals, HealthWarning, decode_vitals, encode_vitals, gather
 from tests.simulators.ring_content import CAMERA, StillClock, at
 from tests.simulators.ring_log import SETTINGS, opened, record
-from tests.simulators.vital_signs import DOOR, YARD, camera, hub
+from tests.simulators.set_clock import SetClock
+from tests.simulators.vital_signs import DOOR, START, YARD, camera, hub
 
 SHED = CameraId("shed")
 HEALTH = CameraHealth(
@@ -81,6 +82,20 @@ def test_events_are_shown_with_their_camera() -> None:
     tamper = EventKindVitals("tamper", is_active=False, last="", count=0)
     assert vitals.cameras[0].events == EventVitals("subscribed", "", 3, 1, (motion, tamper))
     assert decode_vitals(encode_vitals(vitals), Instant(vitals.instant_ns)) == vitals
+
+
+def test_signed_time_has_its_bound() -> None:
+    """Who vouches for the time is said, and how well; NTP says nothing of its own error."""
+    clock = SetClock(START)
+    by_ntp = gather("hub-1", [], {}, None, {}, clock)
+    assert (by_ntp.is_clock_trusted, by_ntp.clock_source, by_ntp.clock_error_ms) == (True, "network", None)
+    clock.trusted = False
+    nobody = gather("hub-1", [], {}, None, {}, clock)
+    assert (nobody.is_clock_trusted, nobody.clock_source) == (False, "none")
+    offset_ns = START - clock.since_boot()
+    clock.believe(SignedTime(offset_ns - 10**8, offset_ns + 10**8, offset_ns, clock.since_boot()))
+    signed = gather("hub-1", [], {}, None, {}, clock)
+    assert (signed.is_clock_trusted, signed.clock_source, signed.clock_error_ms) == (True, "signed", 100.0)
 
 
 def test_old_news_are_no_news() -> None:

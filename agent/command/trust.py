@@ -70,6 +70,7 @@ class TrustBundle(Claims, frozen=True):
     upload_hosts: Annotated[tuple[Host, ...], Meta(max_length=32)] = ()
     tls_anchors: Annotated[tuple[Annotated[str, Meta(max_length=8192)], ...], Meta(max_length=8)] = ()  # PEM
     store_keys: Annotated[tuple[Jwk, ...], Meta(max_length=16)] = ()  # sign receipts
+    time_keys: Annotated[tuple[Jwk, ...], Meta(max_length=8)] = ()  # sign the server's time (`signed_time.py`)
     witnesses: Annotated[tuple[WitnessLine, ...], Meta(max_length=8)] = ()  # cosign the audit log
     second_officer: Annotated[tuple[ClipAction, ...], Meta(max_length=5)] = ()  # actions that need an approval
     revoked_keys: Annotated[tuple[Thumbprint, ...], Meta(max_length=256)] = ()
@@ -93,6 +94,10 @@ class TrustBundle(Claims, frozen=True):
     def store_signers(self) -> tuple[SigningKey, ...]:
         """Return the keys that sign receipts."""
         return tuple(jwk.key() for jwk in self.store_keys)
+
+    def time_signers(self) -> dict[str, SigningKey]:
+        """Return the keys that may sign the server's time by their thumbprints, without revoked ones."""
+        return {jwk.thumbprint: jwk.key() for jwk in self.time_keys if jwk.thumbprint not in self.revoked_keys}
 
 
 class Signature(Claims, frozen=True):
@@ -159,6 +164,7 @@ def _read(raw: bytes) -> tuple[SignedBundle, TrustBundle]:
         raise BadInputError("a trust bundle needs distinct roots, and at least as many as its threshold")
     if len({recipient.id for recipient in bundle.recipients}) != len(bundle.recipients):
         raise BadInputError("a trust bundle names a recipient twice")
+    bundle.time_signers()
     bundle.store_signers()  # every key must be a key now, not when a receipt comes
     return signed, bundle
 

@@ -54,6 +54,8 @@ TALKS: Final = MappingProxyType(
             "Somebody wants to become the owner.", shape="PairingStatement", where="provisioning/FORMAT.md"
         ),
         "cosigned": Talk("A checkpoint with a witness's cosignature.", TEXT, where="agent/evidence/FORMAT.md"),
+        "time": Talk("The server's signed time, for this question alone.", JOSE, "TimeClaims", "transom-time+jwt"),
+        "time_request": Talk("A hub that does not know the time asks; at most every 10 s.", shape="TimeRequest"),
         "state": Talk(
             "Whether the hub is there, and how it does; also its Last Will.", shape="Presence", is_retained=True
         ),

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import CameraProgress, JobState, Status
-from agent.clock import SECOND_NS, WallTime, Window, parse_rfc3339, rfc3339
+from agent.clock import SECOND_NS, Instant, WallTime, Window, parse_rfc3339, rfc3339
 from agent.command.envelope import Audience
 from agent.command.request import RefusalReason
+from agent.command.signed_time import NONCE_BYTES, TimeExchange
 from agent.contract.asyncapi import TALKS
 from agent.conversation import Topics
 from agent.crypto import sha256_hex
@@ -86,6 +87,7 @@ def authority() -> Authority:
         issuer=fixed_key("issuer"),
         officer=fixed_key("officer"),
         store=fixed_key("store"),
+        clock=fixed_key("clock"),
     )
 
 
@@ -98,9 +100,16 @@ def _documents() -> Iterator[Example]:
         "pairing", "The owner's app, after the card was scanned and the button pressed.", "pairing", statement.decode()
     )
     claims = agency.trust_claims(
-        NOW, recipients={"vault-2026q4": VAULT}, upload_hosts=["evidence.example"], witnesses=[str(_witness())]
+        NOW,
+        recipients={"vault-2026q4": VAULT},
+        upload_hosts=["evidence.example"],
+        witnesses=[str(_witness())],
+        time_keys=[public_jwk(agency.clock)],
     )
     yield Example("trust", "Signed by both roots.", "trust", agency.trust_bundle(claims).decode())
+    question = TimeExchange().ask(hashlib.sha256(b"nonce").digest()[:NONCE_BYTES], Instant(0), Audience(HUB, 3))
+    yield Example("time-request", "NTP does not reach this hub: it asks.", "time_request", question.decode())
+    yield Example("time", "The server's answer.", "time", agency.signed_time(NOW, question))
     shared = sharing_claims(agency, [FRONT], incident_types=["alarm.burglary"], mode="ask_first")
     yield Example(
         "policy", "The owner shares one camera, and is asked each time.", "policy", owner.policy(NOW, 1, **shared)

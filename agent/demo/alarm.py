@@ -49,14 +49,14 @@ def raise_alarm(
 
     `claims` replace some of the command's.
     """
-    now = WallTime(time.time_ns())
+    now = site.central.now()
     window = Window(WallTime(now - int(before_s * SECOND_NS)), WallTime(now + int(after_s * SECOND_NS)))
     return order_clip(site, command, window, cameras=cameras, **claims)
 
 
 def order_clip(site: Site, command: str, window: Window, *, cameras: Sequence[str] = ("*",), **claims: object) -> Alarm:
     """Send the hub a signed command for a window; `claims` replace some of the command's."""
-    now = WallTime(time.time_ns())
+    now = site.central.now()
     params = _params(site, window) | {"cameras": list(cameras)}
     envelope = site.authority.clip_upload(now, _audience(site), command, params, **claims)
     published_s = time.monotonic()

@@ -16,6 +16,7 @@ from agent.command.claims import APPROVAL_TYP, COMMAND_TYP
 from agent.command.envelope import Audience
 from agent.command.grants import GRANT_TYP
 from agent.command.parameters import SHAPES
+from agent.command.signed_time import TIME_TYP
 from agent.command.trust import TRUST_TYP
 from agent.consent.policy import ANSWER_TYP, POLICY_TYP
 from agent.crypto import canonical_json, sha256_hex
@@ -51,12 +52,13 @@ def pack_envelope(command: str, chain: Sequence[str], **more: object) -> bytes:
 
 @dataclass(frozen=True)
 class Authority:
-    """An agency with its keys: roots (in real life offline), issuer, officer, and the store that signs receipts."""
+    """An agency with its keys: roots (in real life offline), issuer, officer, store (receipts) and clock (times)."""
 
     roots: tuple[SigningKey, ...] = field(default_factory=lambda: (generate_signing_key(), generate_signing_key()))
     issuer: SigningKey = field(default_factory=generate_signing_key)
     officer: SigningKey = field(default_factory=lambda: generate_signing_key("P-256"))
     store: SigningKey = field(default_factory=lambda: generate_signing_key("P-256"))
+    clock: SigningKey = field(default_factory=generate_signing_key)
     agency: str = "pd-0042"
     name: str = "Riverside Police"
 
@@ -187,6 +189,12 @@ class Authority:
         }
         chain = (self.chain(now)[0], self.grant(now, by=self.issuer, to=by, role=role, sub=sub))
         return {"approval": sign_claims({**written, **claims}, by, APPROVAL_TYP), "chain": list(chain)}
+
+    def signed_time(self, now: WallTime, request: bytes, *, key: SigningKey | None = None, **claims: object) -> str:
+        """Answer a hub's question for the time, by the clock's key unless told otherwise."""
+        asked = json.loads(request)
+        written = {"aud": asked["aud"], "nonce": asked["nonce"], "now": rfc3339(now)}
+        return sign_claims({**written, **claims}, key or self.clock, TIME_TYP)
 
     def ping(self, now: WallTime, audience: Audience, command_id: str) -> bytes:
         """Make the whole message of a `hub.ping`, which a dispatcher sends."""

@@ -51,6 +51,7 @@ pattern read hub/v1/%u/policy
 pattern read hub/v1/%u/pair
 pattern read hub/v1/%u/answer
 pattern read hub/v1/%u/witness
+pattern read hub/v1/%u/time
 pattern write hub/v1/%u/state
 pattern write hub/v1/%u/evt/#
 """

@@ -89,6 +89,8 @@ class CentralServer:
         if config.ssl is None:
             raise RuntimeError("uvicorn without TLS")
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.ahead_ns = 0  # of the machine's clock: a server that has another idea of the time
+        self.signs_time = True  # lists the clock's key in its trust bundles
         self._server: uvicorn.Server
         self._thread: threading.Thread
         self._pin = certificate_pin(ssl.PEM_cert_to_DER_cert(certificate.read_text().strip()))
@@ -133,6 +135,7 @@ class CentralServer:
             upload_hosts=[self.host],
             tls_anchors=[self._certificates.pem],
             witnesses=[str(self.witness)],
+            time_keys=[public_jwk(self._authority.clock)] if self.signs_time else [],
             version=version,
         )
         return self._authority.trust_bundle(claims)
@@ -140,6 +143,14 @@ class CentralServer:
     def cosign(self, hub: str, request: str) -> str:
         """Cosign a hub's checkpoint if its log follows from what was seen of it before. Raises BadInputError."""
         return self.witness.cosign(request, self.enrolments.evidence_keys[hub], WallTime(time.time_ns()))
+
+    def now(self) -> WallTime:
+        """Read the server's clock."""
+        return WallTime(time.time_ns() + self.ahead_ns)
+
+    def tell_time(self, request: bytes) -> str:
+        """Answer a hub that does not know the time."""
+        return self._authority.signed_time(self.now(), request)
 
     async def _enrol(self, request: Request) -> Response:
         body = bytearray()

@@ -24,7 +24,7 @@ COMMANDER: Final = "svc.commander"
 SESSION_EXPIRY_S: Final = 3600  # what a hub says while the console is not connected, it hears later
 ENDS: Final = frozenset(JobState) - OPEN_STATES
 
-ENDS_HEARD: Final = ("state", "evt/cmd", "evt/audit", "evt/witness/+")
+ENDS_HEARD: Final = ("state", "evt/cmd", "evt/audit", "evt/time", "evt/witness/+")
 
 _Found = TypeVar("_Found")
 
@@ -38,6 +38,7 @@ class Console:
         self.presence: Presence | None = None
         self.checkpoints: list[str] = []
         self.cosign: Callable[[str, str], str] | None = None  # hub and request to cosigned checkpoint
+        self.tell_time: Callable[[bytes], str] | None = None  # request to signed time
         self.heard: list[bytes] = []  # every message as it came
         self._changed = threading.Condition()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -100,6 +101,8 @@ class Console:
                 self.statuses.append((time.monotonic(), msgspec.json.decode(message.payload, type=Status)))
             elif end == "evt/audit":
                 self.checkpoints.append(message.payload.decode())
+            elif end == "evt/time" and self.tell_time is not None:
+                self._client.publish(f"hub/v1/{self.hub}/time", self.tell_time(bytes(message.payload)), qos=1)
             elif end.startswith("evt/witness/") and self.cosign is not None:
                 cosigned = self.cosign(self.hub, message.payload.decode())
                 self._client.publish(f"hub/v1/{self.hub}/witness", cosigned, qos=1)

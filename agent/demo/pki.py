@@ -26,9 +26,10 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 class Authority:
-    """A certificate authority with its key in memory; it lives as long as the demo."""
+    """A certificate authority with its key in memory; all of it is valid for two days since `began_ago`."""
 
-    def __init__(self) -> None:
+    def __init__(self, began_ago: timedelta = timedelta(hours=1)) -> None:
+        self._began_ago = began_ago
         self.key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         name = _name("Transom demo device CA")
@@ -38,8 +39,8 @@ class Authority:
             .issuer_name(name)
             .public_key(self.key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + LIFETIME)
+            .not_valid_before(now - self._began_ago)
+            .not_valid_after(now - self._began_ago + LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
@@ -61,8 +62,8 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + LIFETIME)
+            .not_valid_before(now - self._began_ago)
+            .not_valid_after(now - self._began_ago + LIFETIME)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)

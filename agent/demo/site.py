@@ -128,6 +128,7 @@ class Site:
         self.console = Console(self.broker.port, self._certificates.pem, certificate, key, self.factory.hub_id)
         self._stack.callback(self.console.stop)
         self.console.cosign = self.central.cosign
+        self.console.tell_time = self.central.tell_time
 
     def start_hub(self, **settings: object) -> None:
         """Plug in the hub: its bridge and the real daemon, with a configuration file as an installer writes it.

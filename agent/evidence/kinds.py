@@ -35,6 +35,9 @@ class Kind(StrEnum):
     FIRMWARE = "firmware"  # an update was ordered
     FIRMWARE_RUNS = "firmware_runs"  # what the firmware bridge says about what runs
     CLOCK_STEP = "clock_step"
+    CLOCK_SOURCE = "clock_source"  # somebody else vouches for the time than before
+    TIME_ACCEPTED = "time_accepted"  # the server's signed time
+    TIME_REFUSED = "time_refused"
     STARTED = "started"
     SHUT_DOWN = "shut_down"
     LOG_CHANGED = "log_changed"
@@ -42,7 +45,14 @@ class Kind(StrEnum):
 
 
 STRANGERS_KINDS: Final = frozenset(
-    {Kind.REFUSED, Kind.ANSWER_REFUSED, Kind.TRUST_REFUSED, Kind.POLICY_REFUSED, Kind.PAIRING_REFUSED}
+    {
+        Kind.REFUSED,
+        Kind.ANSWER_REFUSED,
+        Kind.TRUST_REFUSED,
+        Kind.POLICY_REFUSED,
+        Kind.PAIRING_REFUSED,
+        Kind.TIME_REFUSED,
+    }
 )
 """What anybody who reaches the broker can cause; the log takes so many of them a day and counts the rest."""
 

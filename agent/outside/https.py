@@ -35,6 +35,7 @@ from agent.deliver.request import Event, Request
 from agent.deliver.tus_answer import URL_CHARS_MAX, Answer, Lost, is_retryable
 from agent.deliver.upload import TusUpload, offers_termination, termination
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.tls_dates import follow_clock
 
 READ_BYTES: Final = 256 * 1024
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -68,11 +69,11 @@ class HttpsUploader:
         hosts: Callable[[], Collection[str]] = tuple,
     ) -> None:
         timeout = httpx.Timeout(patience.silence_s, connect=patience.connect_s)
-        context = tls_context(authorities_pem)
+        self._tls = tls_context(authorities_pem)
         # one identity on the wire; no compression, so that no answer unfolds to more than it was
         headers = {"User-Agent": "transom", "Accept-Encoding": "identity"}
         self._client = httpx.AsyncClient(
-            verify=context, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
+            verify=self._tls, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
         )
         self._clock = clock
         self._patience = patience
@@ -193,6 +194,7 @@ class HttpsUploader:
     async def _exchange(
         self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | bytes | None
     ) -> Answer:
+        follow_clock(self._tls, self._clock)
         async with self._client.stream(request.method, request.url, headers=headers, content=content) as response:
             self._client.cookies.clear()
             body = b""

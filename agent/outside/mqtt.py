@@ -76,6 +76,7 @@ class MqttLink:
         subscriptions: tuple[str, ...],
         will: Will,
         on_connected: Callable[[], None],
+        before_connecting: Callable[[ssl.SSLContext], None] = lambda _: None,
     ) -> None:
         self._inbox: asyncio.Queue[Inbound] = asyncio.Queue(INBOX_MAX + UNACKNOWLEDGED_MAX)
         self.dropped = 0
@@ -85,7 +86,9 @@ class MqttLink:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[None]] = {}
         client = _BoundClient(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
-        client.tls_set_context(_tls(address))
+        context = _tls(address)
+        client.tls_set_context(context)
+        client.on_pre_connect = lambda *_: before_connecting(context)
         client.reconnect_delay_set(min_delay=random.randint(1, 3), max_delay=RECONNECT_S_MAX)  # noqa: S311 - jitter
         client.max_inflight_messages_set(UNACKNOWLEDGED_MAX)
         client.max_queued_messages_set(UNACKNOWLEDGED_MAX)  # what was not acknowledged in time is still there

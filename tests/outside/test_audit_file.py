@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.clock import Instant, WallTime
+from agent.clock import ClockStanding, Instant, TimeSource, WallTime
 from agent.errors import ConfigurationError, UnavailableError
 from agent.evidence.audit import LOG_NAME, open_checkpoint
 from agent.evidence.kinds import STRANGERS_ENTRIES_PER_DAY_MAX
@@ -37,6 +37,10 @@ class StoppedClock:
     def is_trusted(self) -> bool:
         """Trust it."""
         return True
+
+    def standing(self) -> ClockStanding:
+        """Say the same."""
+        return ClockStanding(TimeSource.NETWORK)
 
 
 @contextmanager

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.clock import Clock
-from agent.outside.host import HostClock, is_kernel_clock_synchronised, notify_service_manager, watchdog_interval_s
+from agent.clock import SIGNED_ERROR_NS_MAX, Clock, SignedTime, TimeSource
+from agent.outside.host import (
+    HostClock,
+    boot_id,
+    is_kernel_clock_synchronised,
+    notify_service_manager,
+    watchdog_interval_s,
+)
 
 ROOT = Path(__file__).parents[2]
 _TELL = "from agent.outside.host import *; print(notify_service_manager('READY=1', 'STATUS=here'))"
@@ -40,6 +46,40 @@ def test_trust_in_the_clock_is_the_kernels_word() -> None:
     """The kernel's answer is asked for each time; assuming it takes a setting that says unsafe."""
     assert HostClock().is_trusted() is is_kernel_clock_synchronised()
     assert HostClock(unsafe_assume_synchronised=True).is_trusted()
+    assert not HostClock(is_network_believed=False).is_trusted()
+
+
+def test_signed_time_counts_until_its_bound_is_too_wide() -> None:
+    """The clock goes by it on the time since boot, and trusts it while it is narrow; then it goes on, untrusted."""
+    clock = HostClock(is_network_believed=False)
+    since_boot = clock.since_boot()
+    offset_ns = 10**18 - since_boot
+    clock.believe(SignedTime(offset_ns - 10**6, offset_ns + 10**6, offset_ns, since_boot))
+    assert clock.standing().source is TimeSource.SIGNED
+    assert 10**6 <= clock.standing().error_ns < 10**9
+    assert 10**18 <= clock.now() < 10**18 + 10**11
+    wide_ns = SIGNED_ERROR_NS_MAX + 1
+    clock.believe(SignedTime(offset_ns - wide_ns, offset_ns + wide_ns, offset_ns, since_boot))
+    assert not clock.is_trusted()
+    assert clock.now() >= 10**18
+
+
+def test_a_synchronised_machine_goes_by_its_own_clock() -> None:
+    """Whatever was signed, for good."""
+    clock = HostClock()
+    clock.believe(SignedTime(0, 0, 0, clock.since_boot()))
+    if is_kernel_clock_synchronised():
+        assert abs(clock.now() - time.time_ns()) < 10**10
+        assert clock.signed() is None
+    else:
+        assert clock.now() < 10**18
+
+
+def test_a_start_of_the_machine_has_a_name() -> None:
+    """The same for every process."""
+    assert len(boot_id()) == 36
+    assert boot_id() == said_by_child("from agent.outside.host import *; print(boot_id())")
+    assert said_by_child("from agent.outside.host import *; print(boot_id())", TRANSOM_BOOT="b" * 32) == "b" * 32
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.clock import Instant, WallTime
+from agent.clock import ClockStanding, Instant, TimeSource, WallTime
 from agent.command.request import UploadTarget
 from agent.crypto import Secret
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
@@ -39,6 +39,10 @@ class SystemClock:
     def is_trusted(self) -> bool:
         """Trust it."""
         return True
+
+    def standing(self) -> ClockStanding:
+        """Say the same."""
+        return ClockStanding(TimeSource.NETWORK)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Final
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_event import CameraEvent
 from agent.acquire.stream import CameraId
-from agent.clock import Instant, WallTime
+from agent.clock import ClockStanding, Instant, TimeSource, WallTime
 from agent.crypto import Secret
 from agent.demo.camera import CameraSettings, Ready, VirtualCamera, running_camera
 from agent.demo.camera_events import EventManners
@@ -39,6 +39,10 @@ class PlainClock:
     def is_trusted(self) -> bool:
         """Say yes."""
         return True
+
+    def standing(self) -> ClockStanding:
+        """Say the same."""
+        return ClockStanding(TimeSource.NETWORK)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.acquire.stream import CameraId, StreamHeader, Track, encode_stream_header
 from agent.acquire.timeline import Anchor, ClockSource
 from agent.buffer.chunk import ChunkKind, ChunkMeta
-from agent.clock import SECOND_NS, Instant, WallTime
+from agent.clock import SECOND_NS, ClockStanding, Instant, TimeSource, WallTime
 
 CAMERA = CameraId("front-door")
 START = WallTime(1_795_000_000 * SECOND_NS)
@@ -30,6 +30,10 @@ class StillClock:
     def is_trusted(self) -> bool:
         """Return what it was told."""
         return self.trusted
+
+    def standing(self) -> ClockStanding:
+        """Say the same."""
+        return ClockStanding(TimeSource.NETWORK if self.trusted else TimeSource.NONE)
 
 
 def at(seconds: float) -> WallTime:

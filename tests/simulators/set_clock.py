@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from agent.clock import SECOND_NS, Instant, WallTime
+from agent.clock import SECOND_NS, SIGNED_ERROR_NS_MAX, ClockStanding, Instant, SignedTime, TimeSource, WallTime
 
 
 class SetClock:
-    """Implements `agent.clock.Clock`; wall time and monotonic time move together by `go_on`, or alone by `set_to`."""
+    """Implements `agent.clock.SignedClock`: wall and monotonic time move together by `go_on`, or alone by `set_to`.
+
+    While it is not `trusted` it goes by signed time, as the machine's clock does.
+    """
 
     def __init__(self, now: WallTime, *, trusted: bool = True) -> None:
         self._now, self._instant = now, Instant(1_000 * SECOND_NS)
         self.trusted = trusted
+        self._signed: SignedTime | None = None
 
     def now(self) -> WallTime:
-        """Return the wall time that was set."""
-        return self._now
+        """Return the wall time that was set, or signed."""
+        signed = None if self.trusted else self._signed
+        return self._now if signed is None else signed.now(self._instant)
 
     def instant(self) -> Instant:
         """Return the monotonic time, which only ever goes on."""
         return self._instant
 
+    def since_boot(self) -> Instant:
+        """Return the monotonic time: this machine is never suspended."""
+        return self._instant
+
     def is_trusted(self) -> bool:
-        """Return what the test has set."""
-        return self.trusted
+        """Say whether anybody vouches for it."""
+        return self.standing().source is not TimeSource.NONE
+
+    def standing(self) -> ClockStanding:
+        """Return what the test has set, or what was signed."""
+        if self.trusted:
+            return ClockStanding(TimeSource.NETWORK)
+        error_ns = self._signed.error_ns(self._instant) if self._signed else SIGNED_ERROR_NS_MAX + 1
+        is_good = error_ns <= SIGNED_ERROR_NS_MAX
+        return ClockStanding(TimeSource.SIGNED, error_ns) if is_good else ClockStanding(TimeSource.NONE)
+
+    def signed(self) -> SignedTime | None:
+        """Return what it was told."""
+        return self._signed
+
+    def believe(self, signed: SignedTime) -> None:
+        """Take signed time."""
+        self._signed = signed
 
     def go_on(self, seconds: float) -> None:
         """Let time pass."""
