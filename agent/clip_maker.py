@@ -20,6 +20,7 @@ from agent.clip_job import Job, JobPart, MissingSpan, PartState
 from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.consent.grant import Granted
 from agent.consent.mask import Masks
+from agent.consent.owner_copy import NO_COPY, OwnerCopy
 from agent.courier import Courier, StoreRefusedError, StoreTimedOutError, outbox_name
 from agent.crypto import sha256_hex
 from agent.cut.clip import ClipReport, Gap
@@ -71,6 +72,7 @@ class Errand:
     is_allowed: Callable[[], bool]
     progress: Callable[[Job], None]
     masks: Callable[[CameraId], Masks]  # what must be painted over now
+    owner_copy: Callable[[], OwnerCopy] = lambda: NO_COPY  # whether the owner can open what is sealed now
     is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
 
 
@@ -208,8 +210,9 @@ class ClipMaker:
             try:
                 async with self._cut_slot(camera.id):
                     masks, may_copy = camera.errand.masks(camera.id), tries == CUT_TRIES_MAX - 1
+                    copy = camera.errand.owner_copy()
                     report, sealed = await asyncio.to_thread(
-                        self._sealer.seal, cuts, plan, outbox_name(part), masks, may_copy=may_copy
+                        self._sealer.seal, cuts, plan, outbox_name(part), masks, may_copy=may_copy, copy=copy
                     )
             except BadInputError as error:
                 self._troubled.add(camera.id)
@@ -230,6 +233,8 @@ class ClipMaker:
         entry: dict[str, str | int] = {"part": part.id, "sha256": part.sha256, "size": part.size}
         if part.report and part.report.masks:
             entry["masks"] = len(part.report.masks)
+        if part.report and part.report.owner_copy:
+            entry["owner_copy"] = part.report.owner_copy
         self._audit.append("sealed", part.job, entry)
         self._journal.put_part(part)
         return part

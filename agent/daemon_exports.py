@@ -151,5 +151,17 @@ class _ManifestDesk:
         ]
         empty = [part.report for part in of_clip if part.report and not part.report.pictures]
         name, head = self.parts.board.camera_name(camera), self.parts.audit.head()
-        facts = ClipFacts(self.parts.hub, grant, camera, name, delivered, empty, head, version("transom"))
+        job = self.parts.journal.job(grant.command.id)
+        facts = ClipFacts(
+            hub=self.parts.hub,
+            grant=grant,
+            camera=camera,
+            camera_name=name,
+            parts=delivered,
+            empty=empty,
+            audit=head,
+            software=version("transom"),
+            extended_by=job.extended_by if job else (),
+            hub_clock=self.parts.clock.standing(),
+        )
         return build_manifest(facts, self.parts.evidence_key)

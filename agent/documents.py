@@ -23,6 +23,7 @@ from agent.consent.policy import Policy, open_policy
 from agent.consent.standing import Standing
 from agent.consent.terms import may_record
 from agent.crypto import sha256_hex
+from agent.deliver.age import check_usable
 from agent.errors import BadInputError, UnavailableError
 from agent.policy_past import PolicyPast
 from agent.ports import Audit, Document, Documents
@@ -145,6 +146,8 @@ class Desk:
         try:
             text = token.decode("ascii")
             policy = open_policy(text, before.owner, before.audience.hub, before.policy.version if before.policy else 0)
+            for key in policy.owner_copy:  # later a bad one would cost every clip
+                check_usable(key)
         except (BadInputError, UnicodeDecodeError) as error:
             self._refuse("policy_refused", str(error))
             return False

@@ -34,6 +34,7 @@ from agent.command.words import SKEW_NS
 from agent.consent.decide import decide, masks_now, renewed, still_allowed
 from agent.consent.grant import Ask, Granted
 from agent.consent.mask import Masks
+from agent.consent.owner_copy import owner_copy
 from agent.consent.standing import Standing
 from agent.courier import StoreRefusedError, StoreTimedOutError
 from agent.errors import UnavailableError
@@ -235,6 +236,7 @@ class Exporter:
 
         consent = _Consent(lambda: self._is_allowed(job, errand.grant))
         errand = Errand(job, grant, keys, consent, self._teller.tell, masks)
+        errand.owner_copy = lambda: owner_copy(self._standing().policy, command.recipients)
         self._errands[job.id] = errand
         try:
             outcome = await self._clips.deliver(errand)

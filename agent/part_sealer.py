@@ -8,6 +8,7 @@ import msgspec
 
 from agent.acquire.stream import StreamHeader, decode_stream_header
 from agent.consent.mask import Masks
+from agent.consent.owner_copy import NO_COPY, OwnerCopy
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.cut.plan import CutPlan
 from agent.cut.rtp import only_channels
@@ -23,11 +24,12 @@ class PartSealer:
         self._ring, self._outbox = ring, outbox
 
     def seal(
-        self, cuts: Cuts, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool = True
+        self, cuts: Cuts, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool = True, copy: OwnerCopy = NO_COPY
     ) -> tuple[ClipReport, Sealed]:
         """Make the sealed file `name` of a plan; blocking, for a worker thread. A report without pictures has no file.
 
-        `masks` are painted over in every picture, and then nothing is copied; nor is it with `may_copy=False`.
+        It is sealed to the command's recipients, and to the owner as `copy` says. `masks` are painted over in every
+        picture, and then nothing is copied; nor is it with `may_copy=False`.
 
         Raises BadInputError if this footage cannot be cut, OutboxFullError if there is no room for it, and
         UnavailableError if the child or the ring failed.
@@ -35,6 +37,8 @@ class PartSealer:
         headers = tuple(decode_stream_header(self._ring.read(chunk)) for chunk in plan.headers)
         order = CutOrder(plan.window, headers, plan.sound, masks, may_copy)
         recipients = [recipient.age for recipient in plan.grant.command.recipients]
+        if copy.recipient and copy.recipient not in recipients:
+            recipients.append(copy.recipient)
 
         def fill(append: Callable[[bytes], object]) -> tuple[ClipReport, Sealed]:
             writer = AgeWriter(recipients, append)
@@ -45,7 +49,7 @@ class PartSealer:
         if not report.pictures:
             self._outbox.discard(name)
             return report, sealed
-        return msgspec.structs.replace(report, clear_sha256=sealed.clear_sha256), sealed
+        return msgspec.structs.replace(report, clear_sha256=sealed.clear_sha256, owner_copy=copy.word), sealed
 
     def _wire(self, plan: CutPlan, headers: Sequence[StreamHeader]) -> Iterator[WireChunk]:
         """Read and decrypt chunk by chunk; one that is gone is left out, and the missing number tells the cutter so.

@@ -16,6 +16,7 @@ import msgspec
 from agent.clock import parse_rfc3339
 from agent.consent.explain import describe, explain
 from agent.consent.policy import read_unsigned
+from agent.deliver.age import check_usable
 from agent.errors import ConfigurationError
 from agent.signing import STATEMENT_BYTES_MAX
 
@@ -37,6 +38,9 @@ def _explain(say: Callable[[str], None], options: argparse.Namespace) -> int:
             text = file.read(STATEMENT_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigurationError(f"{options.policy}: {error.strerror}", cure="give the file of a policy") from error
-    found = explain(read_unsigned(text), parse_rfc3339(options.at) if options.at else None)
+    policy = read_unsigned(text)
+    for key in policy.owner_copy:
+        check_usable(key)
+    found = explain(policy, parse_rfc3339(options.at) if options.at else None)
     say(msgspec.json.encode(found).decode() if options.json else describe(found))
     return 0

@@ -13,6 +13,7 @@ import pytest
 from agent.clock import SECOND_NS, WallTime, Window, parse_rfc3339
 from agent.command.trust import open_first_bundle
 from agent.consent.standing import Standing
+from agent.deliver.age import generate_identity
 from agent.demo.authority import Owner
 from agent.documents import REFUSALS_PER_HOUR_MAX, Desk, Pairing
 from agent.errors import BadInputError
@@ -94,6 +95,15 @@ def test_no_server_can_read_by_a_bundle_that_lists_the_owners_root_beside_its_ow
     mixed = trust_claims(roots=roots, threshold=1)
     with pytest.raises(BadInputError, match="1 of 2 root signatures"):
         open_first_bundle(AUTHORITY.trust_bundle(mixed, signers=[MALLORY]))
+
+
+def test_a_policy_with_a_key_that_nothing_can_be_sealed_to_is_refused(desk: Callable[[], Desk]) -> None:
+    """It would cost the owner every clip; a good one is taken."""
+    _, recipient = generate_identity()
+    broken = recipient[:-1] + ("q" if recipient[-1] != "q" else "p")  # its checksum does not hold
+    open_desk = desk()
+    assert not open_desk.take_policy(OWNER.policy(scene.NOW, 1, owner_copy=[broken]).encode())
+    assert open_desk.take_policy(OWNER.policy(scene.NOW, 1, owner_copy=[recipient]).encode())
 
 
 def test_a_policy_of_an_earlier_owner_does_not_stop_the_hub(desk: Callable[[], Desk]) -> None:

@@ -13,8 +13,10 @@ from agent.clock import SECOND_NS, WallTime
 from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of, window_claim
+from agent.evidence.manifest import open_manifest
+from agent.evidence.note import verifier_of
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import Process, Site, export_site, run
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run
 from tests.simulators.h264_source import EPOCH
 from tests.simulators.signing_store import contents_of
 from tests.vectors.command.scene import OWNER
@@ -137,6 +139,10 @@ def test_an_extension_moves_the_end_and_nothing_else(site: Site) -> None:
     run(site, life)
     assert shown(site) == list(range(13, 95))
     assert [line["detail"]["by"] for line in site.audited("extended")] == ["e1"]
+    envelope = contents_of(site.store)["c1.cam-1.manifest"][-1]
+    stated = open_manifest(envelope, verifier_of(HUB, EVIDENCE_KEY))
+    assert stated.extended_by == ("e1",)
+    assert stated.window.asked.end < stated.window.granted.end
 
 
 def test_an_extension_survives_a_crash(site: Site) -> None:

@@ -35,6 +35,11 @@ WitnessLine = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{1,128}\+[0-9a-f]{8
 """Who may cosign the hub's audit log, as `name+hash+key` (`evidence/FORMAT.md`)."""
 
 
+def is_post_quantum(recipient: str) -> bool:
+    """Say whether an age recipient is of the hybrid kind, which must not be mixed with the classical one."""
+    return recipient.startswith("age1pq1")
+
+
 class Agency(Claims, frozen=True):
     """Whose bundle it is."""
 
@@ -54,7 +59,7 @@ class TrustedRecipient(Claims, frozen=True):
     @property
     def is_post_quantum(self) -> bool:
         """Whether it is of the hybrid kind, which must not be mixed with the classical one."""
-        return self.age.startswith("age1pq1")
+        return is_post_quantum(self.age)
 
 
 class TrustBundle(Claims, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.acquire.stream import CameraId
 from agent.clock import WallTime, rfc3339
+from agent.command.trust import is_post_quantum
 from agent.consent.policy import EVERY_OUTDOOR, Policy, share_of
 from agent.consent.schedule import DAY_MINUTES, DAYS, MODES, Mode, instant_of, mode_in, stricter, week_of
 
@@ -21,6 +22,8 @@ MODE_WORDS: Final[dict[Mode, str]] = {
     "sharing_off": "recorded, never shared",
     "recording_off": "not recorded",
 }
+KEY_CHARS_SHOWN: Final = 70  # a classical key whole
+
 _SHARE_WORDS: Final = {
     "share": "shared as the hour says",
     "ask": "shared only after your yes, at any hour",
@@ -48,6 +51,7 @@ class Explained(msgspec.Struct, frozen=True):
     cameras: dict[str, str]
     sound: tuple[str, ...]
     masked: tuple[str, ...]
+    owner_copy: tuple[str, ...]
     agencies: tuple[str, ...]
     incident_types: tuple[str, ...] | None
     limits: dict[str, int]
@@ -72,6 +76,7 @@ def explain(policy: Policy, at: WallTime | None = None) -> Explained:
         cameras=cameras,
         sound=tuple(sorted(name for name in policy.sound if cameras[name] != "never")),
         masked=tuple(sorted(name for name, masks in policy.masks.items() if masks)),
+        owner_copy=policy.owner_copy,
         agencies=tuple(one.id for one in policy.agencies if one.roots),
         incident_types=policy.incident_types,
         limits=limits,
@@ -99,6 +104,10 @@ def describe(explained: Explained) -> str:
         )
     types = "any incident" if explained.incident_types is None else ", ".join(explained.incident_types) or "no incident"
     lines += ["", f"With {', '.join(explained.agencies) or 'nobody'}, for {types}"]
+    for key in explained.owner_copy:
+        kind = "post-quantum" if is_post_quantum(key) else "classical"
+        shown = key if len(key) <= KEY_CHARS_SHOWN else f"{key[:KEY_CHARS_SHOWN]}..."
+        lines.append(f"You can open every clip for {kind} keys by {shown}")
     lines.append(f"At most {', '.join(f'{name} {value}' for name, value in explained.limits.items())}")
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from agent.acquire.stream import CameraId
 from agent.clock import WallTime
 from agent.command.statement import read_statement, unverified_claims
 from agent.command.strict_json import decode
+from agent.command.trust import AgeRecipient, is_post_quantum
 from agent.command.words import (
     CAMERAS_MAX,
     SKEW_NS,
@@ -77,6 +78,7 @@ class Policy(Claims, frozen=True):
     masks: Annotated[
         dict[CameraName, Annotated[tuple[Polygon, ...], Meta(max_length=POLYGONS_MAX)]], Meta(max_length=CAMERAS_MAX)
     ] = field(default_factory=dict)  # what is painted over; a camera that is not named: nothing
+    owner_copy: Annotated[tuple[AgeRecipient, ...], Meta(max_length=2)] = ()  # may open every clip; one of each kind
     agencies: Annotated[tuple[AgencyConsent, ...], Meta(max_length=16)] = ()  # empty: no agency
     incident_types: Annotated[tuple[IncidentType, ...], Meta(max_length=64)] | None = ()  # empty: none; null: all
     window_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800
@@ -113,8 +115,14 @@ def open_policy(token: str, owner_key: SigningKey, hub: str, newer_than: int) ->
         raise BadInputError("a policy for another hub")
     if policy.version <= newer_than:
         raise BadInputError(f"policy {policy.version} is not newer than {newer_than}")
-    check_hours((*policy.schedule, *policy.quiet), policy.zone)
+    _check(policy)
     return policy
+
+
+def _check(policy: Policy) -> None:
+    check_hours((*policy.schedule, *policy.quiet), policy.zone)
+    if len({is_post_quantum(key) for key in policy.owner_copy}) != len(policy.owner_copy):
+        raise BadInputError("a policy with two keys of one kind for the owner's copy")
 
 
 def read_unsigned(text: bytes) -> Policy:
@@ -126,7 +134,7 @@ def read_unsigned(text: bytes) -> Policy:
     if not raw.startswith(b"{"):
         raw = canonical_json(unverified_claims(raw.decode("ascii", "replace")))
     policy = decode(raw, Policy, "policy")
-    check_hours((*policy.schedule, *policy.quiet), policy.zone)
+    _check(policy)
     return policy
 
 

@@ -49,6 +49,7 @@ def _rules(report: ClipReport, order: CutOrder, written_bytes: int) -> list[tupl
         ("its gaps", len(report.gaps) <= UNITS_MAX + 1 and all(_is_gap_of(gap, order) for gap in report.gaps)),
         ("its runs", report.reencoded == sum(run.count for run in report.reencoded_at) and _are_in_order(report)),
         ("its digest", not report.clear_sha256),
+        ("its recipients", not report.owner_copy),
         ("its copies", may_copy or report.copied == 0),
         ("its masks", report.masks == order.masks),
         ("its reasons", _is_text(report.why_reencoded)),

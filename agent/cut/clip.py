@@ -77,4 +77,5 @@ class ClipReport(msgspec.Struct, frozen=True):
     sound: SoundReport | None = None  # None: no sound was ordered
     masks: Masks = ()  # painted over in every picture of the file
     reencoded_at: tuple[PictureRun, ...] = ()  # which of the pictures, in order
+    owner_copy: str = ""  # of the sealed file, a word of `consent/owner_copy.py`: the daemon's own, never the child's
     clear_sha256: str = ""  # hex, of the MP4 before it was sealed: the daemon's own word, never the child's

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from agent.crypto import Secret, hkdf_sha256
 from agent.deliver import bech32
-from agent.deliver.age_kinds import IDENTITY_BYTES, KINDS, Kind, new_identity
+from agent.deliver.age_kinds import FILE_KEY_BYTES, IDENTITY_BYTES, KINDS, Kind, new_identity
 from agent.deliver.age_text import VERSION_LINE, Header, encode_base64
 from agent.errors import BadInputError, ConfigurationError
 
@@ -46,6 +46,11 @@ def recipient_of(identity: Secret) -> str:
 def check_recipients(recipients: Sequence[str]) -> None:
     """Refuse a list of recipients that no file may be sealed to. Raises BadInputError."""
     _parse_recipients(recipients)
+
+
+def check_usable(recipient: str) -> None:
+    """Refuse a key that nothing can be sealed to. Raises BadInputError."""
+    encode_header([recipient], Secret(bytes(FILE_KEY_BYTES)))
 
 
 def _parse_recipients(recipients: Sequence[str]) -> tuple[Kind, list[bytes]]:

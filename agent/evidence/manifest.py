@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockSource
-from agent.clock import Window, parse_rfc3339, rfc3339
+from agent.clock import ClockStanding, Window, parse_rfc3339, rfc3339
 from agent.consent.grant import Granted
 from agent.consent.mask import join_masks
 from agent.crypto import canonical_json
@@ -27,6 +27,7 @@ from agent.evidence.dsse import open_envelope, seal_envelope
 from agent.evidence.note import Verifier
 from agent.evidence.statement import (
     GAPS_MAX,
+    ORDERS_MAX,
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     RUNS_MAX,
@@ -65,6 +66,8 @@ class ClipFacts:
     empty: Sequence[ClipReport]  # reports of the parts of the window that had no pictures, so no file
     audit: tuple[int, str]  # size and root (hex) of the audit log
     software: str
+    extended_by: Sequence[str] = ()  # ids of the orders that moved the window's end, oldest first
+    hub_clock: ClockStanding | None = None  # of now
 
 
 def part_file_name(part_id: str) -> str:
@@ -115,7 +118,7 @@ def _read(payload: bytes) -> Manifest:
 
 def _manifest(clip: ClipFacts) -> Manifest:
     command, reports = clip.grant.command, [report for _, report in clip.parts]
-    incident = command.incident
+    incident, clock = command.incident, clip.hub_clock
     return Manifest(
         hub=clip.hub,
         command=CommandFacts(
@@ -132,6 +135,8 @@ def _manifest(clip: ClipFacts) -> Manifest:
         policy=PolicyFacts(clip.grant.policy_version, clip.grant.policy_sha256, clip.grant.mode),
         audit=AuditFacts(*clip.audit),
         software=clip.software,
+        extended_by=tuple(clip.extended_by[-ORDERS_MAX:]),
+        hub_clock=None if clock is None else ClockFacts(clock.source.value, clock.error_ns),
         sound_gaps=_gaps([gap for report in reports if report.sound for gap in report.sound.gaps]),
     )
 
@@ -178,6 +183,7 @@ def _part(sealed: SealedPart, report: ClipReport) -> PartFacts:
         codec=report.codec,
         reencoded_at=_runs(report.reencoded_at),
         sound=None if report.sound is None else _sound(report.sound),
+        owner_copy=report.owner_copy,
     )
 
 

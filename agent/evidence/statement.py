@@ -15,6 +15,7 @@ PREDICATE_TYPE: Final = "https://transom.example/clip/v2"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 PARTS_MAX: Final = 4096
 RUNS_MAX: Final = 1024  # of a part with more, the rest is one last run
+ORDERS_MAX: Final = 64  # of a clip that was extended more often, the newest
 GAPS_MAX: Final = 4096  # of a clip with more, the rest is one last gap
 
 PartName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.mp4\.age\Z")]
@@ -117,6 +118,7 @@ class PartFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     codec: Line
     reencoded_at: Annotated[tuple[RunFacts, ...], msgspec.Meta(max_length=RUNS_MAX)] = ()  # in order
     sound: SoundFacts | None = None  # None, and not written: the owner does not share this camera's sound
+    owner_copy: Line = ""  # SHA-256 of the owner's age recipient, or "other_kind"; not written: no copy was wanted
 
 
 class PolicyFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +153,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     audit: AuditFacts
     software: Line
     sound_gaps: Annotated[tuple[StatedGap, ...], msgspec.Meta(max_length=GAPS_MAX)] = ()  # without sound, in order
+    extended_by: Annotated[tuple[Line, ...], msgspec.Meta(max_length=ORDERS_MAX)] = ()  # ids of orders, oldest first
+    hub_clock: ClockFacts | None = None  # who vouched for the hub's time when this was written, and how well
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

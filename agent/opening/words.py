@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
+from agent.clock import TimeSource
+from agent.consent.owner_copy import OTHER_KIND
 from agent.evidence.statement import Manifest, PartFacts
 from agent.opening.check import StoreWord, printable
 from agent.opening.coverage import CoveredSpan, Kind, coverage
+
+_CLOCK_WORDS: Final = {
+    TimeSource.NETWORK.value: "by NTP",
+    TimeSource.ASSUMED.value: "by nobody: a setting says that it is right",
+    TimeSource.NONE.value: "by nobody any more when this was written",
+}
 
 
 class VideoFacts(msgspec.Struct, frozen=True):
@@ -45,13 +54,16 @@ def rows_about(manifest: Manifest) -> list[tuple[str, str]]:
         ("Basis", command.basis),
         ("Reason", command.reason),
         ("Asked for", f"{window.asked.start} to {window.asked.end}"),
+        *([("Extended by", ", ".join(manifest.extended_by))] if manifest.extended_by else []),
         ("Granted", f"{window.granted.start} to {window.granted.end}, {manifest.policy.mode}"),
         ("Delivered", f"{window.first_picture} to {window.last_picture}, {pictures} pictures, {manifest.processing}"),
         ("Time", f"source {manifest.clock.source or 'unknown'}, within {manifest.clock.error_ns / 1e6:.3f} ms"),
+        *([("Hub's clock", clock)] if (clock := _hub_clock_told(manifest)) else []),
         *_gaps(manifest),
         *([("Withheld", f"{withheld} pictures that may show what lay outside the window")] if withheld else []),
         *([("Sound", sound)] if (sound := _sound_told(manifest.parts)) else []),
         *(("No sound", f"{gap.start} to {gap.end}: {gap.why}") for gap in manifest.sound_gaps),
+        *([("Owner", copy)] if (copy := _owner_copy_told(manifest.parts)) else []),
     ]
     return [(label, printable(text)) for label, text in rows]
 
@@ -95,6 +107,28 @@ def store_told(words: Sequence[StoreWord]) -> str:
     if checked:
         return f"has signed that it holds {len(checked)} of {len(words)} parts"
     return "says nothing that could be checked: its receipts are not here, or its key is not known"
+
+
+def _hub_clock_told(manifest: Manifest) -> str:
+    """Say who vouched for the hub's time; empty if the manifest does not say."""
+    clock = manifest.hub_clock
+    if clock is None:
+        return ""
+    if clock.source == TimeSource.SIGNED:
+        return f"by the server's signed time, within {clock.error_ns / 1e6:.0f} ms"
+    return _CLOCK_WORDS.get(clock.source, f"by {clock.source}")
+
+
+def _owner_copy_told(parts: Sequence[PartFacts]) -> str:
+    """Say whether the owner of the cameras can open the clip; empty if they did not want to."""
+    words = [part.owner_copy for part in parts if part.owner_copy]
+    sealed = sum(word != OTHER_KIND for word in words)
+    if not words:
+        return ""
+    if sealed == len(parts):
+        return "has a copy: can open every part with a key of their own"
+    why = "; their key is of another kind than the recipients'" if OTHER_KIND in words else ""
+    return f"can open {sealed} of {len(parts)} parts{why}"
 
 
 def _sound_told(parts: Sequence[PartFacts]) -> str:

@@ -61,6 +61,15 @@ def test_it_is_told_in_words() -> None:
     assert "With nobody, for no incident" in describe(explain(Policy(hub="h", version=1, iat=0)))
 
 
+def test_the_owners_copy_is_told() -> None:
+    """By the kind of the clip, with the key that opens it; a long one is cut."""
+    classical, quantum = "age1" + "q" * 58, "age1pq1" + "q" * 1952
+    words = describe(explain(policy(owner_copy=[quantum, classical]))).split("\n")
+    assert f"You can open every clip for classical keys by {classical}" in words
+    assert f"You can open every clip for post-quantum keys by {quantum[:70]}..." in words
+    assert "You can open" not in describe(explain(SHOP))
+
+
 def test_it_is_json_for_programs() -> None:
     """With the words of the format."""
     read = json.loads(msgspec.json.encode(explain(SHOP)))

@@ -16,7 +16,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from agent.clock import rfc3339
+from agent.clock import ClockStanding, TimeSource, rfc3339
 from agent.crypto import canonical_json
 from agent.cut.clip import ClipReport, Gap, PictureRun, SoundReport
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
@@ -24,7 +24,15 @@ from agent.errors import BadInputError
 from agent.evidence.dsse import claimed_signer, open_envelope, seal_envelope
 from agent.evidence.manifest import ClipFacts, build_manifest, open_manifest
 from agent.evidence.note import verifier_of
-from agent.evidence.statement import GAPS_MAX, PAYLOAD_TYPE, RUNS_MAX, RunFacts, SoundFacts
+from agent.evidence.statement import (
+    GAPS_MAX,
+    ORDERS_MAX,
+    PAYLOAD_TYPE,
+    RUNS_MAX,
+    ClockFacts,
+    RunFacts,
+    SoundFacts,
+)
 from tests.simulators.clip_folder import CAMERA, HUB, granted, moment, report
 
 KEY = Ed25519PrivateKey.generate()
@@ -73,6 +81,19 @@ def test_says_which_pictures_are_not_the_cameras_own_and_how_to_know_the_video()
     assert manifest.parts[1].reencoded_at == (RunFacts("2026-11-18T11:06:50.000Z", "2026-11-18T11:06:50.200Z", 3),)
     assert [part.clock.source for part in manifest.parts] == ["sr+onvif", "sr"]
     assert [(part.sha256[-1], part.clear_sha256[:2]) for part in manifest.parts] == [("0", "ca"), ("1", "fe")]
+
+
+def test_says_who_moved_the_end_and_who_vouched_for_the_clock() -> None:
+    """Ids of the orders, oldest first, the newest if there are many; source and bound of the hub's own time."""
+    orders = tuple(f"e{number}" for number in range(ORDERS_MAX + 3))
+    clock = ClockStanding(TimeSource.SIGNED, 40_000_000)
+    stated = open_manifest(
+        build_manifest(replace(facts([report()]), extended_by=orders, hub_clock=clock), KEY), VERIFIER
+    )
+    assert stated.extended_by == orders[3:]
+    assert stated.hub_clock == ClockFacts("signed", 40_000_000)
+    bare = payload(build_manifest(facts([report()]), KEY))["predicate"]
+    assert not {"extended_by", "hub_clock"} & bare.keys()
 
 
 def test_many_runs_of_reencoded_pictures_become_one_at_last() -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
+from agent.clock import ClockStanding, TimeSource
 from agent.evidence.note import verifier_of
 from agent.opener import open_clip
 from agent.opening.told import BAR_CELLS, clip_table
@@ -32,6 +34,32 @@ def test_every_row_is_one_line(opened: Opened) -> None:
     text = "\n".join(lines)
     for stated in ("lost?[2J", "Front?[31m", "0009.mp4.age lies there too", "3 videos", opened.videos[2].sha256):
         assert stated in text
+
+
+@pytest.mark.parametrize(
+    ("standing", "told"),
+    [
+        (ClockStanding(TimeSource.NETWORK), "by NTP"),
+        (ClockStanding(TimeSource.SIGNED, 40_000_000), "by the server's signed time, within 40 ms"),
+        (ClockStanding(TimeSource.ASSUMED), "by nobody: a setting"),
+        (ClockStanding(TimeSource.NONE), "by nobody any more"),
+    ],
+)
+def test_orders_clock_and_owner_are_told(tmp_path: Path, standing: ClockStanding, told: str) -> None:
+    """Who moved the window's end, who vouched for the hub's time, and how much of it the owner can open."""
+    clip = make_clip(tmp_path / "clip", [b"a", b"b", b"c"])
+    words = ["ab" * 32, "other_kind", ""]
+    parts = [
+        (part, structs.replace(said, owner_copy=word))
+        for (part, said), word in zip(clip.facts.parts, words, strict=True)
+    ]
+    manifest_of = replace(clip.facts, parts=parts, extended_by=("e1", "e2"), hub_clock=standing)
+    (tmp_path / "known_hubs").write_text(f"{verifier_of('hub-1', clip.hub_key)}\n")
+    clip.sign(manifest_of)
+    text = describe(open_clip(clip.folder, clip.identity, tmp_path / "video.mp4"))
+    assert "Extended by: e1, e2" in text
+    assert f"Hub's clock: {told}" in text
+    assert "can open 1 of 3 parts; their key is of another kind than the recipients'" in text
 
 
 def test_a_screen_has_the_window_as_a_bar(opened: Opened) -> None:

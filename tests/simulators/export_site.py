@@ -296,7 +296,9 @@ class Process:
             if p.report and p.report.pictures
         ]
         empty = [p.report for p in parts if p.report and not p.report.pictures]
-        facts = ClipFacts(HUB, grant, camera, "Front door", delivered, empty, self.audit.head(), "transom test")
+        head, job = self.audit.head(), self.journal.job(grant.command.id)
+        facts = ClipFacts(HUB, grant, camera, "Front door", delivered, empty, head, "transom test")
+        facts = replace(facts, extended_by=job.extended_by if job else (), hub_clock=self.site.clock.standing())
         return build_manifest(facts, EVIDENCE_KEY)
 
     def statuses(self, command: str | None = None) -> list[Status]:
