@@ -25,6 +25,7 @@ from agent.consent.terms import may_record
 from agent.crypto import sha256_hex
 from agent.deliver.age import check_usable
 from agent.errors import BadInputError, UnavailableError
+from agent.mode_watch import ModeWatch
 from agent.policy_past import PolicyPast
 from agent.ports import Audit, Document, Documents
 from agent.signing import key_from_jwk, thumbprint
@@ -63,6 +64,7 @@ class Desk:
         self._token = ""  # the statement of the policy in force
         self._take_stored()
         self._past = PolicyPast(stored, clock, self._open_kept)
+        self._mode = ModeWatch(stored, audit)
         with contextlib.suppress(UnavailableError):  # a full disk: the next look
             self.look_at_clock()
 
@@ -86,9 +88,14 @@ class Desk:
         return open_policy(token, standing.owner, standing.audience.hub, 0)
 
     def look_at_clock(self) -> None:
-        """Note that the policy in force holds at this moment; called every second. Raises UnavailableError."""
+        """Note that the policy in force holds at this moment, and in which mode; called every second.
+
+        Raises UnavailableError.
+        """
         history = self._past.look(self.standing.policy, self._token)
         self.standing = replace(self.standing, history=history)
+        clock = self._clock
+        self._mode.look(self.standing.policy, clock.now(), clock.instant(), is_clock_trusted=clock.is_trusted())
 
     async def watch_clock(self) -> None:
         """Look at the clock for ever."""

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     TRUST = "trust"
     TRUST_REFUSED = "trust_refused"
     POLICY = "policy"
+    MODE = "mode"  # the policy's schedule, or a lost clock, makes it another than before
     POLICY_REFUSED = "policy_refused"
     PAIRED = "paired"
     PAIRING_REFUSED = "pairing_refused"
