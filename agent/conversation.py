@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 from agent.documents import Desk
@@ -59,10 +59,11 @@ class Conversation:
         witnessing: Witnessing,
         server_time: ServerTime,
         on_paired: Callable[[], None],
+        beside: Sequence[Callable[[], Coroutine[object, object, None]]] = (),
     ) -> None:
         self._link, self._topics, self._exporter, self._desk = link, topics, exporter, desk
         self._mailbox, self._state, self._checkpoint, self._on_paired = mailbox, state, checkpoint, on_paired
-        self._witnessing, self._server_time = witnessing, server_time
+        self._witnessing, self._server_time, self._beside = witnessing, server_time, beside
         self._something_to_say = asyncio.Event()
         self._is_state_new = True
 
@@ -81,12 +82,14 @@ class Conversation:
         self.wake()
 
     async def run(self) -> None:
-        """Talk for ever."""
+        """Talk for ever, and let what runs beside it run as long."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(), name="listen")
             tasks.create_task(self._speak(), name="speak")
             tasks.create_task(self._desk.watch_clock(), name="policy")
             tasks.create_task(self._server_time.watch(self.wake), name="time")
+            for watch in self._beside:
+                tasks.create_task(watch())
 
     async def _listen(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from agent.camera_logins import open_logins
 from agent.camera_watch import CameraWatch
 from agent.claim_watch import ClaimWatch
 from agent.clock import SECOND_NS, WallTime
+from agent.clock_past import ClockPast
 from agent.command.trust import open_first_bundle
 from agent.config import MIB, Config
 from agent.consent.decide import masks_of
@@ -192,6 +193,7 @@ class _Hub:
         self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
         self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
         self._journal, self._topics, self._hub, self._health = journal, topics, enrolment.hub_id, health
+        self._clock_past = ClockPast(journal, clock, lambda: recorder.recorder.clock_changes)
         self._evidence, self._enrolment_pin = keys.evidence_key(), identity.enrolment_pin()
 
     @contextlib.asynccontextmanager
@@ -231,6 +233,7 @@ class _Hub:
                 witnessing=Witnessing(audit, lambda: desk.standing, self._clock),
                 server_time=server_time,
                 on_paired=lambda: self._record_to(ring, desk),
+                beside=(self._clock_past.watch,),
             )
             self._journal.on_message = something_to_say
             self._board.on_change = conversation.state_changed
@@ -262,6 +265,7 @@ class _Hub:
         )
 
     def _record_to(self, ring: SlabLog, desk: Desk) -> None:
+        self._clock_past.begin(ring.last_run)
         self._recorder.recorder.obey(desk.may_record)
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring, lambda camera: masks_of(camera, desk.standing.policy))
@@ -299,6 +303,7 @@ class _Hub:
             desk=desk,
             cutter=self._cutter,
             board=self._board,
+            clock_past=self._clock_past,
         )
 
     def _broker(self) -> BrokerAddress:

@@ -14,6 +14,7 @@ from agent.buffer.hold import HoldSettings
 from agent.clip_job import JobPart
 from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS
+from agent.clock_past import ClockPast
 from agent.command.claims import ConfigSetParams
 from agent.command.destination import listed_hosts
 from agent.command.trust import is_in_force
@@ -22,6 +23,7 @@ from agent.consent.grant import Granted
 from agent.courier import Courier, outbox_name
 from agent.crypto import Secret
 from agent.cut.plan import PartSettings
+from agent.dated_footage import DatedFootage
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk
 from agent.evidence.manifest import ClipFacts, build_manifest
@@ -57,6 +59,7 @@ class HubParts:
     desk: Desk
     cutter: ChildCutter
     board: PresenceBoard
+    clock_past: ClockPast
 
 
 async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Exporter:
@@ -76,7 +79,7 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
         hub=parts.hub,
         give_up_h=config.clips.give_up_h,
     )
-    footage = RingAndHeld(parts.ring, holds)
+    footage = DatedFootage(RingAndHeld(parts.ring, holds), parts.clock_past)
     clips = ClipMaker(
         ring=footage,
         cutter=parts.cutter,

@@ -10,7 +10,7 @@ from agent.acquire.stream import StreamHeader, decode_stream_header
 from agent.consent.mask import Masks
 from agent.consent.owner_copy import NO_COPY, OwnerCopy
 from agent.cut.clip import ClipReport, CutOrder, WireChunk
-from agent.cut.plan import CutPlan
+from agent.cut.plan import CutPlan, explained
 from agent.cut.rtp import only_channels
 from agent.deliver.seal import AgeWriter, Sealed
 from agent.errors import UnavailableError
@@ -49,7 +49,9 @@ class PartSealer:
         if not report.pictures:
             self._outbox.discard(name)
             return report, sealed
-        return msgspec.structs.replace(report, clear_sha256=sealed.clear_sha256, owner_copy=copy.word), sealed
+        gaps = explained(report.gaps, plan)
+        own = {"clear_sha256": sealed.clear_sha256, "owner_copy": copy.word, "gaps": gaps}
+        return msgspec.structs.replace(report, **own), sealed
 
     def _wire(self, plan: CutPlan, headers: Sequence[StreamHeader]) -> Iterator[WireChunk]:
         """Read and decrypt chunk by chunk; one that is gone is left out, and the missing number tells the cutter so.

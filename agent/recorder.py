@@ -20,9 +20,10 @@ from agent.acquire.camera_event import EVENTS_MAX, CameraEvent
 from agent.acquire.confirmation import Confirmation
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import RunNumbers
-from agent.acquire.step_watch import StepWatch
+from agent.acquire.step_watch import SourceWatch, StepWatch
 from agent.acquire.stream import CameraId
 from agent.acquire.wire import wire_memory
+from agent.buffer.clock_eras import ClockChange
 from agent.buffer.event_chunk import event_chunk
 from agent.camera_link import CameraDialer
 from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
@@ -33,6 +34,7 @@ from agent.ports import ChunkSink
 SHARE_MS_MIN: Final = 2  # of one camera in one round, however many there are: it reads half a megabyte
 SHARE_MS_MAX: Final = 50
 TELL_EVERY_S: Final = 2  # figures that changed; a new state is told at once
+CLOCK_CHANGES_MAX: Final = 64  # taken over within a second
 EVENTS_WAITING_MAX: Final = 1024  # answers with events, of all cameras, until the next commit
 CUT_BYTES_MIN: Final = 64 * 1024  # what is sealed before the commit; less would only make more headers
 
@@ -80,7 +82,9 @@ class Recorder:
         self._stop = threading.Event()
         self._may_record: Callable[[WallTime], bool] = lambda _: True
         self._is_off = False  # by the owner's policy
-        self._steps, self._runs, self._memory = StepWatch(), RunNumbers(last_run), wire_memory()
+        self._steps, self._sources = StepWatch(), SourceWatch()
+        self._runs, self._memory = RunNumbers(last_run), wire_memory()
+        self.clock_changes: tuple[ClockChange, ...] = ()  # the newest, oldest first; read by other threads
         self._last_tick = self._next_tale = clock.instant()
 
     @property
@@ -169,6 +173,7 @@ class Recorder:
 
     def _tick(self, now: Tick, *, is_commit: bool) -> None:
         """Read every camera and seal what it brought while that is still in the processor's caches."""
+        self._follow_clock(now)
         cameras, bytes_min = self._cameras.values(), 0 if is_commit else CUT_BYTES_MIN
         for camera in cameras:
             camera.tick(now, self._sink)
@@ -200,7 +205,21 @@ class Recorder:
             _log.warning("the hub's clock was set; every camera begins a new run")
             for camera in self._cameras.values():
                 camera.hub_clock_was_set(now, self._sink)
+            self._sources.note_step()
+            self._follow_clock(now, is_run_new=True)
         return now
+
+    def _follow_clock(self, now: Tick, *, is_run_new: bool = False, is_sink_new: bool = False) -> None:
+        """Note from which run on somebody else vouches for the time; where that may change it, the runs end."""
+        source = self._clock.standing().source
+        is_news, is_break = self._sources.look(source, now.instant)
+        if is_break and not is_run_new:
+            for camera in self._cameras.values():
+                camera.hub_clock_was_set(now, self._sink)
+        if is_news or is_sink_new:
+            number = self.clock_changes[-1].number + 1 if self.clock_changes else 1
+            change = ClockChange(number, self._runs.next_at_least, source)
+            self.clock_changes = (*self.clock_changes[1 - CLOCK_CHANGES_MAX :], change)
 
     def _apply_wishes(self, now: Tick) -> None:
         self._is_off = not self._may_record(now.wall)
@@ -214,6 +233,7 @@ class Recorder:
             self._runs.take(WallTime(last_run))  # numbers rise: whatever is taken next is above
             for camera in self._cameras.values():
                 camera.begin_anew()
+            self._follow_clock(now, is_run_new=True, is_sink_new=True)
         for name in self._cameras.keys() - wanted.keys():
             self._cameras.pop(name).leave(now, self._sink)
         for name, stream in wanted.items():

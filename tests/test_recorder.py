@@ -15,7 +15,7 @@ from agent.acquire.health import CameraState
 from agent.acquire.stream import CameraId, decode_stream_header
 from agent.acquire.timeline import ClockOffset, ClockSource
 from agent.buffer.chunk import ChunkKind
-from agent.clock import SECOND_NS
+from agent.clock import SECOND_NS, TimeSource
 from agent.crypto import Secret
 from tests.simulators.chunk_list import ChunkList
 from tests.simulators.recorder_bench import DOOR, YARD, recording, stream_of
@@ -177,6 +177,18 @@ def test_step_of_the_hubs_clock_begins_a_new_run_without_a_gap(step_s: int) -> N
     assert bench.runs() == sorted(bench.runs())
     old, new = metas[0], metas[-1]
     assert abs(new.first_picture - old.first_picture - step_s * SECOND_NS) < 60 * SECOND_NS
+
+
+def test_a_clock_that_somebody_else_vouches_for_begins_a_new_run() -> None:
+    """From which run on is told, and no byte is lost; whichever run comes then is numbered from there."""
+    with RtspCamera(CameraScript()) as camera, recording(stream_of(camera)) as bench:
+        bench.wait_until(lambda: bench.sink.of(DOOR))
+        bench.clock.source = TimeSource.NONE
+        bench.wait_until(lambda: len(bench.runs()) >= 2)
+        first, second = bench.recorder.clock_changes
+    assert camera.media[0].startswith(bench.stored())
+    assert (first.number, first.source, second.number, second.source) == (1, TimeSource.NETWORK, 2, TimeSource.NONE)
+    assert first.first_run <= bench.runs()[0] < second.first_run <= bench.runs()[1]
 
 
 def test_newer_measurement_of_the_cameras_clock_goes_on_in_the_same_run() -> None:

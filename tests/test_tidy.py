@@ -112,6 +112,7 @@ STORIES: Final = frozenset(
         "conversation",
         "documents",
         "server_time",
+        "clock_past",
         "presence",
         "camera_watch",
         "event_watch",

@@ -51,6 +51,11 @@ class RunNumbers:
     def __init__(self, last: int = 0) -> None:
         self._last = last
 
+    @property
+    def next_at_least(self) -> int:
+        """The next number is this, or above."""
+        return self._last + 1
+
     def take(self, wall: WallTime) -> int:
         """Return the next number."""
         self._last = max(self._last + 1, wall)

@@ -88,6 +88,7 @@ class Footage:
     headers: tuple[StoredChunk, ...]
     chunks: tuple[StoredChunk, ...]
     newest_picture: WallTime | None  # hub time of the newest committed picture of this camera, None if there is none
+    undated: tuple[Window, ...] = ()  # where footage was left out since nobody knows when it was recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import StoredChunk
 from agent.buffer.ring import Footage
@@ -20,6 +22,7 @@ from agent.consent.grant import Granted
 from agent.cut.clip import ClipReport, Gap
 
 WHY_NO_FOOTAGE: Final = "nothing was recorded"
+WHY_UNDATED: Final = "what was recorded while nobody vouched for the hub's clock was left out"
 SOUND_LEAD_NS: Final = 30 * SECOND_NS  # cameras send reports every 1 to 20 s, each track by itself
 
 
@@ -34,6 +37,7 @@ class CutPlan:
     is_last: bool
     headers: tuple[StoredChunk, ...]
     chunks: tuple[StoredChunk, ...]
+    undated: tuple[Window, ...] = ()  # of this part: footage that was left out
     sound_lead: tuple[StoredChunk, ...] = ()  # just before `chunks`: sound sent early, and reports that time it
 
     @property
@@ -105,14 +109,25 @@ def plan_next(
         is_last=end == grant.window.end,
         headers=tuple(header for header in footage.headers if header.meta.run in runs),
         chunks=chunks,
+        undated=tuple(span for span in footage.undated if span.intersection(window)),
         sound_lead=_lead(chunks, footage) if camera in grant.sound else (),
     )
 
 
 def empty_report(plan: CutPlan) -> ClipReport:
     """Report a part for which nothing was recorded: no pictures, one gap."""
-    gap = Gap(plan.window.start, plan.window.end, WHY_NO_FOOTAGE)
+    gap = Gap(plan.window.start, plan.window.end, WHY_UNDATED if plan.undated else WHY_NO_FOOTAGE)
     return ClipReport(pictures=0, copied=0, reencoded=0, first_picture=None, last_picture=None, gaps=(gap,))
+
+
+def explained(gaps: tuple[Gap, ...], plan: CutPlan) -> tuple[Gap, ...]:
+    """Return the gaps that the child found, with the reason that it cannot know."""
+    return tuple(
+        replace(gap, why=f"{gap.why}; {WHY_UNDATED}")
+        if any(Window(gap.start, gap.end).intersection(span) for span in plan.undated)
+        else gap
+        for gap in gaps
+    )
 
 
 def _lead(chunks: tuple[StoredChunk, ...], footage: Footage) -> tuple[StoredChunk, ...]:

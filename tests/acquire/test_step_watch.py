@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.acquire.step_watch import StepWatch
-from agent.clock import SECOND_NS, Instant, WallTime
+from agent.acquire.step_watch import START_NS_MAX, SourceWatch, StepWatch
+from agent.clock import SECOND_NS, Instant, TimeSource, WallTime
 
 T0 = WallTime(1_790_000_000 * SECOND_NS)
 MS = 1_000_000
@@ -39,3 +39,26 @@ def test_any_step_of_the_hub_clock_is_seen_once_and_no_slewing(took_ms: int, ppm
         steps += watch.is_step(before, wall, Instant(before + took_ms * MS * (tick == 200)))
     if not 95 <= abs(step_ms) <= 105:
         assert steps == (abs(step_ms) > 100)
+
+
+def test_whoever_else_vouches_for_the_time_ends_the_runs() -> None:
+    """Each change is news once; what was recorded under one clock does not go on under another."""
+    watch = SourceWatch()
+    assert watch.look(TimeSource.NETWORK, Instant(0)) == (True, False)
+    assert watch.look(TimeSource.NETWORK, Instant(1)) == (False, False)
+    for source in (TimeSource.NONE, TimeSource.SIGNED, TimeSource.NONE, TimeSource.NETWORK):
+        assert watch.look(source, Instant(SECOND_NS)) == (True, True)
+
+
+def test_ntp_that_finds_a_new_starts_clock_right_interrupts_nothing() -> None:
+    """The runs go on where it was not set, soon after the start; else they end."""
+    for stepped, after_ns, is_break in [
+        (False, SECOND_NS, False),
+        (True, SECOND_NS, True),
+        (False, START_NS_MAX + 1, True),
+    ]:
+        watch = SourceWatch()
+        watch.look(TimeSource.NONE, Instant(0))
+        if stepped:
+            watch.note_step()
+        assert watch.look(TimeSource.NETWORK, Instant(after_ns)) == (True, is_break)

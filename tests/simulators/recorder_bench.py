@@ -14,7 +14,7 @@ from agent.acquire.health import CameraHealth
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.buffer.chunk import ChunkKind
-from agent.clock import WallTime
+from agent.clock import ClockStanding, TimeSource, WallTime
 from agent.crypto import Secret
 from agent.outside.host import HostClock
 from agent.outside.rtsp_sockets import RtspDialer
@@ -32,6 +32,11 @@ class SettableClock(HostClock):
     def __init__(self) -> None:
         super().__init__(unsafe_assume_synchronised=True)
         self.step_ns = 0
+        self.source = TimeSource.NETWORK
+
+    def standing(self) -> ClockStanding:
+        """Return who vouches for it, as the test has set it."""
+        return ClockStanding(self.source)
 
     def now(self) -> WallTime:
         """Return UTC as it was set."""

@@ -10,11 +10,12 @@ import pytest
 from agent.clip_job import JobState, Status
 from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
-from agent.demo.alarm import raise_alarm
+from agent.cut.plan import WHY_UNDATED
+from agent.demo.alarm import order_clip, raise_alarm
 from agent.demo.site import CAMERA_NAMES, Site
 from agent.evidence.kinds import Kind
-from tests.simulators.dated_clip import ROUNDING_NS, dated_pictures
-from tests.stories.acts import SCENE, audit_entries, checked_audit, record_for
+from tests.simulators.dated_clip import ROUNDING_NS, dated_pictures, opened
+from tests.stories.acts import SCENE, audit_entries, checked_audit, in_store, record_for
 
 AHEAD_S = 3600
 TOLD_S_MAX = 30
@@ -47,7 +48,11 @@ def tell_who_signs_times(site: Site) -> None:
 
 
 def test_signed_time_opens_the_hub(site: Site, tmp_path: Path) -> None:
-    """Refused for the clock; once a listed key told the time, the same order succeeds, dated by that time."""
+    """Refused for the clock; once a listed key told the time, the same order succeeds, dated by that time.
+
+    What was recorded an hour off before that does not leave the hub under times that are not its own.
+    """
+    undated = record_for(site, 2)
     refused = ended(site, "too-early")
     assert (refused.status, refused.reason) == (JobState.REJECTED, RefusalReason.CLOCK_UNTRUSTED)
     assert site.console.presence is not None
@@ -64,11 +69,19 @@ def test_signed_time_opens_the_hub(site: Site, tmp_path: Path) -> None:
     assert abs(int(accepted.detail["by_ms"]) - AHEAD_S * 1000) <= within_ms + 1
     dated = dated_pictures(site, alarm, tmp_path / "clip.mp4")
     assert abs(len(dated.pictures) - 2 * site.scene.fps) <= 1
+    hub_clock = opened(site, alarm, tmp_path / "again.mp4").manifest.hub_clock
+    assert hub_clock is not None
+    assert hub_clock.source == "signed"
     cadence = site.cameras[0].ready.cadence
     for stated, ticks in dated.pictures:
         by_the_server = cadence.hub_time(ticks) + AHEAD_S * SECOND_NS
         assert abs(stated - by_the_server) <= dated.bound_ns + ROUNDING_NS
         assert stated in alarm.window
+
+    early = order_clip(site, "undated", undated)
+    end = site.console.wait_end(early.id, 30)[1]
+    assert (end.status, {gap.why for gap in end.gaps}) == (JobState.PARTIAL, {WHY_UNDATED})
+    assert {part for part in in_store(site, early.id) if not part.endswith("manifest")} == set()
 
 
 def test_a_restart_knows_the_time(site: Site) -> None:
