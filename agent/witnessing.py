@@ -61,14 +61,19 @@ class Witnessing:
 
 
 def witnesses_of(standing: Standing) -> tuple[Witness, ...]:
-    """Name everybody whose cosignature counts: those of the trust bundle, and an owner with an Ed25519 key."""
+    """Name everybody whose cosignature counts: those of the trust bundle, and the owner by an Ed25519 key.
+
+    That is the key their policy names, else the owner's own: there is no type of cosignature for a P-256 key.
+    """
     found = []
     for line in standing.trust.witnesses:
         try:
             found.append(parse_witness(line))
         except BadInputError as error:
             log.warning("a witness in the trust bundle: %s", error)
-    if standing.owner is not None and (owner := public_jwk(standing.owner))["crv"] == "Ed25519":
+    named = standing.policy.cosigner if standing.policy else None
+    key = named.key() if named else standing.owner
+    if standing.owner is not None and key is not None and (owner := public_jwk(key))["crv"] == "Ed25519":
         found.append(Witness(owner_name(standing.audience.hub), base64.urlsafe_b64decode(owner["x"] + "=")))
     return tuple(found)
 

@@ -12,10 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.command.trust import open_first_bundle
+from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
+from agent.demo.authority import Owner
+from agent.errors import BadInputError
 from agent.evidence.cosignature import Witness, cosign
 from agent.outside.audit_file import AuditFile
-from agent.signing import SigningKey, generate_signing_key
+from agent.signing import SigningKey, generate_signing_key, public_jwk
 from agent.witnessing import REQUEST_EVERY_S, TAKEN_PER_MINUTE_MAX, Witnessing, witnesses_of
 from tests.simulators.audit_log import HUB, NOW, SERVER_KEY, audit_log, fill, server
 from tests.simulators.set_clock import SetClock
@@ -85,6 +88,21 @@ def test_the_owner_cosigns_by_the_key_of_the_policy(log: AuditFile, clock: SetCl
     cosigned = cosign(note, name, _private(OWNER.key), NOW)
     witnessing.take(cosigned.encode())
     assert (tmp_path / "cosignatures").read_text() == f"{cosigned}\n"
+
+
+def test_an_owner_whose_key_cannot_cosign_names_one_that_can(log: AuditFile, clock: SetClock, tmp_path: Path) -> None:
+    """There is no cosignature by P-256: the policy names an Ed25519 key, which then is the owner's for this alone."""
+    owner, cosigner = generate_signing_key("P-256"), generate_signing_key()
+    name = f"{AUDIENCE.hub}/owner"
+    token = Owner(AUDIENCE.hub, owner).policy(NOW, 1, cosigner=public_jwk(cosigner))
+    stands = replace(standing(), owner=owner, policy=open_policy(token, owner, AUDIENCE.hub, 0))
+    assert [one.name for one in witnesses_of(stands)] == [name]
+    cosigned = cosign(log.checkpoint(), name, _private(cosigner), NOW)
+    Witnessing(log, lambda: stands, clock).take(cosigned.encode())
+    assert (tmp_path / "cosignatures").read_text() == f"{cosigned}\n"
+    bad = Owner(AUDIENCE.hub, owner).policy(NOW, 2, cosigner=public_jwk(owner))
+    with pytest.raises(BadInputError, match="no Ed25519 key"):
+        open_policy(bad, owner, AUDIENCE.hub, 1)
 
 
 def _private(key: SigningKey) -> Ed25519PrivateKey:

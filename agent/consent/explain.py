@@ -52,6 +52,7 @@ class Explained(msgspec.Struct, frozen=True):
     sound: tuple[str, ...]
     masked: tuple[str, ...]
     owner_copy: tuple[str, ...]
+    cosigner: str  # thumbprint; empty: the owner's own key
     agencies: tuple[str, ...]
     incident_types: tuple[str, ...] | None
     limits: dict[str, int]
@@ -77,6 +78,7 @@ def explain(policy: Policy, at: WallTime | None = None) -> Explained:
         sound=tuple(sorted(name for name in policy.sound if cameras[name] != "never")),
         masked=tuple(sorted(name for name, masks in policy.masks.items() if masks)),
         owner_copy=policy.owner_copy,
+        cosigner=policy.cosigner.thumbprint if policy.cosigner else "",
         agencies=tuple(one.id for one in policy.agencies if one.roots),
         incident_types=policy.incident_types,
         limits=limits,
@@ -108,6 +110,8 @@ def describe(explained: Explained) -> str:
         kind = "post-quantum" if is_post_quantum(key) else "classical"
         shown = key if len(key) <= KEY_CHARS_SHOWN else f"{key[:KEY_CHARS_SHOWN]}..."
         lines.append(f"You can open every clip for {kind} keys by {shown}")
+    if explained.cosigner:
+        lines.append(f"The audit log is cosigned for you by the key {explained.cosigner}")
     lines.append(f"At most {', '.join(f'{name} {value}' for name, value in explained.limits.items())}")
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ from agent.command.words import (
     Claims,
     Identifier,
     IncidentType,
+    Jwk,
     NumericDate,
     Sha256,
     Thumbprint,
@@ -33,7 +34,7 @@ from agent.consent.mask import POLYGONS_MAX, Polygon
 from agent.consent.schedule import Hours, Mode, ScheduleRule, ZoneName, check_hours
 from agent.crypto import canonical_json
 from agent.errors import BadInputError
-from agent.signing import SigningKey
+from agent.signing import SigningKey, public_jwk
 
 POLICY_TYP: Final = "transom-policy+jwt"
 ANSWER_TYP: Final = "transom-answer+jwt"
@@ -79,6 +80,7 @@ class Policy(Claims, frozen=True):
         dict[CameraName, Annotated[tuple[Polygon, ...], Meta(max_length=POLYGONS_MAX)]], Meta(max_length=CAMERAS_MAX)
     ] = field(default_factory=dict)  # what is painted over; a camera that is not named: nothing
     owner_copy: Annotated[tuple[AgeRecipient, ...], Meta(max_length=2)] = ()  # may open every clip; one of each kind
+    cosigner: Jwk | None = None  # Ed25519; cosigns the audit log for the owner; null: the owner's own key, if it can
     agencies: Annotated[tuple[AgencyConsent, ...], Meta(max_length=16)] = ()  # empty: no agency
     incident_types: Annotated[tuple[IncidentType, ...], Meta(max_length=64)] | None = ()  # empty: none; null: all
     window_s_max: Annotated[int, Meta(ge=0, le=DAY_S)] = 1800
@@ -123,6 +125,8 @@ def _check(policy: Policy) -> None:
     check_hours((*policy.schedule, *policy.quiet), policy.zone)
     if len({is_post_quantum(key) for key in policy.owner_copy}) != len(policy.owner_copy):
         raise BadInputError("a policy with two keys of one kind for the owner's copy")
+    if policy.cosigner is not None and public_jwk(policy.cosigner.key())["crv"] != "Ed25519":
+        raise BadInputError("a policy with a cosigner that is no Ed25519 key")
 
 
 def read_unsigned(text: bytes) -> Policy:

@@ -14,6 +14,7 @@ from agent.clock import SECOND_NS, WallTime
 from agent.consent.explain import MODE_WORDS, describe, explain
 from agent.consent.policy import Policy, share_of
 from agent.consent.schedule import DAYS, ScheduleRule, instant_of, mode_in, zone_of
+from agent.signing import generate_signing_key, public_jwk, thumbprint
 from tests.consent.test_decide import policy
 from tests.consent.test_schedule import MOMENTS, RULES, ZONES
 
@@ -68,6 +69,14 @@ def test_the_owners_copy_is_told() -> None:
     assert f"You can open every clip for classical keys by {classical}" in words
     assert f"You can open every clip for post-quantum keys by {quantum[:70]}..." in words
     assert "You can open" not in describe(explain(SHOP))
+
+
+def test_the_cosigner_is_told() -> None:
+    """By the name of its key."""
+    key = generate_signing_key()
+    words = describe(explain(policy(cosigner=public_jwk(key))))
+    assert f"The audit log is cosigned for you by the key {thumbprint(key)}" in words
+    assert "cosigned" not in describe(explain(SHOP))
 
 
 def test_it_is_json_for_programs() -> None:
