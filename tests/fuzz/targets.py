@@ -105,6 +105,7 @@ TARGETS: Final = {
         Target("sealed header", targets_opening.sealed_header, targets_opening.SEALED_HEADERS),
         Target("joined parts", targets_opening.joined_parts, targets_opening.JOINED_PARTS),
         Target("command", targets_command.command, targets_command.SEEDS),
+        Target("signed time", targets_command.signed_time, targets_command.TIMES),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
         Target("exact sound", targets_exact_sound.exact_sound, targets_exact_sound.SEEDS),
     )

@@ -1,4 +1,4 @@
-"""The broker's topic for commands: whatever comes there, the hub reads a command that was signed, or refuses."""
+"""The broker's topics for commands and times: whatever comes there, the hub reads what was signed, or refuses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Final
 
 import msgspec
 
+from agent.clock import Instant
 from agent.command.envelope import verify
 from agent.command.request import Refusal
+from agent.command.signed_time import Question, TimeFault, judge_answer
 from agent.command.trust import TrustBundle
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
@@ -15,6 +17,7 @@ from agent.errors import BadInputError
 from tests.vectors.command.case import Case
 from tests.vectors.command.forgeries import CASES
 from tests.vectors.command.scene import AUDIENCE, NOW, trust_claims
+from tests.vectors.time.make import ASKED_NS, KNOWN, NONCE, ROUND_NS, TRUST, vectors
 
 _TRUST: Final = msgspec.convert(trust_claims(), TrustBundle)
 
@@ -38,3 +41,18 @@ _SIGNED: Final = frozenset(sha256_hex(command_of(raw).encode()) for raw in SEEDS
 def command(raw: bytes) -> None:
     """Nothing is accepted but a command that an officer or an operator has signed, to the byte."""
     assert _answer_to(raw) in _SIGNED
+
+
+TIMES: Final = tuple(
+    vector["answer"].encode() for vector in vectors() if vector["expect"] == "accepted" and vector["name"] == "good"
+)
+_QUESTION: Final = Question(NONCE, Instant(ASKED_NS))
+_TIME_TRUST: Final = msgspec.convert(TRUST, TrustBundle)
+
+
+def signed_time(raw: bytes) -> None:
+    """No time counts but the one that a time key has signed for this question, to the byte."""
+    answer = judge_answer(raw, _QUESTION, Instant(ASKED_NS + ROUND_NS), _TIME_TRUST, AUDIENCE, KNOWN)
+    if isinstance(answer, TimeFault):
+        raise BadInputError(answer.value)
+    assert raw in TIMES
