@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -39,6 +40,7 @@ from agent.outside.https import HttpsUploader
 from agent.outside.logs import set_level
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
+from agent.outside.tls_dates import follow_clock
 from agent.part_sealer import PartSealer
 from agent.presence import PresenceBoard
 from agent.upkeep import Upkeep
@@ -133,7 +135,8 @@ def _open_upkeep(parts: HubParts, clips: ClipMaker, courier: Courier) -> Upkeep:
 
     firmware = None
     if config.bridge_socket is not None:
-        firmware = BridgeFirmware(config.bundle_dir, config.bridge_socket, lambda: desk.standing.trust.tls_anchors)
+        anchors, by_clock = lambda: desk.standing.trust.tls_anchors, partial(follow_clock, clock=parts.clock)
+        firmware = BridgeFirmware(config.bundle_dir, config.bridge_socket, anchors, before_connecting=by_clock)
     upkeep = Upkeep(parts.journal, parts.audit, take_trust, apply, firmware)
     apply(upkeep.settings())
     return upkeep

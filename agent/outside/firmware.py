@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -44,9 +45,10 @@ class BridgeFirmware:
         authorities_pem: Callable[[], Sequence[str]],
         *,
         retry_s: float = INSTALL_RETRY_S,
+        before_connecting: Callable[[ssl.SSLContext], None] = lambda _: None,
     ) -> None:
         self._folder, self._socket, self._authorities_pem = folder, socket, authorities_pem
-        self._retry_s = retry_s
+        self._retry_s, self._before_connecting = retry_s, before_connecting
 
     async def fetch(self, url: str, sha256: str, size: int) -> Path:
         """Fetch a bundle; one that is there whole already is taken. Raises BadInputError, UnavailableError."""
@@ -74,8 +76,10 @@ class BridgeFirmware:
     async def _write(self, url: str, sha256: str, size: int, path: Path) -> None:
         """Write what the host sends, and refuse it unless it is what was announced."""
         digest, received = hashlib.sha256(), 0
+        context = tls_context(self._authorities_pem())
+        self._before_connecting(context)
         client = httpx.AsyncClient(
-            verify=tls_context(self._authorities_pem()),
+            verify=context,
             timeout=SILENCE_S,
             headers={"User-Agent": "transom", "Accept-Encoding": "identity"},
             trust_env=False,
