@@ -103,8 +103,8 @@ class SignedClock(Clock, Protocol):
     def signed(self) -> SignedTime | None:
         """Return what it was told, while it goes by that."""
 
-    def believe(self, signed: SignedTime) -> None:
-        """Go by this until a better source is there; nobody sets the machine's own clock."""
+    def believe(self, signed: SignedTime | None) -> None:
+        """Go by this until a better source is there, or by the machine's clock alone; nobody sets that."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

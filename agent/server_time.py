@@ -98,6 +98,9 @@ class ServerTime:
 
     def look(self) -> bool:
         """Store what is known of the time, now and then; say whether there is something to ask. May raise."""
+        if not self._is_listed(self._known.kid) and self._clock.signed() is not None:
+            self._clock.believe(None)  # on whose word that was, nobody believes any more
+            self._exchange.hurry()
         now, source = self._clock.since_boot(), self._clock.standing().source
         if source is not TimeSource.NONE and now >= self._next_note:
             self._next_note = Instant(now + KNOWN_EVERY_S * SECOND_NS)

@@ -229,6 +229,18 @@ def test_a_time_known_by_a_revoked_key_is_not_known(hub: Hub) -> None:
     assert hub.server_time.known == 0
 
 
+def test_a_key_that_is_revoked_takes_its_time_with_it(hub: Hub) -> None:
+    """Within a second nobody vouches for the clock; another listed key's time is taken, however far behind the lie."""
+    hub.told(WallTime(NOW + 24 * HOUR_NS))
+    assert hub.clock.is_trusted()
+    hub.standing = replace(hub.standing, trust=bundle(MALLORY, revoked_keys=[thumbprint(CLOCK)]))
+    hub.server_time.look()
+    assert not hub.clock.is_trusted()
+    hub.clock.go_on(ASK_S_MIN)
+    assert hub.told(key=MALLORY)
+    assert abs(hub.clock.now() - NOW) <= SECOND_NS
+
+
 def test_a_broken_clocks_time_is_not_known(hub: Hub) -> None:
     """A machine that was in the year 2050 for a while can be told the true time: its bundle would long have ended."""
     hub.clock.trusted = True

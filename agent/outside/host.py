@@ -93,8 +93,8 @@ class HostClock:
         """Return the signed time that this clock goes by."""
         return self._signed
 
-    def believe(self, signed: SignedTime) -> None:
-        """Go by signed time, unless the machine's clock is synchronised."""
+    def believe(self, signed: SignedTime | None) -> None:
+        """Go by signed time, unless the machine's clock is synchronised; without it, by that in any case."""
         self._signed = signed
 
     def _is_synchronised(self) -> bool:

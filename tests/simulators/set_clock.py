@@ -45,8 +45,8 @@ class SetClock:
         """Return what it was told."""
         return self._signed
 
-    def believe(self, signed: SignedTime) -> None:
-        """Take signed time."""
+    def believe(self, signed: SignedTime | None) -> None:
+        """Take signed time, or none."""
         self._signed = signed
 
     def go_on(self, seconds: float) -> None:
