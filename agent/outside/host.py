@@ -22,14 +22,15 @@ from agent.clock import (
 _SYNCHRONISED_MARK: Final = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR: Final = 5  # adjtimex(2): "the system clock is not synchronized to a reliable server"
+_LIBC: Final = ctypes.CDLL(None)  # opened once: the clock is asked every tick
 _TIMEX_BYTES: Final = 512  # struct timex is 208 bytes on 64-bit Linux
 
 
 def is_kernel_clock_synchronised() -> bool:
     """Ask systemd-timesyncd's mark, else the kernel (chrony and ntpd set its state); no answer is a no."""
-    if _SYNCHRONISED_MARK.exists():
+    if os.access(_SYNCHRONISED_MARK, os.F_OK):
         return True
-    state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    state: int = _LIBC.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return 0 <= state != _TIME_ERROR
 
 
