@@ -57,8 +57,9 @@ def test_orders_clock_and_owner_are_told(tmp_path: Path, standing: ClockStanding
     (tmp_path / "known_hubs").write_text(f"{verifier_of('hub-1', clip.hub_key)}\n")
     clip.sign(manifest_of)
     text = describe(open_clip(clip.folder, clip.identity, tmp_path / "video.mp4"))
-    assert "Extended by: e1, e2" in text
-    assert f"Hub's clock: {told}" in text
+    assert "Extended:   by e1, e2" in text
+    assert f"Hub clock:  {told}" in text
+    assert all(line[11] == " " for line in text.splitlines())
     assert "can open 1 of 3 parts; their key is of another kind than the recipients'" in text
 
 
