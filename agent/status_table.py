@@ -14,6 +14,11 @@ from agent.vitals import CameraVitals, HubVitals
 
 _GOOD: Final = "green"
 _BAD: Final = "bold red"
+_CLOCKS: Final = {
+    TimeSource.NETWORK.value: ", time by NTP",
+    TimeSource.ASSUMED.value: ", time by a setting",
+    TimeSource.NONE.value: ", time by nobody",
+}
 _FIGURES: Final = ("Mbit/s", "fps", "key", "lost", "time ±", "in ring")  # all of it fits 80 characters
 
 
@@ -33,9 +38,9 @@ def status_table(vitals: HubVitals) -> Group:
 
 
 def _clock(vitals: HubVitals) -> str:
-    if vitals.clock_source != TimeSource.SIGNED:
-        return ""  # NTP's time needs no word; that there is none is a warning
-    return f"; time signed by the server, ± {vitals.clock_error_ms or 0:.0f} ms"
+    if vitals.clock_source == TimeSource.SIGNED:
+        return f", time signed by the server ± {vitals.clock_error_ms or 0:.0f} ms"
+    return _CLOCKS.get(vitals.clock_source, "")
 
 
 def _cells(camera: CameraVitals, style: str) -> tuple[Text, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from agent.health_warnings import Changes, find_warnings
@@ -40,10 +41,20 @@ def test_warnings_are_told_with_what_to_do() -> None:
     assert "hub: nobody vouches for the hub's clock" in page
 
 
-def test_signed_time_is_told_with_its_bound() -> None:
-    """NTP's needs no word."""
-    assert "signed" not in drawn(hub())
-    assert "time signed by the server, ± 125 ms" in drawn(hub(clock_source="signed", clock_error_ms=125.0))
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("network", "time by NTP"),
+        ("signed", "time signed by the server ± 125 ms"),
+        ("assumed", "time by a setting"),
+        ("none", "time by nobody"),
+    ],
+)
+def test_whoever_vouches_for_the_time_is_told(source: str, told: str) -> None:
+    """Signed time with its bound; of a status from before this was told, nothing."""
+    error_ms = 125.0 if source == "signed" else None
+    assert told in " ".join(drawn(hub(clock_source=source, clock_error_ms=error_ms)).split())
+    assert "time by" not in drawn(hub())
 
 
 def test_it_fits_a_small_terminal() -> None:
