@@ -53,7 +53,9 @@ class ClockPast:
         """Note who vouches for the clock now, before anything is recorded; `last_run` is the newest on the disk."""
         self._taken = max((change.number for change in self._changes()), default=0)  # of runs that are on no disk
         self._has_begun, self._least_run = True, last_run + 1
-        self._begin_era(last_run + 1, self._clock.standing().source)
+        if not last_run and self.eras:  # the ring's disk may come later: its runs stay what they were
+            self._least_run = max(self.eras[-1].first_run + 1, self._clock.now())  # runs are not below the time
+        self._begin_era(self._least_run, self._clock.standing().source)
         self.look()
 
     async def watch(self) -> None:

@@ -25,7 +25,7 @@ class DatedFootage:
         """Return what there is of a window, without what nobody can date."""
         self._past.look()
         found = self._source.footage(camera, window)
-        errors = {chunk.meta.run: self._past.error_of(chunk.meta.run) for chunk in found.chunks}
+        errors = {run: self._past.error_of(run) for run in {chunk.meta.run for chunk in found.chunks}}
         if not any(error != 0 for error in errors.values()):
             return found
         dated = tuple(_bounded(chunk, error) for chunk in found.chunks if (error := errors[chunk.meta.run]) is not None)

@@ -177,6 +177,16 @@ def test_changes_before_anything_was_on_the_disk_do_not_count(hub: Hub) -> None:
     assert hub.past.error_of(hub.record()) is None
 
 
+def test_a_ring_whose_disk_comes_later_keeps_what_is_known(hub: Hub) -> None:
+    """At the start it has no run; what was undated on it stays so, and what is recorded now is as good as the clock."""
+    unknown = hub.record()
+    past = ClockPast(hub.journal, hub.clock, lambda: ())
+    hub.find()
+    past.begin(0)
+    assert past.error_of(unknown) is None
+    assert past.error_of(hub.clock.now()) == 0
+
+
 def test_a_full_disk_stores_it_later(hub: Hub) -> None:
     """Recording goes on, and so does what is known of it."""
     with full_disk():
