@@ -103,6 +103,25 @@ class Stamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_h: Annotated[float, msgspec.Meta(ge=1, le=24 * 30)] = 24.0
 
 
+class OwnerPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The owner's page, for browsers in the hub's own network.
+
+    On unless switched off: an owner who had to ask somebody for it would not see what the hub did.
+    """
+
+    is_on: bool = True
+    address: str = "0.0.0.0"  # noqa: S104 - every network of the hub; only local addresses are let in
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8443  # 0: any free one, for trying things out
+    names: tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...] = ()  # besides its addresses
+    connections_max: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    header_kib_max: Annotated[int, msgspec.Meta(ge=4, le=64)] = 16
+    body_kib_max: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 96
+    request_s_max: Annotated[float, msgspec.Meta(ge=1, le=60)] = 10.0
+    requests_per_minute_max: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 240  # of one address
+    sessions_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    session_min: Annotated[float, msgspec.Meta(ge=1, le=480)] = 30.0  # unused; 8 hours in any case
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -112,6 +131,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cameras: Cameras = Cameras()
     ring: RingPlace = RingPlace()
     clips: Clips = Clips()
+    owner_page: OwnerPage = OwnerPage()
     stamps: Stamps | None = None  # None: no time stamps; a digest an hour or a day goes to somebody else
     bridge_socket: Path | None = None  # the firmware bridge; None: no button, no hardware health
     bundle_dir: Path = BUNDLE_DIR  # where the bridge takes firmware from
@@ -161,7 +181,7 @@ def _explained(message: str) -> str:
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if unknown is None:
         return message
-    structs = (Config, Cameras, CameraLogin, RingPlace, Clips, Stamps)
+    structs = (Config, Cameras, CameraLogin, RingPlace, Clips, OwnerPage, Stamps)
     keys = [field.name for struct in structs for field in msgspec.structs.fields(struct)]
     nearest = difflib.get_close_matches(unknown[1], keys, n=1)
     return f"{message} (did you mean `{nearest[0]}`?)" if nearest else message

@@ -30,7 +30,7 @@ from agent.documents import Desk, Pairing, first_standing
 from agent.errors import BadInputError
 from agent.event_watch import EventWatch
 from agent.evidence.note import verifier_of
-from agent.exporter import REPLAY_MARGIN_NS
+from agent.exporter import REPLAY_MARGIN_NS, Exporter
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile
@@ -244,6 +244,7 @@ class _Hub:
             exporter.resume()
             stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)
+            await self._open_page(stack, audit, desk, exporter, conversation)
             yield conversation
 
     def _server_time(self, desk: Desk, audit: AuditFile) -> ServerTime:
@@ -251,6 +252,33 @@ class _Hub:
             self._journal.forget_before(moment, REPLAY_MARGIN_NS)
 
         return ServerTime(self._clock, lambda: desk.standing, self._journal, audit, boot_id(), forget)
+
+    async def _open_page(
+        self,
+        stack: contextlib.AsyncExitStack,
+        audit: AuditFile,
+        desk: Desk,
+        exporter: Exporter,
+        conversation: Conversation,
+    ) -> None:
+        """Serve the owner's page, unless it is switched off; only then is anything of it loaded."""
+        if not self._config.owner_page.is_on:
+            return
+        from agent.daemon_page import PageParts, served_page  # noqa: PLC0415 - a hub without the page has not its memory
+
+        parts = PageParts(
+            config=self._config.owner_page,
+            key_encryption_key=self._keys.key_encryption_key(),
+            clock=self._clock,
+            desk=desk,
+            journal=self._journal,
+            audit=audit,
+            exporter=exporter,
+            vitals=lambda: self._health.vitals,
+            names=self._board.names,
+            on_policy=conversation.state_changed,
+        )
+        self._health.page = await stack.enter_async_context(served_page(parts))
 
     def _ring(self, *, is_paired: bool) -> SlabLog:
         """Open the ring; what an unpaired hub finds is an earlier owner's, which the next one must not share."""

@@ -30,7 +30,7 @@ from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
 from agent.picture_watch import PictureWatch, no_masks
 from agent.self_test import HOUR_S, CameraTest, SelfTest, StoppedError
-from agent.vitals import HubVitals, gather
+from agent.vitals import HubVitals, PageVitals, gather
 
 LOOK_EVERY_S: Final = 5.0
 FIRST_TEST_S: Final = 60.0  # after the start: by then the cameras record
@@ -63,6 +63,7 @@ class HealthWatch:
         events: Callable[[], Mapping[CameraId, EventHealth]] = dict,
     ) -> None:
         self.vitals: HubVitals | None = None
+        self.page: PageVitals | None = None  # where the owner's page is, for who looks at the status
         self._hub, self._health, self._names, self._settings, self._clock = hub, health, names, settings, clock
         self._outlets, self._events = outlets, events
         self._silent: set[Path] = set()  # outlets whose failure was said
@@ -120,7 +121,8 @@ class HealthWatch:
         told = (self._hub, self._health(), self._names(), ring, self._tests, self._clock)
         now = gather(*told, pictures=pictures, events=self._events())
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
-        self.vitals = msgspec.structs.replace(now, warnings=self._warnings.look(now, self._clock.instant()))
+        warnings = self._warnings.look(now, self._clock.instant())
+        self.vitals = msgspec.structs.replace(now, warnings=warnings, page=self.page)
         for warning in self.vitals.warnings:
             if (warning.code, warning.camera) not in before:
                 log.warning("%s: %s", f"camera {warning.camera}" if warning.camera else "the hub", warning)

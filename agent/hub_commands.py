@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent import daemon
 from agent.audit_commands import add_parsers as add_audit_parsers
 from agent.camera_commands import CALLS
@@ -16,11 +18,12 @@ from agent.camera_options import add_parsers as add_camera_parsers
 from agent.clock import Instant
 from agent.config import STATUS_FILE, load
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.interface_addresses import EVERY_ADDRESS, own_addresses
 from agent.outside.logs import configure_logging
 from agent.outside.shown_file import read_shown
 from agent.outside.snapshots import read_snapshot
 from agent.policy_commands import add_policy_parsers
-from agent.vitals import VITALS_BYTES_MAX, decode_vitals, encode_vitals
+from agent.vitals import VITALS_BYTES_MAX, HubVitals, decode_vitals, encode_vitals
 from provisioning.errors import ProvisioningError
 
 
@@ -44,13 +47,17 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Any:  # noqa: ANN401 - a generato
             yield error
 
 
-def _status(options: argparse.Namespace) -> int:
+def _vitals(options: argparse.Namespace) -> HubVitals:
     path = load(options.config).status_file if options.config else STATUS_FILE
     try:
-        vitals = decode_vitals(read_shown(path, VITALS_BYTES_MAX), Instant(time.monotonic_ns()))
+        return decode_vitals(read_shown(path, VITALS_BYTES_MAX), Instant(time.monotonic_ns()))
     except (UnavailableError, BadInputError) as error:
         cure = "see `systemctl status transom`, or ask as root or in the group transom"
         raise ConfigurationError(str(error), cure=cure) from error
+
+
+def _status(options: argparse.Namespace) -> int:
+    vitals = _vitals(options)
     if options.json:
         print(encode_vitals(vitals).decode())
     else:
@@ -60,6 +67,27 @@ def _status(options: argparse.Namespace) -> int:
 
         Console().print(status_table(vitals))
     return 1 if vitals.warnings else 0
+
+
+def _owner(options: argparse.Namespace) -> int:
+    page = _vitals(options).page
+    if page is None:
+        cure = "see owner_page in the configuration; a hub that is not enrolled has none yet"
+        raise ConfigurationError("the owner's page is not served", cure=cure)
+    addresses = [page.address] if page.address != EVERY_ADDRESS else own_addresses() or ["ADDRESS-OF-THIS-HUB"]
+    urls = [f"https://[{one}]:{page.port}/" if ":" in one else f"https://{one}:{page.port}/" for one in addresses]
+    if options.json:
+        print(msgspec.json.encode({"urls": urls, "sha256": page.fingerprint}).decode())
+        return 0
+    print("The owner's page, for browsers in this hub's network:")
+    print("".join(f"  {url}\n" for url in urls), end="")
+    print(
+        "The browser will warn, since nobody but the hub vouches for it. Let it show the certificate, and go on only if"
+    )
+    print("its SHA-256 fingerprint is")
+    half = len(page.fingerprint) // 2 + 1
+    print(f"  {page.fingerprint[:half]}\n  {page.fingerprint[half:]}")
+    return 0
 
 
 def _snapshot(options: argparse.Namespace) -> int:
@@ -90,6 +118,11 @@ def add_parsers(commands: Any) -> None:  # noqa: ANN401 - argparse names no type
     status.add_argument("--config", type=Path, metavar="FILE", help="if it names another status_file than the default")
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(call=_status)
+
+    owner = commands.add_parser("owner", help="where the owner's page is, and its certificate's fingerprint")
+    owner.add_argument("--config", type=Path, metavar="FILE", help="if it names another status_file than the default")
+    owner.add_argument("--json", action="store_true", help="for programs")
+    owner.set_defaults(call=_owner)
 
     cameras = commands.add_parser("cameras", help="the site's cameras").add_subparsers(required=True)
     add_camera_parsers(cameras, CALLS, print)

@@ -76,6 +76,10 @@ class PresenceBoard:
         """Every camera that commands can name."""
         return frozenset(self._watch.streams)
 
+    def names(self) -> dict[CameraId, str]:
+        """Return what each camera calls itself."""
+        return {name: stream.name for name, stream in self._watch.streams.items()}
+
     def camera_name(self, camera: CameraId) -> str:
         """Return what the camera calls itself, or nothing."""
         stream = self._watch.streams.get(camera)

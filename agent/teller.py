@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
+from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobEvent, JobState, MissingSpan, Status, after, progress_of
-from agent.clock import SECOND_NS, Clock, WallTime, rfc3339
+from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
@@ -51,6 +52,7 @@ class Teller:
         entry |= {"reason": reason.value} if reason else {}
         is_yes = event in (JobEvent.GRANTED, JobEvent.OWNER_SAID_YES)
         entry |= {"sound": ",".join(job.sound)} if is_yes and job.sound else {}
+        entry |= {"covers": footage_words(job.window, job.cameras)} if is_yes and job.window else {}
         self._audit.append("job", job.id, entry | ({"detail": detail} if detail else {}))
         status = msgspec.structs.replace(self._status(job, detail), gaps=tuple(gaps[:GAPS_TOLD_MAX]))
         self._journal.move(job, status, granted=granted)
@@ -79,8 +81,11 @@ class Teller:
         if not isinstance(command, VerifiedUpkeep):
             asked = command if isinstance(command, VerifiedCommand) else command.asked
             detail = {"incident": asked.incident.id, **detail, "basis": asked.basis, "reason": asked.reason}
+            detail |= {"asked": footage_words(asked.window, asked.cameras)}
             detail |= {"approved_by": ", ".join(asked.approved_by)} if asked.approved_by else {}
         detail |= {} if isinstance(command, VerifiedCommand) else {"action": command.action}
+        if isinstance(command, VerifiedCommand):
+            detail |= {"type": command.incident.type, "recipients": ",".join(one.id for one in command.recipients)}
         detail |= {"job": command.job} if isinstance(command, VerifiedJobOrder) else {}
         self._audit.append("command", command.id, detail | {"sha256": command.sha256})
 
@@ -120,6 +125,11 @@ class Teller:
             until=rfc3339(job.deadline) if job.deadline and job.state is JobState.HELD else "",
             percent=percent,
         )
+
+
+def footage_words(window: Window, cameras: Sequence[CameraId]) -> str:
+    """Write which footage is meant, for the audit log: `START/END CAMERA,CAMERA`, or `*` for every camera."""
+    return f"{rfc3339(window.start)}/{rfc3339(window.end)} {','.join(cameras) or '*'}"
 
 
 class _PerMinute:

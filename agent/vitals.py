@@ -113,6 +113,14 @@ class RingVitals(msgspec.Struct, frozen=True):
     is_direct: bool
 
 
+class PageVitals(msgspec.Struct, frozen=True):
+    """Where the owner's page is."""
+
+    address: str  # of the hub, that it listens at; `0.0.0.0`: every one
+    port: int
+    fingerprint: str  # of its certificate: SHA-256, as browsers show it
+
+
 class HubVitals(msgspec.Struct, frozen=True):
     """The whole hub."""
 
@@ -126,6 +134,7 @@ class HubVitals(msgspec.Struct, frozen=True):
     warnings: tuple[HealthWarning, ...] = ()
     clock_source: str = ""  # a word of `TimeSource`: who vouches for the time
     clock_error_ms: float | None = None  # how far off signed time may be; None: it is not signed
+    page: PageVitals | None = None  # None: there is none, or not yet
     v: int = 1
 
     @property

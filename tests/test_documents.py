@@ -116,6 +116,21 @@ def test_a_policy_of_an_earlier_owner_does_not_stop_the_hub(desk: Callable[[], D
     assert again.take_policy(OWNER.policy(scene.NOW, 1, mode="opt_in").encode())
 
 
+def test_a_retained_policy_that_was_replaced_is_no_news(desk: Callable[[], Desk]) -> None:
+    """The broker brings the old one again when the owner has signed a newer one at the hub's page: no alarm."""
+    hub = desk()
+    first = OWNER.policy(scene.NOW, 1, mode="opt_in").encode()
+    assert hub.take_policy(first)
+    assert hub.take_policy(OWNER.policy(scene.NOW, 2, mode="sharing_off").encode())
+    entries, _ = hub._audit.head()
+    assert not hub.take_policy(first)
+    assert hub._audit.head()[0] == entries
+    assert hub.standing.policy is not None
+    assert hub.standing.policy.version == 2
+    assert not hub.take_policy(OWNER.policy(scene.NOW, 1, mode="ask_first").encode())
+    assert hub._audit.head()[0] == entries + 1
+
+
 def test_bad_documents_do_not_fill_the_audit_log(desk: Callable[[], Desk]) -> None:
     """Anybody behind the broker can send them without end."""
     hub = desk()

@@ -17,7 +17,7 @@ from agent.evidence.audit import LOG_NAME
 from agent.evidence.note import verifier_of
 from agent.outside.audit_file import AuditFile
 from agent.outside.keystore import Keystore
-from agent.vitals import HealthWarning, encode_vitals
+from agent.vitals import HealthWarning, PageVitals, encode_vitals
 from provisioning.factory import make_identity
 from provisioning.store import IdentityStore
 from tests.simulators import vital_signs
@@ -82,7 +82,7 @@ def test_help_names_every_command() -> None:
     """Somebody who knows nothing finds everything; without a command the call is wrong."""
     done = transom("--help")
     assert done.returncode == 0
-    for command in ("run", "status", "cameras", "clip", "audit", "demo"):
+    for command in ("run", "status", "owner", "cameras", "clip", "audit", "demo"):
         assert command in done.stdout
     assert transom("--version").stdout.startswith("transom ")
     assert transom().returncode == 2
@@ -151,6 +151,20 @@ def test_status_says_how_the_hub_does(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "hub: it fails (replace it), since 2026-11-22T13:46:00.000Z" in capsys.readouterr().out
     assert main(["status", "--config", config, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["warnings"][0]["code"] == "disk_failing"
+
+
+def test_owner_says_where_the_page_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each address of the hub, and the fingerprint in two lines; a hub without a page says what to look at."""
+    page = PageVitals("fd00::1", 8443, ":".join(["AB"] * 32))
+    assert main(["owner", "--config", write_status(tmp_path, 3, page=page), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"urls": ["https://[fd00::1]:8443/"], "sha256": page.fingerprint}
+    everywhere = PageVitals("0.0.0.0", 443, page.fingerprint)  # noqa: S104 - as the configuration says it
+    assert main(["owner", "--config", write_status(tmp_path, 3, page=everywhere)]) == 0
+    told = capsys.readouterr().out
+    assert ":443/" in told
+    assert everywhere.address not in told
+    assert main(["owner", "--config", write_status(tmp_path, 3)]) == 2
+    assert "owner_page" in capsys.readouterr().err
 
 
 def test_status_of_a_hub_that_does_not_run_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

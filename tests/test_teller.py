@@ -7,24 +7,31 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobEvent, JobState, Status
-from agent.clock import SECOND_NS, WallTime
+from agent.clock import SECOND_NS, WallTime, rfc3339
+from agent.command.envelope import verify
+from agent.command.orders import VerifiedHold, VerifiedJobOrder
 from agent.command.ping import VerifiedPing
-from agent.command.request import Refusal, RefusalReason
+from agent.command.request import Refusal, RefusalReason, VerifiedCommand, Vouched
+from agent.command.trust import open_first_bundle
 from agent.errors import UnavailableError
+from agent.evidence.audit import DETAILS_MAX
 from agent.outside.audit_file import AuditFile
 from agent.outside.database import Database
 from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX, Teller
 from tests.simulators.set_clock import SetClock
+from tests.vectors.command import scene
 
 NOW = WallTime(1_800_000_000 * SECOND_NS)
+_VOUCHED = [field.name for field in fields(Vouched)]
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
@@ -77,6 +84,37 @@ def test_a_transition_is_in_the_log_the_journal_and_the_outbox(desk: Desk) -> No
     assert (status.status, status.reason, status.detail) == (moved.state, moved.reason, "sharing is off")
     (entry,) = desk.audit.latest(10)
     assert (entry.kind, entry.ref, entry.detail["state"]) == ("job", "cmd-1", "REJECTED")
+
+
+def test_the_log_says_what_was_asked_and_what_a_yes_covers(desk: Desk) -> None:
+    """For ever, also when the journal has forgotten the job: window, cameras, recipients, kind of incident."""
+    envelope = scene.AUTHORITY.clip_upload(scene.NOW, scene.AUDIENCE, "cmd-1", scene.params())
+    trust = open_first_bundle(scene.AUTHORITY.trust_bundle(scene.trust_claims()))
+    command = verify(envelope, trust, scene.AUDIENCE, scene.NOW, is_clock_trusted=True)
+    assert isinstance(command, VerifiedCommand)
+    desk.teller.note_command(command)
+    job = Job("cmd-1", envelope, NOW, cameras=(CameraId("front"),), window=scene.WINDOW)
+    desk.journal.open_job(job, command.sha256, NOW)
+    desk.teller.move(job, JobEvent.GRANTED, granted=NOW)
+    granted, asked = desk.audit.latest(2)
+    span = f"{rfc3339(scene.WINDOW.start)}/{rfc3339(scene.WINDOW.end)}"
+    assert asked.detail["asked"] == f"{span} front,back"
+    assert (asked.detail["type"], asked.detail["recipients"]) == ("alarm.burglary", "vault")
+    assert granted.detail["covers"] == f"{span} front"
+
+
+def test_the_longest_command_fits_its_entry(desk: Desk) -> None:
+    """Also one of a second officer: an entry has a limited number of particulars."""
+    envelope = scene.AUTHORITY.clip_upload(scene.NOW, scene.AUDIENCE, "cmd-1", scene.params())
+    trust = open_first_bundle(scene.AUTHORITY.trust_bundle(scene.trust_claims()))
+    command = verify(envelope, trust, scene.AUDIENCE, scene.NOW, is_clock_trusted=True)
+    assert isinstance(command, VerifiedCommand)
+    approved = replace(command, approved_by=("officer:2", "officer:3"))
+    order = VerifiedJobOrder(**{name: getattr(command, name) for name in _VOUCHED}, job="cmd-0", asked=approved)
+    hold = VerifiedHold(**{name: getattr(command, name) for name in _VOUCHED}, asked=approved, until=NOW)
+    for one in (approved, order, hold):
+        desk.teller.note_command(one)
+        assert len(desk.audit.latest(1)[0].detail) <= DETAILS_MAX
 
 
 def test_what_cannot_be_written_down_does_not_happen(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.config import CameraLogin, Cameras, Clips, Config, RingPlace, load
+from agent.config import CameraLogin, Cameras, Clips, Config, OwnerPage, RingPlace, load
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("agent", "firmware_bridge", "provisioning")
@@ -66,6 +66,9 @@ TESTED_ELSEWHERE: Final = {
     "agent/deliver/part.py": "types only",
     "agent/deliver/tus_answer.py": "tests/deliver/test_upload.py",
     "agent/deliver/unseal.py": "tests/deliver/test_seal.py",
+    "agent/daemon_page.py": "tests/stories/test_owner_page.py, as a real process",
+    "agent/page_ports.py": "types only",
+    "agent/demo/owner_visit.py": "tests/stories/test_owner_page.py and tests/demo/test_story.py",
     "agent/demo/camera_answers.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",
     "agent/demo/camera_request.py": "tests/demo/test_camera_onvif.py",
@@ -97,7 +100,14 @@ TESTED_ELSEWHERE: Final = {
 }
 """Modules without a test file of their own, and where they are tested instead."""
 
-MAY_LOG: Final = ("agent/outside/", "agent/demo/", "agent/daemon.py", "agent/__main__.py", "agent/hub_commands.py")
+MAY_LOG: Final = (
+    "agent/outside/",
+    "agent/demo/",
+    "agent/daemon.py",
+    "agent/daemon_page.py",
+    "agent/__main__.py",
+    "agent/hub_commands.py",
+)
 MAY_PRINT: Final = ("agent/demo/", "agent/hub_commands.py", "agent/clip_commands.py")
 STORIES: Final = frozenset(
     "agent/" + name + ".py"
@@ -310,13 +320,13 @@ def test_the_example_configuration_is_true() -> None:
     """It parses; every setting stands in it, and with its default where the file says that it is the default."""
     path = ROOT / "systemd" / "transom.example.yaml"
     config = load(path)
-    assert (config.ring, config.clips) == (RingPlace(), Clips())
+    assert (config.ring, config.clips, config.owner_page) == (RingPlace(), Clips(), OwnerPage())
     assert (config.cameras.search_s, config.cameras.search_every_s) == (Cameras().search_s, Cameras().search_every_s)
     plain = Config(config.data_dir, config.identity_dir, config.key_dir)
     assert (config.clock, config.log_level) == (plain.clock, plain.log_level)
     settings = {
         field.name
-        for kind in (Config, Cameras, CameraLogin, RingPlace, Clips)
+        for kind in (Config, Cameras, CameraLogin, RingPlace, Clips, OwnerPage)
         for field in msgspec.structs.fields(kind)
     }
     assert sorted(name for name in settings if not re.search(rf"\b{name}:", path.read_text())) == []

@@ -24,7 +24,7 @@ MODE_WORDS: Final[dict[Mode, str]] = {
 }
 KEY_CHARS_SHOWN: Final = 70  # a classical key whole
 
-_SHARE_WORDS: Final = {
+SHARE_WORDS: Final[dict[str, str]] = {
     "share": "shared as the hour says",
     "ask": "shared only after your yes, at any hour",
     "never": "never shared",
@@ -101,9 +101,7 @@ def describe(explained: Explained) -> str:
         extras = [
             text for names, text in ((explained.sound, "with sound"), (explained.masked, "masked")) if name in names
         ]
-        lines.append(
-            f"  {'every other' if name == EVERY_OUTDOOR else name}: {', '.join([_SHARE_WORDS[word], *extras])}"
-        )
+        lines.append(f"  {'every other' if name == EVERY_OUTDOOR else name}: {', '.join([SHARE_WORDS[word], *extras])}")
     types = "any incident" if explained.incident_types is None else ", ".join(explained.incident_types) or "no incident"
     lines += ["", f"With {', '.join(explained.agencies) or 'nobody'}, for {types}"]
     for key in explained.owner_copy:
@@ -117,14 +115,18 @@ def describe(explained: Explained) -> str:
 
 
 def _days(hours: tuple[Hour, ...], words: Callable[[Hour], str]) -> list[str]:
-    """Write a line for each day that differs from the others, or for all of them."""
+    named = by_days(hours, words)
+    width = max(map(len, named), default=0)
+    return [f"{days:{width}}  {text}" for days, text in named.items()]
+
+
+def by_days(hours: tuple[Hour, ...], words: Callable[[Hour], str]) -> dict[str, str]:
+    """Write each day's hours in words, once for all days on which they are the same."""
     by_day = {day: "; ".join(words(hour) for hour in hours if hour.day == day) for day in DAYS}
     found: dict[str, list[str]] = {}
     for day, text in by_day.items():
         found.setdefault(text.replace("00:00-24:00 ", ""), []).append(day)
-    named = {"every day" if len(days) == len(DAYS) else " ".join(days): text for text, days in found.items() if text}
-    width = max(map(len, named), default=0)
-    return [f"{days:{width}}  {text}" for days, text in named.items()]
+    return {"every day" if len(days) == len(DAYS) else " ".join(days): text for text, days in found.items() if text}
 
 
 def _hours(minutes: tuple[Mode, ...]) -> tuple[Hour, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from agent.clock import SECOND_NS, WallTime, Window, rfc3339
@@ -229,6 +230,12 @@ class Owner:
 
     hub: str
     key: SigningKey = field(default_factory=generate_signing_key)
+
+    def write_key(self, path: Path) -> None:
+        """Write the private key as a JWK (RFC 7517), as the owner's app lets its owner keep a copy."""
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(self.key.as_dict(private=True)) + "\n")
 
     def policy(self, now: WallTime, version: int, **claims: object) -> str:
         """Sign a policy; without further claims it is the empty one, which refuses everything."""

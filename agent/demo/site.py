@@ -66,6 +66,7 @@ class Site:
         self._certificates = CertificateAuthority()
         self.logs = folder / "logs"
         self.config = folder / "hub" / "transom.yaml"
+        self.owner_key = folder / "owner" / "key.jwk"
         self.identity = IdentityStore(folder / "hub" / "identity")
         self.factory: FactoryIdentity
         self.cameras: list[CameraProgram] = []
@@ -153,6 +154,7 @@ class Site:
             },
             "ring": {"size_mib": self.scene.ring_mib, "slab_mib": self.scene.slab_mib, "free_mib_min": 64},
             "bridge_socket": str(self.bridge.socket),
+            "owner_page": {"is_on": False},  # unless asked for: there may be many sites on one machine
             "clock": "unsafe_assume_synchronised",  # a machine for trying things out may have no time server
         }
         self.config.write_text(yaml.safe_dump(config | settings, sort_keys=False))
@@ -195,6 +197,7 @@ class Site:
     def pair(self, mode: str = "opt_in", **claims: object) -> Presence:
         """Do what the owner does: press the button, scan the card, sign what is shared with whom."""
         self.owner = Owner(self.factory.hub_id)
+        self.owner.write_key(self.owner_key)
         self.bridge.press_button()
         hub = self.console.wait_presence(lambda hub: bool(hub.pairing), 10, "the hub to look for an owner")
         jwk, enrolment = dict(public_jwk(self.owner.key)), read_enrolment(hub.pairing)

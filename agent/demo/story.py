@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from agent.auditor import verify_audit
 from agent.demo.alarm import AFTER_S, BEFORE_S, judge_clips, note_delivery, raise_alarm, try_bad_commands
 from agent.demo.facts import Facts
+from agent.demo.owner_visit import ask_owner, print_owner_page
 from agent.demo.site import Scene, Site
 from agent.demo.summary import print_summary
 from agent.errors import ConfigurationError, TransomError
@@ -79,7 +80,7 @@ def play(site: Site, stage: Stage, facts: Facts, output: Path) -> None:
         site.start_central()
         facts.broker, facts.is_client_certificate_checked = site.broker.kind, site.broker.checks_client_certificates
     with stage.step(8):
-        site.start_hub()
+        site.start_hub(owner_page={"address": "127.0.0.1", "port": 0}, status_file=str(output / "hub" / "status.json"))
         facts.hub = site.install().version and site.factory.hub_id
     with stage.step(3):
         site.pair()
@@ -126,7 +127,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json:
             options.json.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
         if options.keep and not facts.failure:
+            boot = site.console.presence.boot if site.console.presence else 0
             site.restart_hub()
+            with console.status("start the hub again and raise an alarm that the owner is asked about"):
+                ask_owner(site, after_boot=boot)
+            print_owner_page(console, site)
             console.print(f"\nEverything keeps running. Configuration: {site.config}. Ctrl-C ends it.", soft_wrap=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()

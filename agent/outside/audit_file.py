@@ -130,6 +130,11 @@ class AuditFile:
         with self._lock:
             return self._tree.size, self._tree.root().hex()
 
+    @property
+    def extent(self) -> tuple[Path, int]:
+        """Say where the log lies, and how many bytes of whole entries it has."""
+        return self._log.path, self._log.size
+
     def checkpoint(self) -> str:
         """Sign the log as it is now, store the note beside it and return it. Raises UnavailableError."""
         with self._lock:

@@ -25,6 +25,7 @@ from tests.fuzz import (
     targets_exact_sound,
     targets_media,
     targets_opening,
+    targets_owner,
     targets_profiles,
     targets_ring,
     targets_sound,
@@ -106,6 +107,8 @@ TARGETS: Final = {
         Target("joined parts", targets_opening.joined_parts, targets_opening.JOINED_PARTS),
         Target("command", targets_command.command, targets_command.SEEDS),
         Target("signed time", targets_command.signed_time, targets_command.TIMES),
+        Target("owner's page", targets_owner.page_request, targets_owner.REQUESTS),
+        Target("owner's login", targets_owner.owner_login, targets_owner.LOGINS),
         Target("exact cut", targets_exact.exact_cut, targets_exact.SEEDS),
         Target("exact sound", targets_exact_sound.exact_sound, targets_exact_sound.SEEDS),
     )

@@ -1,0 +1,1 @@
+"""The owner's page: what the hub did and asks, in plain words; values in, HTML out."""
