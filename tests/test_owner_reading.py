@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError
+from agent.evidence.audit import LOG_NAME, encode_entry, make_entry
 from agent.owner_reading import ACCESSES_SHOWN, LATEST_SHOWN, LINES_SHOWN
 from tests.simulators.owner_site import OwnerSite
 from tests.vectors.command.scene import NOW
@@ -28,39 +29,55 @@ def ids(shown: dict[str, Any]) -> list[str]:
     return [one.id for one in shown["accesses"]]
 
 
-def test_the_list_is_every_command_page_by_page(site: OwnerSite) -> None:
-    """However many other entries lie between, each command is on exactly one page, newest first, with its outcome."""
+def written(folder: Path, entries: Iterable[tuple[str, str, dict[str, str | int]]]) -> OwnerSite:
+    """Put up a hub whose log has these entries already."""
+    (folder / "audit").mkdir()
+    lines = (encode_entry(make_entry(NOW, *entry)) + b"\n" for entry in entries)
+    (folder / "audit" / LOG_NAME).write_bytes(b"".join(lines))
+    return OwnerSite(folder)
+
+
+def fifty_commands() -> Iterator[tuple[str, str, dict[str, str | int]]]:
+    """Write commands with more and fewer entries between them."""
     for number in range(50):
-        site.audit.append("command", f"c{number:02}", {"by": "officer:1", "agency": "pd-0042"})
+        yield "command", f"c{number:02}", {"by": "officer:1", "agency": "pd-0042"}
         for part in range(number % 7 * 4):
-            site.audit.append("sealed", f"c{number:02}", {"part": f"p{part}", "sha256": "0" * 400})
-        site.audit.append("job", f"c{number:02}", {"state": "SUCCEEDED", "event": "delivered"})
-    found, before, pages = [], None, 0
-    while True:
-        shown: dict[str, Any] = site.reading.accesses(before)
-        assert len(shown["accesses"]) <= ACCESSES_SHOWN
-        assert {one.status for one in shown["accesses"]} <= {"Sent"}
-        found += ids(shown)
-        pages += 1
-        if (before := shown["older"]) is None:
-            break
+            yield "sealed", f"c{number:02}", {"part": f"p{part}", "sha256": "0" * 400}
+        yield "job", f"c{number:02}", {"state": "SUCCEEDED", "event": "delivered"}
+
+
+def test_the_list_is_every_command_page_by_page(tmp_path: Path) -> None:
+    """However many other entries lie between, each command is on exactly one page, newest first, with its outcome."""
+    found: list[str] = []
+    before, pages = None, 0
+    with closing(written(tmp_path, fifty_commands())) as site:
+        while True:
+            shown: dict[str, Any] = site.reading.accesses(before)
+            assert len(shown["accesses"]) <= ACCESSES_SHOWN
+            assert {one.status for one in shown["accesses"]} <= {"Sent"}
+            found += ids(shown)
+            pages += 1
+            if (before := shown["older"]) is None:
+                break
     assert found == [f"c{number:02}" for number in reversed(range(50))]
     assert pages >= 3
 
 
-def test_a_long_silence_in_the_log_is_crossed_in_steps(site: OwnerSite) -> None:
+def test_a_long_silence_in_the_log_is_crossed_in_steps(tmp_path: Path) -> None:
     """A command behind megabytes of other entries is found by asking on, and no request reads them all."""
-    site.audit.append("command", "old", {"by": "officer:1"})
-    for number in range(2600):
-        site.audit.append("clock_step", "", {"n": number, "why": "x" * 480})
-    first: dict[str, Any] = site.reading.accesses(None)
-    assert first["accesses"] == []
-    assert first["older"] is not None
-    found, before = [], first["older"]
-    while before is not None:
-        shown: dict[str, Any] = site.reading.accesses(before)
-        found += ids(shown)
-        before = shown["older"]
+    silence: list[tuple[str, str, dict[str, str | int]]] = [
+        ("clock_step", "", {"n": n, "why": "x" * 480}) for n in range(2600)
+    ]
+    found: list[str] = []
+    with closing(written(tmp_path, [("command", "old", {"by": "officer:1"}), *silence])) as site:
+        first: dict[str, Any] = site.reading.accesses(None)
+        assert first["accesses"] == []
+        before = first["older"]
+        assert before is not None
+        while before is not None:
+            shown: dict[str, Any] = site.reading.accesses(before)
+            found += ids(shown)
+            before = shown["older"]
     assert found == ["old"]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agent.auditor import verify_audit
 from agent.clock import WallTime
 from agent.errors import BadInputError
-from agent.evidence.audit import ENTRY_BYTES_MAX
+from agent.evidence.audit import ENTRY_BYTES_MAX, LOG_NAME, encode_entry, make_entry
 from agent.evidence.note import verifier_of
 from agent.outside.audit_file import AuditFile, open_audit
 from agent.outside.audit_reading import AuditReader
@@ -28,9 +28,13 @@ ENTRIES = 900
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditFile]:
     """Open a log with entries of many lengths."""
-    with closing(open_audit(tmp_path_factory.mktemp("log") / "audit", HUB, EVIDENCE_KEY, SetClock(WallTime(0)))) as log:
-        for number in range(ENTRIES):
-            log.append("job", f"c{number}", {"detail": "x" * (number * 37 % 400)})
+    folder = tmp_path_factory.mktemp("log") / "audit"
+    folder.mkdir()
+    entries = (
+        make_entry(WallTime(0), "job", f"c{number}", {"detail": "x" * (number * 37 % 400)}) for number in range(ENTRIES)
+    )
+    (folder / LOG_NAME).write_bytes(b"".join(encode_entry(entry) + b"\n" for entry in entries))
+    with closing(open_audit(folder, HUB, EVIDENCE_KEY, SetClock(WallTime(0)))) as log:
         yield log
 
 
