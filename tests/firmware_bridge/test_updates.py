@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.backend import Bundle
 from firmware_bridge.errors import BadInputError, ConfigurationError
-from firmware_bridge.messages import Progress, Refused, Slot
+from firmware_bridge.messages import Installed, Progress, Refused, Slot
 from firmware_bridge.updates import FLOOR_FILE, Updates
 
 
@@ -20,10 +20,11 @@ class ShelfUpdater:
     def __init__(self, version: str) -> None:
         self.version = version
         self.installed: list[Path] = []
+        self.running: str | None = None
 
     async def slots(self) -> list[Slot]:
-        """Return no slots."""
-        return []
+        """Return what runs, and another slot with what was shelved."""
+        return [Slot("rootfs.0", "booted", "good", self.running), Slot("rootfs.1", "inactive", "good", self.version)]
 
     async def inspect(self, bundle: Path) -> Bundle:
         """Return the version it was told."""
@@ -41,7 +42,7 @@ class ShelfUpdater:
         return self.version
 
 
-def install(updates: Updates, bundle: Path | str) -> str | Refused:
+def install(updates: Updates, bundle: Path | str) -> Installed | Refused:
     """Install without looking at the progress."""
     return asyncio.run(updates.install(str(bundle), lambda _: None))
 
@@ -57,7 +58,7 @@ def test_what_was_marked_good_is_the_floor(tmp_path: Path, bundle: Path) -> None
     assert updater.installed == []
     for version in ("2026.11.1", "2026.11.2"):
         updater.version = version
-        assert install(again, bundle) == version
+        assert install(again, bundle) == Installed(version, is_running=False)
 
 
 def test_the_floor_never_falls(tmp_path: Path, bundle: Path) -> None:
@@ -86,15 +87,71 @@ def test_only_files_among_the_bundles_are_opened(tmp_path: Path, bundle: Path) -
 
 
 def test_one_installation_at_a_time(tmp_path: Path, bundle: Path) -> None:
-    """A second request meanwhile is refused, and the next one after it is not."""
+    """Another bundle meanwhile is refused, and the next one after it is not."""
+    updater, other = ShelfUpdater("1"), bundle.with_name("other.raucb")
+    other.write_bytes(b"")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+
+    async def both() -> list[Installed | Refused]:
+        return await asyncio.gather(*(updates.install(str(path), lambda _: None) for path in (bundle, other)))
+
+    first, second = asyncio.run(both())
+    assert first == Installed("1", is_running=False)
+    assert isinstance(second, Refused)
+    assert "when it has ended" in second.text
+    assert updater.installed == [bundle]
+    assert install(updates, other) == Installed("1", is_running=False)
+
+
+def test_who_asks_for_the_same_bundle_meanwhile_hears_its_end(tmp_path: Path, bundle: Path) -> None:
+    """An agent that has started again finds the installation that it had ordered; nothing is installed twice."""
+    updater = ShelfUpdater("1")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    told: list[list[Progress]] = [[], []]
+
+    async def both() -> list[Installed | Refused]:
+        return await asyncio.gather(*(updates.install(str(bundle), listener.append) for listener in told))
+
+    assert asyncio.run(both()) == [Installed("1", is_running=False)] * 2
+    assert updater.installed == [bundle]
+    assert [[step.percent for step in heard] for heard in told] == [[100], [100]]
+
+
+def test_an_installation_goes_on_when_its_client_has_left(tmp_path: Path, bundle: Path) -> None:
+    """Who asked first may die; who asks again hears the end of the same installation."""
     updater = ShelfUpdater("1")
     updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
 
-    async def both() -> list[str | Refused]:
-        return await asyncio.gather(*(updates.install(str(bundle), lambda _: None) for _ in range(2)))
+    async def leave_and_come_back() -> Installed | Refused:
+        first = asyncio.create_task(updates.install(str(bundle), lambda _: None))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await updates.install(str(bundle), lambda _: None)
 
-    assert asyncio.run(both()) == ["1", Refused("another installation is running")]
-    assert install(updates, bundle) == "1"
+    assert asyncio.run(leave_and_come_back()) == Installed("1", is_running=False)
+    assert updater.installed == [bundle]
+
+
+def test_what_runs_is_not_installed_over_the_fallback(tmp_path: Path, bundle: Path) -> None:
+    """After a power cut between the first boot and the last word about it, the order comes again."""
+    updater = ShelfUpdater("2026.11.1")
+    updater.running = "2026.11.1.0"
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    assert install(updates, bundle) == Installed("2026.11.1", is_running=True)
+    assert updater.installed == []
+    updater.running = "factory"
+    assert install(updates, bundle) == Installed("2026.11.1", is_running=False)
+
+
+def test_a_version_without_an_order_never_becomes_the_floor(tmp_path: Path, bundle: Path) -> None:
+    """Else nothing could be compared with it any more, and the hub would take no update."""
+    updater = ShelfUpdater("beta")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    with pytest.raises(BadInputError, match="version"):
+        install(updates, bundle)
+    assert asyncio.run(updates.mark_good()) == ""
+    updater.version = "1"
+    assert install(updates, bundle) == Installed("1", is_running=False)
 
 
 @pytest.mark.parametrize("content", [b"", b"latest", b"\xff", b"1" * 5000])

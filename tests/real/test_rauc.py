@@ -17,6 +17,7 @@ import pytest
 from agent.clip_job import JobState, Status
 from agent.command.request import RefusalReason
 from agent.outside.database import Database
+from firmware_bridge.errors import UnavailableError
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import Process, Site, run
 from tests.simulators.firmware_hub import firmware_site
@@ -165,6 +166,8 @@ def test_whoever_dies_in_an_installation_it_ends_once_and_truly(hub: Hub, killed
     agent = hub.agent(hub.order("f1", bundle))
     try:
         asyncio.run(eventually(lambda: hub.rauc.is_held, LONG_S))
+        with pytest.raises(UnavailableError, match="busy"):  # RAUC tells nobody of its slots now
+            hub.bridge.client.slots()
         if killed in ("agent", "all of them"):
             agent.kill()
             agent.wait()
@@ -172,12 +175,15 @@ def test_whoever_dies_in_an_installation_it_ends_once_and_truly(hub: Hub, killed
             hub.bridge.kill()
         if killed in ("rauc", "all of them"):
             hub.rauc.kill()
-            hub.rauc.let_go()
             hub.rauc.start()
         if killed in ("bridge", "all of them"):
             hub.bridge.start()
         if killed in ("agent", "all of them"):
+            left = hub.bridge.conversations
             agent = hub.agent()
+            asyncio.run(eventually(lambda: hub.bridge.conversations > left, LONG_S))  # it has asked again
+        if killed == "bridge":
+            asyncio.run(eventually(lambda: hub.bridge.conversations, LONG_S))
         hub.rauc.let_go()
         assert agent.wait(LONG_S) == 0
     finally:
