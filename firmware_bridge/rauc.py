@@ -93,7 +93,15 @@ class RaucUpdater:
                     "RAUC did not say how the installation ended", cure="ask for the slots, then try again"
                 )
             if finished.result() != 0:
-                raise BadInputError(f"RAUC could not install the bundle: {await _last_error(bus)}")
+                raise BadInputError(
+                    f"RAUC could not install the bundle: {await _last_error(bus)}",
+                    cure="is it built for this kind of hub? What RAUC did is in its log: journalctl -u rauc",
+                )
+
+    async def start_running_slot_next(self) -> None:
+        """Activate the booted slot."""
+        async with self._bus() as bus:
+            await _call(bus, "Mark", "ss", "active", "booted")
 
     async def mark_good(self) -> str:
         """Mark the booted slot good; return the version it was installed from, or an empty text."""
@@ -237,7 +245,7 @@ async def _ask(
     text = str(reply.body[0]) if reply.body else str(reply.error_name)
     if _BUSY in text.lower():
         raise _busy()
-    raise BadInputError(f"RAUC refuses: {text[:TEXT_CHARACTERS_MAX]}")
+    raise BadInputError(f"RAUC refuses: {text[:TEXT_CHARACTERS_MAX]}", cure="RAUC's log says more: journalctl -u rauc")
 
 
 def _busy() -> UnavailableError:

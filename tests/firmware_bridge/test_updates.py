@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,6 +16,13 @@ from firmware_bridge.backend import Bundle
 from firmware_bridge.errors import BadInputError, ConfigurationError
 from firmware_bridge.messages import Installed, Progress, Refused, Slot
 from firmware_bridge.updates import FLOOR_FILE, Updates
+
+MARK_GOOD: Final = """\
+import asyncio, pathlib, sys
+from firmware_bridge.updates import Updates
+from tests.firmware_bridge.test_updates import ShelfUpdater
+asyncio.run(Updates(ShelfUpdater("1"), state=pathlib.Path(sys.argv[1]), bundles=pathlib.Path()).mark_good())
+"""
 
 
 class ShelfUpdater:
@@ -21,10 +32,16 @@ class ShelfUpdater:
         self.version = version
         self.installed: list[Path] = []
         self.running: str | None = None
+        self.written: str | None = None
+        """What the other slot holds; None: the version that was looked at."""
+        self.has_turned_back = False
 
     async def slots(self) -> list[Slot]:
         """Return what runs, and another slot with what was shelved."""
-        return [Slot("rootfs.0", "booted", "good", self.running), Slot("rootfs.1", "inactive", "good", self.version)]
+        return [
+            Slot("rootfs.0", "booted", "good", self.running),
+            Slot("rootfs.1", "inactive", "good", self.written if self.written is not None else self.version),
+        ]
 
     async def inspect(self, bundle: Path) -> Bundle:
         """Return the version it was told."""
@@ -36,6 +53,10 @@ class ShelfUpdater:
         progress(Progress(100, str(manifest_hash)))
         await asyncio.sleep(0)
         self.installed.append(bundle)
+
+    async def start_running_slot_next(self) -> None:
+        """Note it."""
+        self.has_turned_back = True
 
     async def mark_good(self) -> str:
         """Return the running version."""
@@ -141,6 +162,26 @@ def test_what_runs_is_not_installed_over_the_fallback(tmp_path: Path, bundle: Pa
     assert updater.installed == []
     updater.running = "factory"
     assert install(updates, bundle) == Installed("2026.11.1", is_running=False)
+
+
+def test_a_bundle_that_was_exchanged_is_not_started(tmp_path: Path, bundle: Path) -> None:
+    """An old RAUC reads the file anew to install it; where it notes what it wrote, that is looked at."""
+    updater = ShelfUpdater("2")
+    updates = Updates(updater, state=tmp_path, bundles=bundle.parent)
+    for written, has_turned_back in (("2.0", False), ("", False), ("1", True)):
+        updater.written = written
+        assert isinstance(install(updates, bundle), Refused) is has_turned_back
+        assert updater.has_turned_back is has_turned_back
+
+
+def test_the_floor_outlives_a_power_cut(tmp_path: Path) -> None:
+    """Its content is synced before it has its name, and the folder after that."""
+    log = tmp_path / "calls"
+    command = ["strace", "-f", "-y", "-o", str(log), "-e", "trace=fsync,/^rename", sys.executable, "-c", MARK_GOOD]
+    subprocess.run([*command, str(tmp_path)], check=True, cwd=Path(__file__).parents[2])
+    calls = re.findall(r"\b(fsync|rename)\w*\(.*version_floor|\b(fsync)\(", log.read_text())
+    told = [named or other for named, other in calls]
+    assert told == ["fsync", "rename", "fsync"]
 
 
 def test_a_version_without_an_order_never_becomes_the_floor(tmp_path: Path, bundle: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,11 @@ import pytest
 from agent.clip_job import JobState, Status
 from agent.command.request import RefusalReason
 from agent.outside.database import Database
+from firmware_bridge.backend import Bundle
 from firmware_bridge.errors import UnavailableError
+from firmware_bridge.messages import Refused
+from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.updates import Updates
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import Process, Site, run
 from tests.simulators.firmware_hub import firmware_site
@@ -156,6 +161,24 @@ def test_what_rauc_refuses_is_not_installed_and_the_reason_is_told(hub: Hub) -> 
         assert words in end.detail
     assert (hub.rauc.primary, hub.rauc.holds("rootfs.1", NOW)) == ("A", True)
     assert list(hub.bundles.iterdir()) == []
+
+
+def test_a_bundle_that_is_exchanged_after_it_was_looked_at_is_not_started(hub: Hub, tmp_path: Path) -> None:
+    """RAUC 1.8 takes no hash: it installs the older one, and the next boot starts what runs now all the same."""
+    bundle = hub.maker.make(hub.bundles / "new.raucb", NEW)
+    older = hub.maker.make(hub.offered("old.raucb"), OLD)
+
+    class Exchanged(RaucUpdater):
+        async def inspect(self, bundle: Path) -> Bundle:
+            seen = await super().inspect(bundle)
+            shutil.copy(older, bundle)
+            return seen
+
+    updates = Updates(Exchanged(hub.rauc.address), state=tmp_path, bundles=hub.bundles)
+    outcome = asyncio.run(updates.install(str(bundle), lambda _: None))
+    assert isinstance(outcome, Refused)
+    assert "exchanged" in outcome.text
+    assert (hub.rauc.holds("rootfs.1", OLD), hub.rauc.primary) == (True, "A")
 
 
 @pytest.mark.parametrize("killed", ["bridge", "agent", "rauc", "all of them"])
