@@ -98,10 +98,12 @@ class RaucUpdater:
                     cure="is it built for this kind of hub? What RAUC did is in its log: journalctl -u rauc",
                 )
 
-    async def start_running_slot_next(self) -> None:
-        """Activate the booted slot."""
+    async def take_back(self) -> None:
+        """Activate the booted slot, and mark the other one bad."""
         async with self._bus() as bus:
             await _call(bus, "Mark", "ss", "active", "booted")
+            with contextlib.suppress(BadInputError):  # with more than two slots RAUC knows no "other"
+                await _call(bus, "Mark", "ss", "bad", "other")
 
     async def mark_good(self) -> str:
         """Mark the booted slot good; return the version it was installed from, or an empty text."""

@@ -90,7 +90,7 @@ class Updates:
         await self._updater.install(path, inspected.manifest_hash, tell)
         # 6. A RAUC that took no hash may have read another file than it was shown: what it wrote is looked at.
         if inspected.manifest_hash is None and not await self._has_written(inspected.version):
-            await self._updater.start_running_slot_next()
+            await self._updater.take_back()
             return Refused("the bundle was exchanged while it was installed: who can write where bundles lie?")
         return Installed(inspected.version, is_running=False)
 

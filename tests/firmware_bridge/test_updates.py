@@ -54,7 +54,7 @@ class ShelfUpdater:
         await asyncio.sleep(0)
         self.installed.append(bundle)
 
-    async def start_running_slot_next(self) -> None:
+    async def take_back(self) -> None:
         """Note it."""
         self.has_turned_back = True
 

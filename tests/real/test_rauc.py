@@ -124,6 +124,7 @@ def test_a_signed_command_becomes_the_other_slots_content(hub: Hub) -> None:
     assert written == [("command", None), ("firmware", None), ("job", "IN_PROGRESS"), ("job", "SUCCEEDED")]
 
     hub.rauc.boot()
+    assert {slot.boot_status for slot in hub.bridge.client.slots()} == {"good"}
     booted = next(slot for slot in hub.bridge.client.slots() if slot.state == "booted")
     assert (booted.name, booted.version) == ("rootfs.1", NEW)
     assert hub.bridge.client.mark_good() == NEW
@@ -179,6 +180,10 @@ def test_a_bundle_that_is_exchanged_after_it_was_looked_at_is_not_started(hub: H
     assert isinstance(outcome, Refused)
     assert "exchanged" in outcome.text
     assert (hub.rauc.holds("rootfs.1", OLD), hub.rauc.primary) == (True, "A")
+    assert {slot.name: slot.boot_status for slot in hub.bridge.client.slots()} == {
+        "rootfs.0": "good",
+        "rootfs.1": "bad",
+    }
 
 
 @pytest.mark.parametrize("killed", ["bridge", "agent", "rauc", "all of them"])

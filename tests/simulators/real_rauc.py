@@ -78,7 +78,7 @@ _BOOTLOADER: Final = """\
 cd '{folder}/boot' || exit 1
 case "$1" in
   get-primary) cat primary ;;
-  set-primary) echo "$2" >primary ;;
+  set-primary) echo "$2" >primary && echo good >"$2" ;;
   get-state) cat "$2" ;;
   set-state) echo "$3" >"$2" ;;
   *) exit 1 ;;
