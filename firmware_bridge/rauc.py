@@ -159,7 +159,8 @@ async def _version_by_info(bus: MessageBus, bundle: Path) -> str:
         if _NO_REASON not in error.what:
             raise
         raise BadInputError(
-            "RAUC refuses the bundle: damaged, or not signed by a key of this hub's keyring",
+            "RAUC refuses the bundle: damaged, not signed by a key of this hub's keyring, "
+            "or by a certificate that is out of date for this machine's clock",
             cure="RAUC's log says which: journalctl -u rauc",
         ) from error
     return _shaped(reply, tuple[str, str])[1]
