@@ -7,6 +7,8 @@ DEBIAN_PACKAGES=(
   "ffmpeg:/usr/bin/ffmpeg"                        # a second decoder; ipycam films with it
   "chromium:/usr/bin/chromium"                    # a clip must play in a browser
   "dbus-daemon:/usr/bin/dbus-daemon"              # the private bus on which the bridge meets RAUC
+  "rauc:/usr/bin/rauc"                            # the real updater: installs what a signed command brings, or refuses
+  "squashfs-tools:/usr/bin/mksquashfs"            # RAUC's bundles are made with it
   "systemd:/usr/bin/systemd-analyze"              # judges our units
   "python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py"
   "gir1.2-gst-rtsp-server-1.0:/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib"

@@ -31,10 +31,11 @@ from agent.errors import BadInputError
 from agent.event_watch import EventWatch
 from agent.evidence.note import verifier_of
 from agent.exporter import REPLAY_MARGIN_NS, Exporter
+from agent.firmware_trial import FirmwareTrial
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile
-from agent.outside.bridge import seconds_since_press
+from agent.outside.bridge import keep_firmware, seconds_since_press
 from agent.outside.cutter import ChildCutter
 from agent.outside.cutter_child import ChildLimits
 from agent.outside.database import Database
@@ -241,6 +242,10 @@ class _Hub:
                 self._record_to(ring, desk)
             link.start()
             stack.callback(link.stop, (topics.state, self._board.offline(boot)))
+            if config.bridge_socket:
+                keep = partial(keep_firmware, config.bridge_socket)
+                trial = FirmwareTrial(lambda: self._health.vitals, lambda: link.is_connected, keep)
+                stack.callback(asyncio.create_task(trial.run(self._clock), name="firmware trial").cancel)
             exporter.resume()
             stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)

@@ -48,5 +48,8 @@ class Updater(Protocol):
     async def install(self, bundle: Path, manifest_hash: str | None, progress: Callable[[Progress], None]) -> None:
         """Install into the slot that is not running; returns when it is done."""
 
+    async def take_back(self) -> None:
+        """Have the next boot start the slot that runs now, and no boot the other one."""
+
     async def mark_good(self) -> str:
         """Keep the running slot; return the version it was installed from, empty if unknown."""

@@ -93,7 +93,17 @@ class RaucUpdater:
                     "RAUC did not say how the installation ended", cure="ask for the slots, then try again"
                 )
             if finished.result() != 0:
-                raise BadInputError(f"RAUC could not install the bundle: {await _last_error(bus)}")
+                raise BadInputError(
+                    f"RAUC could not install the bundle: {await _last_error(bus)}",
+                    cure="is it built for this kind of hub? What RAUC did is in its log: journalctl -u rauc",
+                )
+
+    async def take_back(self) -> None:
+        """Activate the booted slot, and mark the other one bad."""
+        async with self._bus() as bus:
+            await _call(bus, "Mark", "ss", "active", "booted")
+            with contextlib.suppress(BadInputError):  # with more than two slots RAUC knows no "other"
+                await _call(bus, "Mark", "ss", "bad", "other")
 
     async def mark_good(self) -> str:
         """Mark the booted slot good; return the version it was installed from, or an empty text."""
@@ -149,7 +159,8 @@ async def _version_by_info(bus: MessageBus, bundle: Path) -> str:
         if _NO_REASON not in error.what:
             raise
         raise BadInputError(
-            "RAUC refuses the bundle: damaged, or not signed by a key of this hub's keyring",
+            "RAUC refuses the bundle: damaged, not signed by a key of this hub's keyring, "
+            "or by a certificate that is out of date for this machine's clock",
             cure="RAUC's log says which: journalctl -u rauc",
         ) from error
     return _shaped(reply, tuple[str, str])[1]
@@ -237,7 +248,7 @@ async def _ask(
     text = str(reply.body[0]) if reply.body else str(reply.error_name)
     if _BUSY in text.lower():
         raise _busy()
-    raise BadInputError(f"RAUC refuses: {text[:TEXT_CHARACTERS_MAX]}")
+    raise BadInputError(f"RAUC refuses: {text[:TEXT_CHARACTERS_MAX]}", cure="RAUC's log says more: journalctl -u rauc")
 
 
 def _busy() -> UnavailableError:

@@ -88,7 +88,16 @@ class Updates:
             return Installed(inspected.version, is_running=True)
         # 5. Exactly that bundle is installed.
         await self._updater.install(path, inspected.manifest_hash, tell)
+        # 6. A RAUC that took no hash may have read another file than it was shown: what it wrote is looked at.
+        if inspected.manifest_hash is None and not await self._has_written(inspected.version):
+            await self._updater.take_back()
+            return Refused("the bundle was exchanged while it was installed: who can write where bundles lie?")
         return Installed(inspected.version, is_running=False)
+
+    async def _has_written(self, version: str) -> bool:
+        """Say whether a slot holds it now; True too where RAUC notes no versions (without `statusfile`)."""
+        noted = [slot.version for slot in await self._updater.slots() if slot.state != BOOTED and slot.version]
+        return not noted or any(_is_same(one, version) for one in noted)
 
     def _forget(self) -> None:
         self._running = None
@@ -123,6 +132,11 @@ class Updates:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(self._floor_path)
+            folder = os.open(self._floor_path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)  # else a power cut brings the old floor back
+            finally:
+                os.close(folder)
         except OSError as error:
             raise UnavailableError(f"cannot store the version floor: {error.strerror}") from error
 

@@ -35,7 +35,6 @@ TESTED_ELSEWHERE: Final = {
     "agent/camera_link.py": "types only",
     "agent/outside/cutter_child.py": "tests/outside/test_cutter.py and test_hostile_child.py",
     "agent/recorder_thread.py": "tests/stories/test_restart.py, with the whole daemon",
-    "agent/asking.py": "tests/test_exporter.py, test_promises.py and test_job_orders.py, with real jobs",
     "agent/command/approval.py": "tests/command/test_vectors.py",
     "agent/command/orders.py": "types only",
     "agent/command/parameters.py": "tests/command/test_vectors.py",

@@ -69,6 +69,7 @@ class Bridge:
 
     def __init__(self, *, is_taken: bool = True, is_true: bool = True) -> None:
         self.is_taken, self.is_true, self.installed = is_taken, is_true, 0
+        self.discarded: list[Path] = []
 
     async def fetch(self, url: str, sha256: str, size: int) -> Path:
         """Fetch nothing."""
@@ -80,7 +81,16 @@ class Bridge:
         """Count what was handed over."""
         self.installed += 1
         progress(50)
-        return (True, "2.0") if self.is_taken else (False, f"{bundle} is older than the floor")
+        progress(100)  # as RAUC does at a bad end too
+        return (
+            (True, "version 2.0 starts with the next boot")
+            if self.is_taken
+            else (False, f"{bundle} is older than the floor")
+        )
+
+    async def discard(self, bundle: Path) -> None:
+        """Note it."""
+        self.discarded.append(bundle)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +113,9 @@ def test_firmware_ends_as_the_bridge_says(
         process.exporter.take(ops(site, "firmware.install", "f1", **bundle_at(site)))
         end = await process.until_ended("f1")
         assert (end.status, end.reason) == (status, reason)
+        assert {said.percent for said in process.statuses("f1")} <= {0, 50}
+        if bridge is not None:  # what was decided about does not stay
+            await process.until(lambda: len(bridge.discarded) == bridge.installed)
 
     run(site, life)
 

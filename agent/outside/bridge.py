@@ -21,6 +21,14 @@ def seconds_since_press(socket: Path) -> float | None:
         return None
 
 
+def keep_firmware(socket: Path) -> str:
+    """Keep the firmware that runs, return the version floor from now on; waits for RAUC. Raises UnavailableError."""
+    try:
+        return BridgeClient(socket).mark_good()
+    except BridgeError as error:
+        raise UnavailableError(f"the firmware that runs is not kept: {error}") from error
+
+
 def firmware_slots(socket: Path) -> list[FirmwareSlot]:
     """Ask which firmware is where; waits for RAUC, so call it in a thread. Raises UnavailableError."""
     try:

@@ -32,6 +32,7 @@ INSTALL_TRIES_MAX: Final = 5
 INSTALL_RETRY_S: Final = 10.0
 """A bridge or a RAUC that died is back by then: systemd starts the bridge again after 5 s."""
 FREE_BYTES_MIN: Final = 256 * 1024**2
+ANNOUNCE: Final = "order it with the size and the sha256 of the file that the host has"
 READABLE: Final = 0o644  # the folder lets nobody in but the bridge; systemd's umask would keep that out too
 
 
@@ -68,9 +69,11 @@ class BridgeFirmware:
             finally:
                 unfinished.unlink(missing_ok=True)
         except TimeoutError as error:
-            raise UnavailableError("the bundle did not come in time") from error
+            raise UnavailableError(
+                "the bundle did not come in time", cure="order it when the line is better"
+            ) from error
         except OSError as error:
-            raise UnavailableError(f"the bundle cannot be stored: {error.strerror}") from error
+            raise UnavailableError(f"the bundle cannot be stored: {error.strerror}", cure="look at the disk") from error
         return path
 
     async def _write(self, url: str, sha256: str, size: int, path: Path) -> None:
@@ -89,19 +92,20 @@ class BridgeFirmware:
             try:
                 async with client, client.stream("GET", url) as answer:
                     if answer.status_code != HTTPStatus.OK:
-                        raise UnavailableError(f"the bundle's host answers {answer.status_code}")
+                        raise UnavailableError(f"the bundle's host answers {answer.status_code}", cure="is it there?")
                     async for piece in answer.aiter_raw():
                         received += len(piece)
                         if received > size:
-                            raise BadInputError(f"the bundle is longer than {size} bytes")
+                            raise BadInputError(f"the bundle is longer than {size} bytes", cure=ANNOUNCE)
                         digest.update(piece)
                         await asyncio.to_thread(file.write, piece)
             except httpx.HTTPError as error:
-                raise UnavailableError(f"the bundle cannot be fetched ({type(error).__name__})") from None
+                cure = "is its host there, with a certificate that the trust bundle's tls_anchors know?"
+                raise UnavailableError(f"the bundle cannot be fetched ({type(error).__name__})", cure=cure) from None
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
         if (received, digest.hexdigest()) != (size, sha256):
-            raise BadInputError("the bundle is not the one that was announced")
+            raise BadInputError("the bundle is not the one that was announced", cure=ANNOUNCE)
 
     async def install(self, bundle: Path, progress: Callable[[int], object]) -> tuple[bool, str]:
         """Let the bridge install it; return whether it did, and what follows, or why not. Raises UnavailableError.

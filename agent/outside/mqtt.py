@@ -111,6 +111,11 @@ class MqttLink:
         )
         self._client.loop_start()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there now, as far as the protocol knows."""
+        return self._client.is_connected()
+
     async def receive(self) -> Inbound:
         """Wait for the next message."""
         return await self._inbox.get()

@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.errors import BadInputError, UnavailableError
 from firmware_bridge.messages import Progress, Slot
-from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.rauc import IDLE_POLL_S, RaucUpdater
 from tests.simulators.rauc_service import Behaviour, PrivateBus, RaucService
 
 
@@ -54,6 +54,45 @@ def test_a_bundle_with_a_bad_signature_is_refused(bus: PrivateBus, tmp_path: Pat
     """RAUC's own words reach the operator."""
     with pytest.raises(BadInputError, match="signature verification failed"):
         asyncio.run(RaucUpdater(bus.address).inspect(tmp_path / "evil.raucb"))
+
+
+def test_an_old_rauc_gives_no_reason_so_we_name_what_it_can_be(
+    bus: PrivateBus, behaviour: Behaviour, tmp_path: Path
+) -> None:
+    """RAUC 1.8 says "rauc info error" of every bundle that it refuses; the person learns where the reason stands."""
+    with (
+        RaucService(bus.address, behaviour, is_old=True),
+        pytest.raises(BadInputError, match=r"not signed .* keyring.*clock.*journalctl -u rauc"),
+    ):
+        asyncio.run(RaucUpdater(bus.address).inspect(tmp_path / "evil.raucb"))
+
+
+@pytest.mark.parametrize("is_old", [True, False], ids=["1.8", "newer"])
+def test_a_bundle_is_looked_at_when_rauc_has_done_with_another(
+    bus: PrivateBus, bundle: Path, behaviour: Behaviour, *, is_old: bool
+) -> None:
+    """RAUC goes on when the bridge that asked it has died; meanwhile it calls every bundle bad, and we do not."""
+
+    async def wait() -> str:
+        looking = asyncio.create_task(RaucUpdater(bus.address).inspect(bundle))
+        done, _ = await asyncio.wait({looking}, timeout=3 * IDLE_POLL_S)
+        assert not done
+        behaviour.is_busy = False
+        return (await looking).version
+
+    behaviour.is_busy = True
+    with RaucService(bus.address, behaviour, is_old=is_old):
+        assert asyncio.run(wait()) == "2026.11.1"
+
+
+@pytest.mark.usefixtures("rauc")
+def test_a_busy_rauc_is_asked_later(bus: PrivateBus, behaviour: Behaviour, bundle: Path) -> None:
+    """It refuses every question while it installs; that says nothing about slots or bundle."""
+    behaviour.is_busy = True
+    updater = RaucUpdater(bus.address)
+    for question in (updater.slots, updater.mark_good, lambda: updater.install(bundle, None, lambda _: None)):
+        with pytest.raises(UnavailableError, match="wait until it has ended"):
+            asyncio.run(question())
 
 
 @pytest.mark.usefixtures("rauc")

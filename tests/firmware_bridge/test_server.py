@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BadInputError, UnavailableError
-from firmware_bridge.messages import REQUEST_BYTES_MAX, Led, Progress, Refused, Word, read_answer
+from firmware_bridge.messages import REQUEST_BYTES_MAX, Installed, Led, Progress, Refused, Word, read_answer
 from firmware_bridge.server import CONNECTIONS_MAX
 from tests.simulators.rauc_service import Behaviour
 
@@ -60,10 +60,12 @@ def test_updates(client: BridgeClient, bundle: Path, behaviour: Behaviour) -> No
     """Slots, an installation with progress, the floor, and a refused downgrade."""
     assert [slot.name for slot in client.slots()] == ["rootfs.0", "rootfs.1"]
     told: list[Progress] = []
-    assert client.install(bundle, told.append) == "2026.11.1"
+    assert client.install(bundle, told.append) == Installed("2026.11.1", is_running=False)
     assert [progress.percent for progress in told] == [0, 40, 100]
     assert client.mark_good() == "2026.10.1"
     assert behaviour.marked == [("good", "booted")]
+    behaviour.bundles[str(bundle)] = "2026.10.1"
+    assert client.install(bundle, told.append) == Installed("2026.10.1", is_running=True)
     behaviour.bundles[str(bundle)] = "2026.9.1"
     assert isinstance(client.install(bundle, told.append), Refused)
     with pytest.raises(BadInputError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pytest
 
 from agent.demo.pki import Authority
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.firmware import BridgeFirmware
+from agent.outside.firmware import INSTALL_TRIES_MAX, BridgeFirmware
+from firmware_bridge.messages import Answer, write_line
 from tests.outside.test_bridge import bridge
 
 BUNDLE: Final = b"a bundle " * 50_000
@@ -103,8 +105,57 @@ def test_the_real_bridge_is_asked(tmp_path: Path) -> None:
     """A bridge whose updater is away says so; without a bridge that is the error."""
     path = tmp_path / "update.raucb"
     path.write_bytes(BUNDLE)
-    with bridge(tmp_path) as (socket, _), pytest.raises(UnavailableError, match=r"\w"):
-        asyncio.run(BridgeFirmware(tmp_path, socket, list).install(path, lambda _: None))
+    with bridge(tmp_path) as (path_of_bridge, _), pytest.raises(UnavailableError, match=r"\w"):
+        asyncio.run(BridgeFirmware(tmp_path, path_of_bridge, list, retry_s=0).install(path, lambda _: None))
     with pytest.raises(UnavailableError, match="bridge"):
-        asyncio.run(BridgeFirmware(tmp_path, tmp_path / "nobody", list).install(path, lambda _: None))
+        asyncio.run(BridgeFirmware(tmp_path, tmp_path / "nobody", list, retry_s=0).install(path, lambda _: None))
     assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "end"),
+    [
+        ([None, None, Answer(ok=True, version="2")], (True, "version 2 starts with the next boot")),
+        ([Answer(ok=False, error="unavailable", text="no RAUC"), Answer(ok=True, version="2", is_running=True)],
+         (True, "version 2 runs already")),
+        ([Answer(ok=False, error="bad-input", text="not signed")], (False, "not signed")),
+        ([Answer(ok=False, error="refused", text="older")], (False, "older")),
+        ([Answer(ok=False, error="configuration", text="the floor is damaged")], UnavailableError),
+        ([None] * INSTALL_TRIES_MAX, UnavailableError),
+    ],
+    ids=["bridge dies twice", "RAUC dies", "not signed", "older", "configuration", "bridge dies always"],
+)  # fmt: skip
+def test_who_died_is_asked_again_and_who_decided_is_not(
+    tmp_path: Path, answers: list[Answer | None], end: tuple[bool, str] | type[Exception]
+) -> None:
+    """A bridge that hangs up, or a RAUC that goes away, has decided nothing; a no and what a person must mend has."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "bridge"))
+        listener.listen()
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(write_line(answer) if answer else b"")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        asked = BridgeFirmware(tmp_path, tmp_path / "bridge", list, retry_s=0).install(tmp_path / "b", lambda _: None)
+        if isinstance(end, tuple):
+            assert asyncio.run(asked) == end
+        else:
+            with pytest.raises(end):
+                asyncio.run(asked)
+        thread.join(10)
+        assert not thread.is_alive(), "not every answer was asked for"
+
+
+def test_a_bundle_that_was_decided_about_goes(tmp_path: Path) -> None:
+    """It is some GiB; that it is gone already is no matter."""
+    path = tmp_path / "b.raucb"
+    path.write_bytes(BUNDLE)
+    for _ in range(2):
+        asyncio.run(firmware(tmp_path, "").discard(path))
+        assert not path.exists()

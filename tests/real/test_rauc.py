@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,11 @@ import pytest
 from agent.clip_job import JobState, Status
 from agent.command.request import RefusalReason
 from agent.outside.database import Database
+from firmware_bridge.backend import Bundle
+from firmware_bridge.errors import UnavailableError
+from firmware_bridge.messages import Refused
+from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.updates import Updates
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import Process, Site, run
 from tests.simulators.firmware_hub import firmware_site
@@ -118,6 +124,7 @@ def test_a_signed_command_becomes_the_other_slots_content(hub: Hub) -> None:
     assert written == [("command", None), ("firmware", None), ("job", "IN_PROGRESS"), ("job", "SUCCEEDED")]
 
     hub.rauc.boot()
+    assert {slot.boot_status for slot in hub.bridge.client.slots()} == {"good"}
     booted = next(slot for slot in hub.bridge.client.slots() if slot.state == "booted")
     assert (booted.name, booted.version) == ("rootfs.1", NEW)
     assert hub.bridge.client.mark_good() == NEW
@@ -157,6 +164,28 @@ def test_what_rauc_refuses_is_not_installed_and_the_reason_is_told(hub: Hub) -> 
     assert list(hub.bundles.iterdir()) == []
 
 
+def test_a_bundle_that_is_exchanged_after_it_was_looked_at_is_not_started(hub: Hub, tmp_path: Path) -> None:
+    """RAUC 1.8 takes no hash: it installs the older one, and the next boot starts what runs now all the same."""
+    bundle = hub.maker.make(hub.bundles / "new.raucb", NEW)
+    older = hub.maker.make(hub.offered("old.raucb"), OLD)
+
+    class Exchanged(RaucUpdater):
+        async def inspect(self, bundle: Path) -> Bundle:
+            seen = await super().inspect(bundle)
+            shutil.copy(older, bundle)
+            return seen
+
+    updates = Updates(Exchanged(hub.rauc.address), state=tmp_path, bundles=hub.bundles)
+    outcome = asyncio.run(updates.install(str(bundle), lambda _: None))
+    assert isinstance(outcome, Refused)
+    assert "exchanged" in outcome.text
+    assert (hub.rauc.holds("rootfs.1", OLD), hub.rauc.primary) == (True, "A")
+    assert {slot.name: slot.boot_status for slot in hub.bridge.client.slots()} == {
+        "rootfs.0": "good",
+        "rootfs.1": "bad",
+    }
+
+
 @pytest.mark.parametrize("killed", ["bridge", "agent", "rauc", "all of them"])
 def test_whoever_dies_in_an_installation_it_ends_once_and_truly(hub: Hub, killed: str) -> None:
     """The job is one success, told once, and the slot holds every byte of the image."""
@@ -165,6 +194,8 @@ def test_whoever_dies_in_an_installation_it_ends_once_and_truly(hub: Hub, killed
     agent = hub.agent(hub.order("f1", bundle))
     try:
         asyncio.run(eventually(lambda: hub.rauc.is_held, LONG_S))
+        with pytest.raises(UnavailableError, match="busy"):  # RAUC tells nobody of its slots now
+            hub.bridge.client.slots()
         if killed in ("agent", "all of them"):
             agent.kill()
             agent.wait()
@@ -172,12 +203,19 @@ def test_whoever_dies_in_an_installation_it_ends_once_and_truly(hub: Hub, killed
             hub.bridge.kill()
         if killed in ("rauc", "all of them"):
             hub.rauc.kill()
-            hub.rauc.let_go()
+            (hub.folder / "rauc/held").unlink()
             hub.rauc.start()
         if killed in ("bridge", "all of them"):
             hub.bridge.start()
         if killed in ("agent", "all of them"):
             agent = hub.agent()
+        has_asked_again = {
+            "bridge": lambda: hub.bridge.conversations,
+            "agent": lambda: hub.bridge.conversations > 1,  # with that of the dead one, which the bridge still answers
+            "rauc": lambda: hub.rauc.is_held,
+            "all of them": lambda: hub.rauc.is_held,
+        }
+        asyncio.run(eventually(has_asked_again[killed], LONG_S))
         hub.rauc.let_go()
         assert agent.wait(LONG_S) == 0
     finally:

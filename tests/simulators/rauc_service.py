@@ -1,4 +1,8 @@
-"""A RAUC that installs nothing, on a private bus: the D-Bus side of the real one, told in advance how to behave."""
+"""A RAUC that installs nothing, on a private bus: the D-Bus side of the real one, told in advance how to behave.
+
+As the real 1.8 (tests/real/test_rauc.py) it answers nothing but properties while it installs, gives no reason when it
+refuses to look at a bundle, and knows after an installation what is in the other slot.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from dbus_fast import DBusError, PropertyAccess, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
+FAILED: Final = "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code30"
+BUSY: Final = "already processing a different method"
 Dictionary = Annotated[dict[str, Variant], DBusSignature("a{sv}")]
 
 
@@ -29,8 +35,12 @@ class Behaviour:
     percents: tuple[int, ...] = (0, 40, 100)
     is_leaving: bool = False
     """Goes away in the middle of an installation."""
+    is_busy: bool = False
+    """Installs something that nobody here began."""
     before_finishing: Callable[[], object] = lambda: None
     booted_version: str = "2026.10.1"
+    other_version: str = ""
+    """What was installed into the other slot."""
     installed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     marked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -103,21 +113,26 @@ class _OldInstaller(ServiceInterface):
         self._progress: list[Any] = [0, "", 0]
         self._work: asyncio.Task[None] | None = None
 
-    def _version(self, bundle: str) -> str:
-        if bundle not in self._does.bundles:
-            raise DBusError(
-                "org.gtk.GDBus.UnmappedGError.Quark._rauc_5fbundle_5ferror", "signature verification failed"
-            )
-        return self._does.bundles[bundle]
+    @property
+    def _is_busy(self) -> bool:
+        return self._does.is_busy or (self._work is not None and not self._work.done())
+
+    def _refuse_if_busy(self) -> None:
+        if self._is_busy:
+            raise DBusError(FAILED, BUSY)
 
     @dbus_method(name="Info")
     def info(self, bundle: DBusStr) -> Annotated[tuple[str, str], DBusSignature("ss")]:
-        return "transom-hub", self._version(bundle)
+        if self._is_busy or bundle not in self._does.bundles:
+            raise DBusError(FAILED, "rauc info error")  # in these words, whatever the reason
+        return "transom-hub", self._does.bundles[bundle]
 
     @dbus_method(name="GetSlotStatus")
     def slot_status(self) -> Annotated[list[Any], DBusSignature("a(sa{sv})")]:
+        self._refuse_if_busy()
         booted = {"state": "booted", "boot-status": "good", "bundle.version": self._does.booted_version}
-        other = {"state": "inactive", "boot-status": "bad", "installed.count": 3}
+        other: dict[str, str | int] = {"state": "inactive", "boot-status": "bad", "installed.count": 3}
+        other |= {"bundle.version": self._does.other_version} if self._does.other_version else {}
         return [
             ["rootfs.0", {name: Variant("s", value) for name, value in booted.items()}],
             [
@@ -128,15 +143,17 @@ class _OldInstaller(ServiceInterface):
 
     @dbus_method(name="Mark")
     def mark(self, state: DBusStr, slot: DBusStr) -> Annotated[tuple[str, str], DBusSignature("ss")]:
+        self._refuse_if_busy()
         self._does.marked.append((state, slot))
         return "rootfs.0", f"marked slot rootfs.0 as {state}"
 
     @dbus_method(name="InstallBundle")
     def install_bundle(self, source: DBusStr, args: Dictionary) -> Annotated[None, DBusSignature("")]:
+        self._refuse_if_busy()
         self._does.installed.append((source, {name: value.value for name, value in args.items()}))
-        self._work = asyncio.get_running_loop().create_task(self._install())
+        self._work = asyncio.get_running_loop().create_task(self._install(source))
 
-    async def _install(self) -> None:
+    async def _install(self, source: str) -> None:
         for percent in self._does.percents:
             self._progress = [percent, f"step at {percent}", 1]
             self.emit_properties_changed({"Progress": self._progress})
@@ -144,11 +161,17 @@ class _OldInstaller(ServiceInterface):
         if self._does.is_leaving:
             self._leave()
         else:
+            self._does.other_version = self._does.other_version if self._does.result else self._does.bundles[source]
+            self._work = None
             self.completed(self._does.result)
 
     @dbus_signal(name="Completed")
     def completed(self, result: int) -> Annotated[int, DBusSignature("i")]:
         return result
+
+    @dbus_property(name="Operation", access=PropertyAccess.READ)
+    def operation(self) -> DBusStr:
+        return "installing" if self._is_busy else "idle"
 
     @dbus_property(name="LastError", access=PropertyAccess.READ)
     def last_error(self) -> DBusStr:
@@ -164,5 +187,8 @@ class _Installer(_OldInstaller):
 
     @dbus_method(name="InspectBundle")
     def inspect_bundle(self, source: DBusStr, _args: Dictionary) -> Dictionary:
-        update = {"compatible": Variant("s", "transom-hub"), "version": Variant("s", self._version(source))}
+        self._refuse_if_busy()
+        if source not in self._does.bundles:
+            raise DBusError(FAILED, "signature verification failed")
+        update = {"compatible": Variant("s", "transom-hub"), "version": Variant("s", self._does.bundles[source])}
         return {"manifest-hash": Variant("s", "ab" * 32), "update": Variant("a{sv}", update)}

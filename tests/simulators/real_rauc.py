@@ -78,7 +78,7 @@ _BOOTLOADER: Final = """\
 cd '{folder}/boot' || exit 1
 case "$1" in
   get-primary) cat primary ;;
-  set-primary) echo "$2" >primary ;;
+  set-primary) echo "$2" >primary && echo good >"$2" ;;
   get-state) cat "$2" ;;
   set-state) echo "$3" >"$2" ;;
   *) exit 1 ;;
@@ -249,6 +249,12 @@ class BridgeProcess:
     def client(self) -> BridgeClient:
         """The agent's side of it."""
         return BridgeClient(self.socket)
+
+    @property
+    def conversations(self) -> int:
+        """How many it holds now, with those whose client has died (proc_net(5), state SS_CONNECTED)."""
+        rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+        return sum(row[5] == "03" and row[-1] == str(self.socket) for row in rows)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

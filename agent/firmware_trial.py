@@ -1,0 +1,70 @@
+"""How the hub does to the firmware that it keeps: what has done the hub's work for ten minutes may start again.
+
+Rules of this file:
+- Until it is kept, a new firmware is on trial: the bootloader goes back to the other one after a few starts.
+- Every start is judged, not only the first one under a firmware: bootloaders count starts since it was last kept.
+- A hub that cannot reach its broker is never kept: there would be no way to send it a better firmware.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from agent.acquire.health import CameraState
+from agent.clock import SECOND_NS, Clock, Instant
+from agent.errors import UnavailableError
+from agent.loose_thread import in_thread
+from agent.vitals import HubVitals
+
+WELL_S_MIN: Final = 600.0
+"""On end: longer than what a firmware that leaks, or falls over, needs to be seen."""
+LOOK_EVERY_S: Final = 5.0
+ASK_AGAIN_S: Final = 60.0
+"""For a bridge or a RAUC that does not answer, as while it installs."""
+
+_AS_WANTED: Final = frozenset({CameraState.RECORDING.value, CameraState.OFF.value})
+
+
+def does_its_work(vitals: HubVitals | None, *, is_connected: bool) -> bool:
+    """Say whether the hub does what it is for: time, broker, disk, and one of its cameras, if it has any."""
+    return (
+        vitals is not None
+        and is_connected
+        and vitals.is_clock_trusted
+        and (vitals.ring is None or not vitals.ring.last_error)
+        and (not vitals.cameras or any(camera.state in _AS_WANTED for camera in vitals.cameras))
+    )
+
+
+class FirmwareTrial:
+    """Judges one start of the hub; `keep` asks the bridge to keep the firmware, and may block."""
+
+    def __init__(
+        self, vitals: Callable[[], HubVitals | None], is_connected: Callable[[], bool], keep: Callable[[], object]
+    ) -> None:
+        self._vitals, self._is_connected, self._keep = vitals, is_connected, keep
+        self._well_since: Instant | None = None
+
+    def has_passed(self, now: Instant) -> bool:
+        """Look at the hub; say whether it has been well for long enough, on end."""
+        if not does_its_work(self._vitals(), is_connected=self._is_connected()):
+            self._well_since = None
+            return False
+        if self._well_since is None:
+            self._well_since = now
+        return now - self._well_since >= WELL_S_MIN * SECOND_NS
+
+    async def run(self, clock: Clock, look_every_s: float = LOOK_EVERY_S, ask_again_s: float = ASK_AGAIN_S) -> None:
+        """Look until the firmware is kept."""
+        while True:
+            pause_s = look_every_s
+            if self.has_passed(clock.instant()):
+                try:
+                    await in_thread(self._keep)
+                except UnavailableError:
+                    pause_s = ask_again_s
+                else:
+                    return
+            await asyncio.sleep(pause_s)

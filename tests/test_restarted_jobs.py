@@ -1,0 +1,158 @@
+"""Jobs that a crash, a missing clock or a failing disk stops go on where they were."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.clip_job import JobState
+from agent.errors import UnavailableError
+from tests.simulators.export_site import Process, Site, export_site, run
+from tests.simulators.signing_store import contents_of
+from tests.simulators.tus_server import Fault
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Make a site whose owner shares the camera."""
+    with export_site(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow: every write that would do so fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_job_goes_on_after_a_restart_with_the_same_sealed_bytes(site: Site) -> None:
+    """A part is sealed once: what was sent before the crash and what is sent after it are the same file."""
+    site.store.faults.extend([Fault.ERROR_500] * 3)
+    site.receipts.withheld = True
+    sealed: dict[str, bytes] = {}
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+        await process.until(lambda: site.audited("sealed"))
+        sealed.update({name: process.outbox.path(name).read_bytes() for name in process.outbox.names()})
+
+    async def next_life(process: Process) -> None:
+        site.receipts.withheld = False
+        process.exporter.resume()
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life, next_life)
+    assert contents_of(site.store)["c1.cam-1.0000"][-1] == sealed["c1.cam-1.0000.mp4.age"]
+    assert len(site.audited("sealed")) == 1
+    assert [line["detail"]["state"] for line in site.audited("resumed")] == ["IN_PROGRESS"]
+
+
+def test_a_job_whose_first_step_was_never_taken_is_found_after_a_restart(site: Site) -> None:
+    """The power goes right after the acknowledgement: the command is not lost, even if it has expired meanwhile."""
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+
+    async def next_life(process: Process) -> None:
+        site.clock.go_on(3600)
+        process.exporter.resume()
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life, next_life)
+
+
+def test_a_restarted_job_waits_for_the_clock(site: Site) -> None:
+    """Without a known time a resumed job does nothing; as soon as there is one, it goes on."""
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+
+    async def next_life(process: Process) -> None:
+        site.clock.trusted = False
+        process.exporter.resume()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not site.audited("job")
+        site.clock.trusted = True
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life, next_life)
+
+
+def test_a_command_that_could_not_be_written_down_starts_when_it_comes_again(site: Site) -> None:
+    """The disk is full: the message stays with the broker, nothing is half done, and the next try is as the first."""
+    envelope = site.command("c1")
+
+    async def life(process: Process) -> None:
+        with full_disk(), pytest.raises(UnavailableError):
+            process.exporter.take(envelope)
+        assert not process.statuses()
+        process.exporter.take(envelope)
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+        assert len(site.audited("command")) == 1
+
+    run(site, life)
+
+
+def test_a_command_that_could_not_be_stored_starts_when_it_comes_again(site: Site) -> None:
+    """The journal alone is full: the log names the command once more, and the job runs once."""
+    envelope = site.command("c1")
+
+    async def life(process: Process) -> None:
+        journal = process.journal._connection
+        pages = journal.execute("PRAGMA page_count").fetchone()[0]
+        journal.execute(f"PRAGMA max_page_count={pages}").close()
+        with pytest.raises(UnavailableError, match="full"):
+            process.exporter.take(envelope)
+        journal.execute("PRAGMA max_page_count=100000").close()
+        process.exporter.take(envelope)
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life)
+    assert [len(held) for held in contents_of(site.store).values()] == [1, 1]
+
+
+def test_a_disk_that_fails_in_the_middle_stops_the_job_for_a_while_only(site: Site) -> None:
+    """The job meets the full disk after it was taken; it goes on after a restart, and nothing else has ended."""
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+        with full_disk():
+            for _ in range(20):
+                await asyncio.sleep(0)
+        assert (job := process.journal.job("c1")) is not None
+        assert job.state in {JobState.RECEIVED, JobState.IN_PROGRESS}
+
+    async def next_life(process: Process) -> None:
+        process.exporter.resume()
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life, next_life)
+
+
+def test_what_a_crash_left_in_the_outbox_is_removed_at_the_next_start(site: Site) -> None:
+    """A sealed file whose job has ended takes no room for ever."""
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+        await process.until_ended("c1")
+        process.outbox.write("c1.cam-1.0000.mp4.age", lambda append: append(b"sealed"))
+
+    async def next_life(process: Process) -> None:
+        process.exporter.resume()
+        assert not process.outbox.names()
+
+    run(site, life, next_life)
