@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from agent.clock import SECOND_NS, Clock, TimeSource
@@ -16,7 +17,7 @@ from agent.errors import UnavailableError
 from agent.evidence.audit import Entry
 from agent.evidence.kinds import Kind
 from agent.loose_thread import in_thread
-from agent.ports import Audit, FirmwareSlot
+from agent.ports import Audit
 
 LOOK_EVERY_S: Final = 5.0
 FIRMWARE_EVERY_S: Final = 600.0
@@ -26,6 +27,16 @@ STEP_NS_MIN: Final = SECOND_NS // 2
 READING_NS_MAX: Final = SECOND_NS // 10
 STEPS_PER_HOUR_MAX: Final = 20
 """A clock that is set for ever fills no log; nor does one that loses and finds its server."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareSlot:
+    """One place for firmware, as the firmware bridge tells of it."""
+
+    name: str
+    state: str  # `booted`, `active` or `inactive`
+    boot_status: str | None  # `good` or `bad`
+    version: str | None  # of the bundle it was installed from
 
 
 class AuditWatch:

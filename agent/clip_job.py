@@ -166,7 +166,7 @@ class CameraProgress(msgspec.Struct, frozen=True, omit_defaults=True):
     camera: CameraId
     parts: int = 0  # at the store, with receipt
     pictures: int = 0
-    delivered_until: str = ""  # RFC 3339
+    delivered_until: str = ""  # RFC 3339; everything before is there, more may be
 
 
 class MissingSpan(msgspec.Struct, frozen=True):
@@ -197,11 +197,17 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def progress_of(parts: Sequence[JobPart]) -> tuple[CameraProgress, ...]:
-    """Sum up what has arrived at the store, by camera."""
+    """Sum up what has arrived at the store, by camera; the parts are in order, and may have arrived out of it."""
     found: dict[CameraId, CameraProgress] = {}
+    gapped: set[CameraId] = set()
     for part in parts:
-        if part.state is PartState.RECEIPTED and part.report is not None:
-            known = found.get(part.camera, CameraProgress(part.camera))
-            pictures = known.pictures + part.report.pictures
-            found[part.camera] = CameraProgress(part.camera, known.parts + 1, pictures, rfc3339(part.end))
+        if part.is_manifest or part.report is None:
+            continue
+        if part.state is not PartState.RECEIPTED:
+            gapped.add(part.camera)
+            continue
+        known = found.get(part.camera, CameraProgress(part.camera))
+        until = known.delivered_until if part.camera in gapped else rfc3339(part.end)
+        pictures = known.pictures + part.report.pictures
+        found[part.camera] = CameraProgress(part.camera, known.parts + 1, pictures, until)
     return tuple(found.values())

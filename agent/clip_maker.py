@@ -2,7 +2,9 @@
 
 Rules of this file:
 - A part is in the outbox, synced, before the journal names it, and in the journal before anything of it is sent.
-- Parts are sealed as soon as their footage is committed and sent in order beside that; neither waits for the other.
+- Parts are sealed as soon as their footage is committed, and stand in the line for the store beside that; neither
+  waits for the other, and `deliver/turns.py` says in which order they go.
+- Nothing is cut that the outbox has no room for; then the footage is held until there is room.
 - What cannot be delivered is a gap in the manifest, never a silence; behind a manifest no part goes any more.
 """
 
@@ -10,26 +12,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import Job, JobPart, MissingSpan, PartState
+from agent.clip_job import JobPart, MissingSpan, PartState
 from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.consent.grant import Granted
-from agent.consent.mask import Masks
-from agent.consent.owner_copy import NO_COPY, OwnerCopy
 from agent.courier import Courier, StoreRefusedError, StoreTimedOutError, outbox_name
 from agent.crypto import sha256_hex
-from agent.cut.clip import ClipReport, Gap
-from agent.cut.masks import are_covered
 from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
+from agent.deliver.turns import Rank, rank_at
+from agent.errand import WHY_MASKED_SINCE, Errand, Outcome, is_masked, may_go, nothing, undelivered
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
 from agent.ports import Audit, ChunkSource, Cuts, Cutter, Journal, Outbox, OutboxFullError
-from agent.signing import SigningKey
 
 CUTS_AT_ONCE_MAX: Final = 2
 CUT_TRIES_MAX: Final = 2
@@ -37,43 +36,17 @@ CUT_TRIES_MAX: Final = 2
 
 CUT_RETRY_S: Final = 2.0
 OUTBOX_FULL_S: Final = 10.0
+ROOM_LOOK_S: Final = 2.0
+CONSENT_LOOK_S: Final = 1.0  # so often parts that wait for their turn are asked for: they may wait for days
 MASKED_PART_NS: Final = 10 * SECOND_NS
 """Where everything is encoded anew, parts of the past are shorter: a slow hub needs half a minute for 10 s of 1080p."""
 
-WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
-WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
 WHY_CHARACTERS_MAX: Final = 200
 REORDERED_NS: Final = SECOND_NS
 """With B-frames a picture of the window may be sent this much later than one behind it."""
 
 ManifestWriter = Callable[[Granted, CameraId, Sequence[JobPart]], bytes]
 """Makes the signed manifest of one camera's clip."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended at the store."""
-
-    is_complete: bool
-    gaps: str  # for people, empty if complete
-    missing: Sequence[MissingSpan] = ()  # camera by camera
-
-
-@dataclass(slots=True)
-class Errand:
-    """One granted job: what to deliver, whose receipts to believe, and whom to ask and tell on the way.
-
-    While it is not closing, `grant` may be replaced by one whose window ends later.
-    """
-
-    job: Job
-    grant: Granted
-    store_keys: Sequence[SigningKey]
-    is_allowed: Callable[[], bool]
-    progress: Callable[[Job], None]
-    masks: Callable[[CameraId], Masks]  # what must be painted over now
-    owner_copy: Callable[[], OwnerCopy] = lambda: NO_COPY  # whether the owner can open what is sealed now
-    is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +89,15 @@ class ClipMaker:
         Returns when every part has its receipt, or when `is_allowed` says no. Raises StoreRefusedError.
         """
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for camera in [_Camera(errand, name) for name in errand.grant.cameras]:
-                    tasks.create_task(self._seal_parts(camera))
-                    tasks.create_task(self._send_parts(camera))
+            async with asyncio.TaskGroup() as around:
+                watching = around.create_task(self._watch_consent(errand))
+                async with asyncio.TaskGroup() as tasks:
+                    for camera in [_Camera(errand, name) for name in errand.grant.cameras]:
+                        tasks.create_task(self._seal_parts(camera))
+                        tasks.create_task(self._send_parts(camera))
+                watching.cancel()
         except* StoreRefusedError as refused:
-            first = refused.exceptions[0]
+            first = _first(refused)
             raise (StoreTimedOutError if isinstance(first, StoreTimedOutError) else StoreRefusedError)(
                 str(first)
             ) from refused
@@ -153,13 +129,12 @@ class ClipMaker:
                 if isinstance(step, Finished):
                     camera.errand.is_closing = True
                     break
-                if (
-                    isinstance(step, Wait) or self._slots.locked()
-                ):  # no child keeps its memory while it has nothing to do
+                pause_s = await self._pause_s(camera.errand, step)
+                if pause_s is not None or self._slots.locked():  # no child keeps its memory while it has nothing to do
                     cuts.end()
                     cuts = self._cutter.cuts()
-                if isinstance(step, Wait):
-                    await asyncio.sleep(max(0.0, (step.until - self._clock.now()) / SECOND_NS))
+                if pause_s is not None or isinstance(step, Wait):
+                    await asyncio.sleep(pause_s or 0.0)
                     continue
                 sealed.append(await self._seal_part(camera, cuts, step))
                 camera.queue.put_nowait(sealed[-1])
@@ -216,13 +191,13 @@ class ClipMaker:
                     )
             except BadInputError as error:
                 self._troubled.add(camera.id)
-                part = replace(part, report=_nothing(plan.window, str(error)))
+                part = replace(part, report=nothing(plan.window, str(error)))
             except OutboxFullError:
                 tries += 1
                 await asyncio.sleep(OUTBOX_FULL_S)
             except UnavailableError as error:
                 self._troubled.add(camera.id)
-                part = replace(part, report=_nothing(plan.window, str(error)))
+                part = replace(part, report=nothing(plan.window, str(error)))
                 await asyncio.sleep(CUT_RETRY_S)
             else:
                 self._troubled.discard(camera.id)
@@ -239,6 +214,20 @@ class ClipMaker:
         self._journal.put_part(part)
         return part
 
+    async def _pause_s(self, errand: Errand, step: CutPlan | Wait) -> float | None:
+        """Return how long to wait before looking again: for footage, or for room in the outbox; None: cut now."""
+        if isinstance(step, Wait):
+            return max(0.0, (step.until - self._clock.now()) / SECOND_NS)
+        needed = sum(chunk.length for chunk in step.chunks)
+        rank = rank_at(errand.urgency(), step.window.end, self._clock.now())
+        if not needed or needed <= self._outbox.room(is_live=rank is Rank.LIVE):
+            return None
+        if not errand.is_held:
+            with suppress(UnavailableError):  # a disk that fails is told by the hub's health; it is tried again
+                await errand.hold()
+                errand.is_held = True
+        return ROOM_LOOK_S
+
     @asynccontextmanager
     async def _cut_slot(self, camera: CameraId) -> AsyncIterator[None]:
         """Wait for leave to cut. Cameras that hang or crash what cuts them never hold it all: the others go on."""
@@ -247,26 +236,37 @@ class ClipMaker:
 
     # ------------------------------------------------------------- send
     async def _send_parts(self, camera: _Camera) -> None:
-        """Bring the parts to the store in order, then the manifest of those that went, even if consent has ended."""
+        """Bring the parts to the store, then the manifest of those that went, even if consent has ended."""
         errand = camera.errand
-        while (part := await camera.queue.get()) is not None:
-            part = await self._bring(errand, part, partial(_may_go, errand, part))
-            if part.state is PartState.RECEIPTED:
-                errand.progress(errand.job)
-                continue
-            # what the store may have of it is in the log, not in the manifest
-            self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
-            await self._courier.drop(part, errand.grant.command.upload)
-            if not _is_masked(
-                errand, part
-            ):  # for good, whatever the owner says next: then there may be no file any more
-                why = _nothing(Window(part.start, part.end), WHY_MASKED_SINCE)
-                self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=why))
-            self._outbox.discard(outbox_name(part))
+        async with asyncio.TaskGroup() as parts:
+            while (part := await camera.queue.get()) is not None:
+                parts.create_task(self._send_part(errand, part))
         known = self._known(errand, camera.id)
         if any(part.state is PartState.RECEIPTED for part in known):
             manifest = known[-1] if known[-1].is_manifest else await self._seal_manifest(errand, camera.id)
             await self._bring(errand, manifest, lambda: True)
+
+    async def _send_part(self, errand: Errand, part: JobPart) -> None:
+        """Bring one part to the store; if it may not go any more, that is for good."""
+        part = await self._bring(errand, part, partial(may_go, errand, part))
+        if part.state is PartState.RECEIPTED:
+            errand.progress(errand.job)
+            return
+        # what the store may have of it is in the log, not in the manifest
+        self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
+        await self._courier.drop(part, errand.grant.command.upload)
+        if not is_masked(errand, part):  # for good, whatever the owner says next: then there may be no file any more
+            why = nothing(Window(part.start, part.end), WHY_MASKED_SINCE)
+            self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=why))
+        self._outbox.discard(outbox_name(part))
+
+    async def _watch_consent(self, errand: Errand) -> None:
+        """Call parts out of the line when they may not go any more."""
+        turns = self._courier.turns
+        while True:
+            await asyncio.sleep(CONSENT_LOOK_S)
+            if turns.waits(errand.job.id) and not errand.is_allowed():
+                turns.dismiss(errand.job.id)
 
     async def _seal_manifest(self, errand: Errand, camera: CameraId) -> JobPart:
         parts = self._told(errand, camera)
@@ -295,7 +295,8 @@ class ClipMaker:
         return manifest
 
     async def _bring(self, errand: Errand, part: JobPart, is_allowed: Callable[[], bool]) -> JobPart:
-        return await self._courier.bring(part, errand.grant.command.upload, errand.store_keys, is_allowed)
+        upload = errand.grant.command.upload
+        return await self._courier.bring(part, upload, errand.store_keys, is_allowed, errand.urgency())
 
     def _known(self, errand: Errand, camera: CameraId) -> list[JobPart]:
         return [part for part in self._journal.parts(errand.job.id) if part.camera == camera]
@@ -303,13 +304,13 @@ class ClipMaker:
     def _told(self, errand: Errand, camera: CameraId) -> list[JobPart]:
         """Return what is said of the whole window: parts at the store as they are, everything else as gaps."""
         told = [
-            part if part.state is PartState.RECEIPTED else _undelivered(part, part.start, part.end)
+            part if part.state is PartState.RECEIPTED else undelivered(part, part.start, part.end)
             for part in self._known(errand, camera)
             if not part.is_manifest
         ]
         end = errand.grant.window.end
         if told and told[-1].end < end:
-            told.append(_undelivered(told[-1], told[-1].end, end))
+            told.append(undelivered(told[-1], told[-1].end, end))
         return told
 
     # ------------------------------------------------------------- tidy
@@ -326,21 +327,6 @@ class ClipMaker:
                 self._outbox.discard(name)
 
 
-def _may_go(errand: Errand, part: JobPart) -> bool:
-    return errand.is_allowed() and _is_masked(errand, part)
-
-
-def _is_masked(errand: Errand, part: JobPart) -> bool:
-    """Say whether a sealed part shows nothing of what must be masked now."""
-    report, masks = part.report, errand.masks(part.camera)
-    return report is None or not report.pictures or are_covered(masks, report.masks, report.width, report.height)
-
-
-def _undelivered(part: JobPart, start: WallTime, end: WallTime) -> JobPart:
-    return replace(
-        part, number=part.number + 1, start=start, end=end, report=_nothing(Window(start, end), WHY_UNDELIVERED)
-    )
-
-
-def _nothing(window: Window, why: str) -> ClipReport:
-    return ClipReport(0, 0, 0, None, None, gaps=(Gap(window.start, window.end, why),))
+def _first(group: BaseExceptionGroup[StoreRefusedError]) -> StoreRefusedError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

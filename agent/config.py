@@ -17,8 +17,12 @@ import yaml
 from agent.acquire.camera import Login
 from agent.acquire.given_addresses import GivenHost, given_hosts
 from agent.buffer.ring import RingSettings, fitting_slab_bytes
+from agent.command.words import IncidentType
+from agent.consent.schedule import ZoneName, check_hours
 from agent.crypto import Secret
-from agent.errors import ConfigurationError
+from agent.deliver.cap import CappedHours, Caps, Kbits, Share
+from agent.deliver.turns import AT_ONCE, AT_ONCE_MAX
+from agent.errors import BadInputError, ConfigurationError
 
 CONFIG_BYTES_MAX: Final = 64 * 1024
 MIB: Final = 1024 * 1024
@@ -96,6 +100,25 @@ class Clips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     held_mib: Annotated[int, msgspec.Meta(ge=64, le=1024**2)] = 4096  # of footage kept while somebody decides
 
 
+class Uploads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How fast and in which order parts go to the store."""
+
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=AT_ONCE_MAX)] = AT_ONCE  # uploads at once; fewer on a slow link
+    kbit_s_max: Kbits | None = None  # on the wire; None: as fast as it goes
+    uplink_share: Share | None = None  # of what the uplink was measured to take; None: all of it
+    zone: ZoneName | None = None  # of `hours`, as IANA names it
+    hours: Annotated[tuple[CappedHours, ...], msgspec.Meta(max_length=32)] = ()  # with caps of their own
+    urgent_types: tuple[IncidentType, ...] = ("alarm.holdup", "alarm.panic")  # of incidents that go before others
+
+    def caps(self) -> Caps:
+        """Return how fast. Raises ConfigurationError for hours that are none, or whose zone nobody knows."""
+        try:
+            check_hours(self.hours, self.zone)
+        except BadInputError as error:
+            raise ConfigurationError(f"upload: {error}", cure="set upload.zone, such as Europe/Berlin") from error
+        return Caps(kbit_s_max=self.kbit_s_max, uplink_share=self.uplink_share, hours=self.hours, zone=self.zone)
+
+
 class Stamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where checkpoints of the audit log get their time stamps (RFC 3161)."""
 
@@ -132,6 +155,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ring: RingPlace = RingPlace()
     clips: Clips = Clips()
     owner_page: OwnerPage = OwnerPage()
+    upload: Uploads = Uploads()
     stamps: Stamps | None = None  # None: no time stamps; a digest an hour or a day goes to somebody else
     bridge_socket: Path | None = None  # the firmware bridge; None: no button, no hardware health
     bundle_dir: Path = BUNDLE_DIR  # where the bridge takes firmware from
@@ -162,6 +186,7 @@ def parse(text: bytes, name: str) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{name}: {_explained(str(error))}") from error
     config.cameras.given()
+    config.upload.caps()
     if config.key_dir.resolve().is_relative_to(config.data_dir.resolve()):
         raise ConfigurationError(
             f"{name}: key_dir lies inside data_dir",
@@ -181,7 +206,7 @@ def _explained(message: str) -> str:
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if unknown is None:
         return message
-    structs = (Config, Cameras, CameraLogin, RingPlace, Clips, OwnerPage, Stamps)
+    structs = (Config, Cameras, CameraLogin, RingPlace, Clips, Uploads, OwnerPage, Stamps)
     keys = [field.name for struct in structs for field in msgspec.structs.fields(struct)]
     nearest = difflib.get_close_matches(unknown[1], keys, n=1)
     return f"{message} (did you mean `{nearest[0]}`?)" if nearest else message

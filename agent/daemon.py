@@ -116,6 +116,7 @@ async def _work(config: Config) -> None:
         pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publish, second)
         health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch, events)
         health.watch_pictures(pictures)
+        health.watch_lateness(recorder.recorder.late_s_max)
         board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals, lambda: clock.standing().source)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
@@ -337,6 +338,7 @@ class _Hub:
             cutter=self._cutter,
             board=self._board,
             clock_past=self._clock_past,
+            health=self._health,
         )
 
     def _broker(self) -> BrokerAddress:

@@ -14,7 +14,7 @@ from agent.acquire.stream import CameraId
 from agent.buffer.hold import HoldSettings
 from agent.clip_job import JobPart
 from agent.clip_maker import ClipMaker
-from agent.clock import SECOND_NS
+from agent.clock import SECOND_NS, rfc3339
 from agent.clock_past import ClockPast
 from agent.command.claims import ConfigSetParams
 from agent.command.destination import listed_hosts
@@ -29,6 +29,7 @@ from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.documents import Desk
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.exporter import Exporter
+from agent.health_watch import HealthWatch
 from agent.held_footage import RingAndHeld
 from agent.outside.audit_file import AuditFile
 from agent.outside.cutter import ChildCutter
@@ -39,11 +40,14 @@ from agent.outside.host import HostClock
 from agent.outside.https import HttpsUploader
 from agent.outside.logs import set_level
 from agent.outside.outbox_files import OutboxFiles
+from agent.outside.pacer import Pacer
 from agent.outside.slab_files import SlabLog
 from agent.outside.tls_dates import follow_clock
 from agent.part_sealer import PartSealer
 from agent.presence import PresenceBoard
 from agent.upkeep import Upkeep
+from agent.upload_turns import UploadTurns
+from agent.vitals import OutboxVitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,19 @@ class HubParts:
     cutter: ChildCutter
     board: PresenceBoard
     clock_past: ClockPast
+    health: HealthWatch
 
 
 async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Exporter:
     """Build story two; what it opens is closed with `stack`."""
     config, desk, journal = parts.config, parts.desk, parts.journal
     outbox = OutboxFiles(config.data_dir / "outbox", config.clips.outbox_mib * MIB)
-    uploader = await stack.enter_async_context(
-        HttpsUploader(desk.standing.trust.tls_anchors, parts.clock, hosts=lambda: listed_hosts(desk.standing.trust))
-    )
+    turns = UploadTurns(parts.clock, config.upload.at_once)
+    pacer = Pacer(parts.clock, config.upload.caps(), turns)
+    turns.bytes_per_s = lambda: pacer.link_bytes_per_s
+    parts.health.watch_outbox(partial(outbox_vitals, turns, pacer, outbox))
+    trust, hosts = desk.standing.trust, lambda: listed_hosts(desk.standing.trust)
+    uploader = await stack.enter_async_context(HttpsUploader(trust.tls_anchors, parts.clock, hosts=hosts, pacer=pacer))
     holds = _open_holds(stack, parts)
     courier = Courier(
         journal=journal,
@@ -80,6 +88,7 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
         clock=parts.clock,
         hub=parts.hub,
         give_up_h=config.clips.give_up_h,
+        turns=turns,
     )
     footage = DatedFootage(RingAndHeld(parts.ring, holds), parts.clock_past)
     clips = ClipMaker(
@@ -104,6 +113,24 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
         clips=clips,
         holds=holds,
         upkeep=upkeep,
+        urgent_types=config.upload.urgent_types,
+    )
+
+
+def outbox_vitals(turns: UploadTurns, pacer: Pacer, outbox: OutboxFiles) -> OutboxVitals:
+    """Say what waits for the store now, and how fast it may go."""
+    line, link = turns.line(), pacer.figures()
+    return OutboxVitals(
+        parts=line.parts,
+        parts_bytes=line.bytes,
+        sending=line.sending,
+        oldest="" if line.oldest is None else rfc3339(line.oldest),
+        bytes=outbox.bytes_used(),
+        bytes_max=outbox.bytes_max,
+        sent_bytes=pacer.sent_bytes,
+        uplink_bit_s=link.uplink_bit_s,
+        cap_bit_s=link.cap_bit_s,
+        is_store_away=line.is_store_away,
     )
 
 

@@ -18,13 +18,14 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.asking import Asking
 from agent.buffer.hold import HoldRefusedError, Holds
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
-from agent.clip_maker import ClipMaker, Errand, Outcome
+from agent.clip_maker import ClipMaker
 from agent.clock import SECOND_NS, Clock, TimeSource, WallTime, Window
 from agent.command.envelope import verify, verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
@@ -37,6 +38,8 @@ from agent.consent.mask import Masks
 from agent.consent.owner_copy import owner_copy
 from agent.consent.standing import Standing
 from agent.courier import StoreRefusedError, StoreTimedOutError
+from agent.deliver.turns import Urgency, is_among
+from agent.errand import Errand, Outcome
 from agent.errors import UnavailableError
 from agent.evidence.room import LogFullError
 from agent.holding import HoldKeeper
@@ -68,9 +71,11 @@ class Exporter:
         clips: ClipMaker,
         holds: Holds,
         upkeep: Upkeep,
+        urgent_types: Collection[str] = (),
     ) -> None:
         self._journal, self._audit, self._clock = journal, audit, clock
         self._standing, self._cameras, self._clips = standing, cameras, clips
+        self._urgent_types = tuple(urgent_types)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: dict[str, Errand] = {}  # of the jobs that send now
         self._stopped: set[str] = set()  # running jobs that an order has ended
@@ -235,7 +240,12 @@ class Exporter:
             return masks_now(errand.grant, camera, self._standing().word, self._clock.now())
 
         consent = _Consent(lambda: self._is_allowed(job, errand.grant))
-        errand = Errand(job, grant, keys, consent, self._teller.tell, masks)
+
+        def urgency() -> Urgency:
+            kind = command.incident.type
+            return Urgency(job.received, errand.grant.window.end, is_urgent=is_among(kind, self._urgent_types))
+
+        errand = Errand(job, grant, keys, consent, self._teller.tell, masks, urgency, partial(self._pin, job))
         errand.owner_copy = lambda: owner_copy(self._standing().policy, command.recipients)
         self._errands[job.id] = errand
         try:

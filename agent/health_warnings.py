@@ -26,6 +26,7 @@ KEY_INTERVAL_S_MAX: Final = 4.0  # a cut re-encodes up to so much at each end, a
 _KEY_INTERVAL_S: Final = KEY_INTERVAL_S_MAX + 0.1  # a camera set to 4 s is measured a little above or below
 CLOCK_OFFSET_MS_MAX: Final = 2000.0
 TIME_ERROR_MS_MAX: Final = 1000.0
+OUTBOX_FULL_SHARE: Final = 0.85  # an eighth of it, at most 128 MiB, is for what is happening now
 FLOOR_MARGIN: Final = 0.9  # footage leaves by whole slabs, so there is a little less than was asked for
 
 LASTS_S: Final = {
@@ -33,6 +34,7 @@ LASTS_S: Final = {
     "tampered": 60,  # a light that goes on or off blinds a camera for a moment
     "packets_lost": 10,  # after a start, one packet is a large share
     "time_uncertain": 30,  # each run learns for 10 s
+    "store_away": 60,
     "clock_untrusted": 120,  # after a start, until the time server has answered
 }
 """How long a cause must last; others count at once."""
@@ -121,6 +123,7 @@ def _of_the_hub(vitals: HubVitals, changes: Changes) -> Iterator[HealthWarning]:
             "nobody vouches for the hub's clock: commands are refused",
             "let NTP out, or have the server sign its time",
         )
+    yield from _of_the_outbox(vitals)
     ring = vitals.ring
     if ring is None:
         return
@@ -143,6 +146,18 @@ def _of_the_hub(vitals: HubVitals, changes: Changes) -> Iterator[HealthWarning]:
             f"the ring is full and holds {_length(longest_s)}, less than the {_length(ring.floor_s)} it should",
             "raise ring.size_mib, or lower the cameras' bit rates",
         )
+
+
+def _of_the_outbox(vitals: HubVitals) -> Iterator[HealthWarning]:
+    outbox = vitals.outbox
+    if outbox is None or not outbox.parts:
+        return
+    waits = f"{outbox.parts} parts ({outbox.parts_bytes / 1e6:.0f} MB) wait, the oldest since {outbox.oldest}"
+    if outbox.is_store_away:
+        yield HealthWarning("store_away", f"the store takes nothing: {waits}", "check the uplink, then the store")
+    if outbox.bytes > OUTBOX_FULL_SHARE * outbox.bytes_max:
+        cure = "check the uplink and the store; raise clips.outbox_mib, or the cap in upload"
+        yield HealthWarning("outbox_full", f"the outbox is full, clips wait uncut in the ring: {waits}", cure)
 
 
 def _of_what_comes(camera: CameraVitals, now: str) -> Iterator[HealthWarning]:

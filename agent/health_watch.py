@@ -30,7 +30,7 @@ from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
 from agent.picture_watch import PictureWatch, no_masks
 from agent.self_test import HOUR_S, CameraTest, SelfTest, StoppedError
-from agent.vitals import HubVitals, PageVitals, gather
+from agent.vitals import HubVitals, OutboxVitals, PageVitals, gather
 
 LOOK_EVERY_S: Final = 5.0
 FIRST_TEST_S: Final = 60.0  # after the start: by then the cameras record
@@ -70,6 +70,8 @@ class HealthWatch:
         self._warnings = WarningWatch()
         self._ring: SlabLog | None = None
         self._pictures: PictureWatch | None = None
+        self._late_s_max: Callable[[], float] = lambda: 0.0
+        self._outbox: Callable[[], OutboxVitals | None] = lambda: None
         self._tests: dict[CameraId, CameraTest] = {}
         self._off: dict[CameraId, Instant] = {}  # when each was last seen not recorded by the owner's wish
         self._testing = asyncio.Lock()
@@ -79,6 +81,14 @@ class HealthWatch:
     def watch_pictures(self, pictures: PictureWatch) -> None:
         """Let this look at the cameras' pictures too, while the ring is watched; said before `run`."""
         self._pictures = pictures
+
+    def watch_lateness(self, late_s_max: Callable[[], float]) -> None:
+        """Tell by how much the recorder's rounds come late."""
+        self._late_s_max = late_s_max
+
+    def watch_outbox(self, outbox: Callable[[], OutboxVitals]) -> None:
+        """Tell what waits for the store too, from now on."""
+        self._outbox = outbox
 
     def attach(self, ring: SlabLog, masks: Callable[[CameraId], Masks] = no_masks) -> None:
         """Watch the ring that is recorded to from now on; `masks` says what is painted over in snapshots."""
@@ -119,7 +129,11 @@ class HealthWatch:
         ring = (self._ring.stats(), self._settings) if self._ring else None
         pictures = self._pictures.vitals() if self._pictures else {}
         told = (self._hub, self._health(), self._names(), ring, self._tests, self._clock)
-        now = gather(*told, pictures=pictures, events=self._events())
+        now = msgspec.structs.replace(
+            gather(*told, pictures=pictures, events=self._events()),
+            outbox=self._outbox(),
+            recorder_late_s_max=round(self._late_s_max(), 3),
+        )
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
         warnings = self._warnings.look(now, self._clock.instant())
         self.vitals = msgspec.structs.replace(now, warnings=warnings, page=self.page)

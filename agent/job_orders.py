@@ -18,7 +18,6 @@ from typing import Final
 from agent.acquire.stream import CameraId
 from agent.asking import Asking
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
-from agent.clip_maker import Errand
 from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
 from agent.command.envelope import verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder
@@ -26,6 +25,7 @@ from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.consent.decide import decide, renewed
 from agent.consent.grant import Ask, Granted
 from agent.consent.standing import Standing
+from agent.errand import Errand
 from agent.ports import Audit, Journal
 from agent.teller import Teller
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from agent.acquire.event_session import EventState
 from agent.acquire.health import CameraState
 from agent.clock import SECOND_NS, parse_rfc3339
-from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, RingVitals
+from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, OutboxVitals, RingVitals
 
 Number = int | float | None
 _Source = TypeVar("_Source")
@@ -28,7 +28,21 @@ _HUB: Final[tuple[_Metric[HubVitals], ...]] = (
     _Metric("status_timestamp_seconds", "gauge", "When this was written.", lambda h: _moment(h.written)),
     _Metric("clock_trusted", "gauge", "1 if somebody vouches for the hub's time.", lambda h: h.is_clock_trusted),
     _Metric("clock_error_seconds", "gauge", "How far off signed time may be.", lambda h: _of_ms(h.clock_error_ms)),
+    _Metric("recorder_late_seconds", "gauge", "Its latest round of the last minute.", lambda h: h.recorder_late_s_max),
     _Metric("cameras", "gauge", "Cameras that the hub records or tries to.", lambda h: len(h.cameras)),
+)
+
+_OUTBOX: Final[tuple[_Metric[OutboxVitals], ...]] = (
+    _Metric("waiting_parts", "gauge", "Sealed parts without a receipt.", lambda o: o.parts),
+    _Metric("waiting_bytes", "gauge", "What these are.", lambda o: o.parts_bytes),
+    _Metric("sending_parts", "gauge", "Those that are on their way now.", lambda o: o.sending),
+    _Metric("oldest_timestamp_seconds", "gauge", "Since when the oldest waits.", lambda o: _moment(o.oldest)),
+    _Metric("used_bytes", "gauge", "In the outbox's folder.", lambda o: o.bytes),
+    _Metric("limit_bytes", "gauge", "How much may be there.", lambda o: o.bytes_max),
+    _Metric("sent_bytes_total", "counter", "Sent to stores, whatever became of it.", lambda o: o.sent_bytes),
+    _Metric("uplink_bytes_per_second", "gauge", "Measured by uploads.", lambda o: _bytes(o.uplink_bit_s)),
+    _Metric("cap_bytes_per_second", "gauge", "In force now.", lambda o: _bytes(o.cap_bit_s)),
+    _Metric("store_away", "gauge", "1 while a store takes nothing.", lambda o: o.is_store_away),
 )
 
 _CAMERA: Final[tuple[_Metric[CameraVitals], ...]] = (
@@ -126,6 +140,13 @@ def _lines(vitals: HubVitals) -> Iterator[str]:
     ]
     for fact in _EVENT_KIND:
         yield from _family(f"transom_camera_{fact.name}", fact, told)
+    yield from _lines_of_disk(vitals)
+
+
+def _lines_of_disk(vitals: HubVitals) -> Iterator[str]:
+    if vitals.outbox is not None:
+        for outbox in _OUTBOX:
+            yield from _family(f"transom_outbox_{outbox.name}", outbox, [("", vitals.outbox)])
     if vitals.ring is not None:
         for ring in _RING:
             yield from _family(f"transom_ring_{ring.name}", ring, [("", vitals.ring)])
@@ -157,6 +178,10 @@ def _moment(text: str | None) -> float | None:
 
 def _of_ms(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
+
+
+def _bytes(bits: int | None) -> float | None:
+    return None if bits is None else bits / 8
 
 
 def _pictured(camera: CameraVitals, field: str) -> Any:  # noqa: ANN401 - the field's type

@@ -247,16 +247,6 @@ class Audit(Protocol):
         """Return the number of entries and the tree's root as hex."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirmwareSlot:
-    """One place for firmware, as the firmware bridge tells of it."""
-
-    name: str
-    state: str  # `booted`, `active` or `inactive`
-    boot_status: str | None  # `good` or `bad`
-    version: str | None  # of the bundle it was installed from
-
-
 class WitnessedLog(Protocol):
     """The same log towards those who cosign it."""
 
@@ -279,6 +269,9 @@ class Outbox(Protocol):
 
         Raises OutboxFullError when the outbox or its disk is full.
         """
+
+    def room(self, *, is_live: bool) -> int:
+        """Say how many bytes it can take; some of it is kept for what is happening now."""
 
     def path(self, name: str) -> Path:
         """Say where a finished file lies."""

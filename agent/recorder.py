@@ -36,6 +36,7 @@ SHARE_MS_MAX: Final = 50
 TELL_EVERY_S: Final = 2  # figures that changed; a new state is told at once
 CLOCK_CHANGES_MAX: Final = 64  # taken over within a second
 EVENTS_WAITING_MAX: Final = 1024  # answers with events, of all cameras, until the next commit
+MINUTE_NS: Final = 60 * SECOND_NS
 CUT_BYTES_MIN: Final = 64 * 1024  # what is sealed before the commit; less would only make more headers
 
 _log: Final = logging.getLogger(__name__)
@@ -56,6 +57,23 @@ class RecorderSettings:
     def ticks_per_commit(self) -> int:
         """How many ticks make a commit."""
         return max(1, self.commit_ms // self.tick_ms)
+
+
+@dataclass(slots=True)
+class Lateness:
+    """By how much rounds came late: the most of this minute and of the one before."""
+
+    latest_ns: int = 0
+    _minute: int = -1
+    _now_ns: int = 0
+    _before_ns: int = 0
+
+    def note(self, late_ns: int, now: Instant) -> None:
+        """Take a round."""
+        if now // MINUTE_NS != self._minute:
+            self._minute, self._before_ns, self._now_ns = now // MINUTE_NS, self._now_ns, 0
+        self._now_ns = max(self._now_ns, late_ns)
+        self.latest_ns = max(self._now_ns, self._before_ns)
 
 
 class Recorder:
@@ -86,11 +104,16 @@ class Recorder:
         self._runs, self._memory = RunNumbers(last_run), wire_memory()
         self.clock_changes: tuple[ClockChange, ...] = ()  # the newest, oldest first; read by other threads
         self._last_tick = self._next_tale = clock.instant()
+        self._lateness = Lateness()
 
     @property
     def last_tick(self) -> Instant:
         """When the loop last came round; the daemon tells the watchdog only while this moves."""
         return self._last_tick
+
+    def late_s_max(self) -> float:
+        """Return by how much the latest round of the last minute or two came late, in seconds."""
+        return self._lateness.latest_ns / SECOND_NS
 
     def add(self, stream: CameraStream) -> None:
         """Record a camera from now on, or record it otherwise than so far."""
@@ -150,6 +173,7 @@ class Recorder:
                 self._apply_wishes(now)
             if now.instant >= next_tick:
                 ticks += 1
+                self._lateness.note(now.instant - next_tick, now.instant)
                 self._tick(now, is_commit=ticks % self._settings.ticks_per_commit == 0)
                 next_tick = Instant(max(next_tick, now.instant - SECOND_NS) + self._settings.tick_ms * 1_000_000)
             else:

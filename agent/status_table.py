@@ -34,7 +34,7 @@ def status_table(vitals: HubVitals) -> Group:
     warned = vitals.camera_warnings
     for camera in vitals.cameras:
         cameras.add_row(*_cells(camera, _BAD if warned.get(camera.id) else ""))
-    return Group(head, Text(), cameras, Text(), *_events(vitals), _ring(vitals), *_warnings(vitals))
+    return Group(head, Text(), cameras, Text(), *_events(vitals), _ring(vitals), *_outbox(vitals), *_warnings(vitals))
 
 
 def _clock(vitals: HubVitals) -> str:
@@ -80,6 +80,17 @@ def _ring(vitals: HubVitals) -> Text:
         can = sum(test.can_serve for test in tested)
         text += f"; self-test: the last hour of {can} of {len(tested)} cameras can be served"
     return Text(text)
+
+
+def _outbox(vitals: HubVitals) -> list[Text]:
+    outbox = vitals.outbox
+    if outbox is None:
+        return []
+    waits = f"{outbox.parts} parts ({outbox.parts_bytes / 1e6:.1f} MB) wait, the oldest since {outbox.oldest}"
+    text = f"outbox: {waits if outbox.parts else 'nothing waits'}"
+    rates = (("uplink", outbox.uplink_bit_s), ("cap", outbox.cap_bit_s))
+    text += "".join(f"; {name} {bits / 1e6:.2f} Mbit/s" for name, bits in rates if bits is not None)
+    return [Text(text)]
 
 
 def _warnings(vitals: HubVitals) -> list[Text]:

@@ -121,6 +121,21 @@ class PageVitals(msgspec.Struct, frozen=True):
     fingerprint: str  # of its certificate: SHA-256, as browsers show it
 
 
+class OutboxVitals(msgspec.Struct, frozen=True):
+    """What waits for the store, and how fast it may go; rates are on the wire."""
+
+    parts: int  # sealed, without receipt; those on their way are among them
+    parts_bytes: int
+    sending: int  # on their way now
+    oldest: str  # since when the oldest could have gone; RFC 3339, empty: nothing waits
+    bytes: int  # in the outbox's folder
+    bytes_max: int
+    sent_bytes: int  # since the start, whatever became of it
+    uplink_bit_s: int | None  # measured; None: not yet
+    cap_bit_s: int | None  # in force now; None: none
+    is_store_away: bool
+
+
 class HubVitals(msgspec.Struct, frozen=True):
     """The whole hub."""
 
@@ -131,6 +146,8 @@ class HubVitals(msgspec.Struct, frozen=True):
     is_clock_trusted: bool
     cameras: tuple[CameraVitals, ...]
     ring: RingVitals | None = None  # None: nothing is recorded to disk, the hub has no owner yet
+    outbox: OutboxVitals | None = None  # None: the hub is not enrolled yet
+    recorder_late_s_max: float = 0.0  # the recorder's latest round of the last minute
     warnings: tuple[HealthWarning, ...] = ()
     clock_source: str = ""  # a word of `TimeSource`: who vouches for the time
     clock_error_ms: float | None = None  # how far off signed time may be; None: it is not signed

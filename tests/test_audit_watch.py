@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.audit_watch import STEPS_PER_HOUR_MAX, AuditWatch
+from agent.audit_watch import STEPS_PER_HOUR_MAX, AuditWatch, FirmwareSlot
 from agent.clock import SECOND_NS, SignedTime, WallTime
 from agent.evidence.audit import Entry
 from agent.evidence.kinds import Kind
 from agent.outside.audit_file import AuditFile
-from agent.ports import FirmwareSlot
 from tests.simulators.audit_log import NOW, audit_log
 from tests.simulators.set_clock import SetClock
 

@@ -108,6 +108,18 @@ def test_progress_counts_what_has_a_receipt() -> None:
     assert progress_of([]) == ()
 
 
+def test_what_is_delivered_until_a_time_has_no_hole() -> None:
+    """The newest part may be there first: it counts, but nobody is told that all before it is there."""
+    parts = [
+        part(FRONT, 0, PartState.RECEIPTED),
+        part(FRONT, 1, PartState.CREATED),
+        part(FRONT, 2, PartState.RECEIPTED),
+    ]
+    assert progress_of(parts) == (CameraProgress(FRONT, 2, 20, "1970-01-01T00:00:01.000Z"),)
+    parts = [part(FRONT, 0, PartState.SEALED), part(FRONT, 1, PartState.RECEIPTED)]
+    assert progress_of(parts) == (CameraProgress(FRONT, 1, 10, ""),)
+
+
 def test_names_at_the_store_tell_parts_and_manifest_apart() -> None:
     """A part has four digits, the manifest its word."""
     assert part(FRONT, 7, PartState.SEALED).id == "c1.front.0007"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,18 +15,20 @@ import pytest
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
-from agent.clip_maker import Errand, Outcome
 from agent.clock import Window
 from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
 from agent.consent.decide import decide, masks_now
 from agent.consent.grant import Granted
 from agent.crypto import sha256_hex
+from agent.deliver.turns import Urgency
+from agent.errand import Errand, Outcome
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
 from agent.evidence.statement import Manifest
 from agent.outside.cutter import ChildCutter
 from agent.outside.cutter_child import ChildLimits
+from agent.outside.outbox_files import OutboxFiles
 from agent.signing import SigningKey
 from tests.simulators.clips import pictures_of, window_of
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run
@@ -32,6 +36,7 @@ from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
 from tests.simulators.tus_server import Fault
 
+T = TypeVar("T")
 PART_S = 0.8  # the film has a key picture this often
 
 
@@ -56,6 +61,7 @@ class Work:
         process.journal.open_job(self.job, command.sha256, command.expires)
         process.journal.move(self.job, Status("c1", JobState.IN_PROGRESS, ""))
         self.progress: list[int] = []
+        self.held = 0
 
     async def deliver(self, *, allowed: int | None = None) -> Outcome:
         """Deliver; with `allowed`, consent ends after so many questions."""
@@ -67,8 +73,14 @@ class Work:
             lambda: allowed is None or next(asked) < allowed,
             lambda _: self.progress.append(sum(part.state is PartState.RECEIPTED for part in self.parts())),
             lambda camera: masks_now(self.grant, camera, site.standing.word, site.clock.now()),
+            lambda: Urgency(self.job.received, self.grant.window.end),
+            self.hold,
         )
         return await self.process.clips.deliver(errand)
+
+    async def hold(self) -> None:
+        """Count how often the footage was to be kept."""
+        self.held += 1
 
     def grant_keys(self) -> tuple[SigningKey, ...]:
         """Return the store's keys."""
@@ -338,3 +350,48 @@ def test_cameras_that_break_what_cuts_them_leave_room_for_the_others(site: Site)
         assert entered == ["bad-1", "good-1", "good-2"]
 
     run(site, life)
+
+
+class SmallOutbox(OutboxFiles):
+    """An outbox with room for two parts of the film, or three."""
+
+    made: ClassVar[list[str]] = []
+    rooms: ClassVar[list[int]] = []
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, 14_000)
+
+    def room(self, *, is_live: bool) -> int:
+        """Note what it said."""
+        self.rooms.append(room := super().room(is_live=is_live))
+        return room
+
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], T]) -> T:
+        """Note what is made."""
+        self.made.append(name)
+        return super().write(name, fill)
+
+
+def test_what_the_outbox_has_no_room_for_is_held_and_not_cut(site: Site) -> None:
+    """A store that is slow with receipts fills it: no child works for nothing, and all arrives when there is room."""
+    site.disk = replace(site.disk, outbox=SmallOutbox)
+    site.receipts.withheld = True
+    SmallOutbox.made.clear()
+    SmallOutbox.rooms.clear()
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 3.1))
+        task = asyncio.create_task(work.deliver())
+        await process.until(lambda: work.held)
+        looked = len(SmallOutbox.rooms)
+        await process.until(lambda: len(SmallOutbox.rooms) >= looked + 2)
+        assert work.held == 1
+        sealed = [part for part in work.parts() if not part.is_manifest]
+        assert 0 < len(sealed) < 4
+        assert [name.removesuffix(".mp4.age") for name in SmallOutbox.made] == [part.id for part in sealed]
+        site.receipts.withheld = False
+        assert (await task).is_complete
+
+    run(site, life)
+    assert len(SmallOutbox.made) == len(set(SmallOutbox.made)) == 5
+    assert [number for numbers in site.delivered().values() for number in numbers] == list(range(13, 78))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import CONFIG_BYTES_MAX, Config, load, parse
+from agent.deliver.cap import Caps
 from agent.errors import ConfigurationError
 
 LEAST = "data_dir: /d\nidentity_dir: /i\nkey_dir: /k\n"
@@ -93,6 +94,35 @@ def test_a_huge_file_is_not_parsed() -> None:
     """Somebody has given the wrong file."""
     with pytest.raises(ConfigurationError, match="more than"):
         parse(b"#" * (CONFIG_BYTES_MAX + 1), "hub.yaml")
+
+
+def test_caps_of_uploads_are_read_whole() -> None:
+    """Absolute, as a share, and by hours in a zone that must be known."""
+    night = '{from: "22:00", to: "06:00"}'
+    more = f"upload: {{kbit_s_max: 500, uplink_share: 0.5, zone: Europe/Berlin, hours: [{night}]}}\n"
+    caps = parsed(more).upload.caps()
+    assert (caps.kbit_s_max, caps.uplink_share, caps.hours[0].kbit_s_max) == (500, 0.5, None)
+    assert parsed("").upload.caps() == Caps()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("kbit_s_max: 63", "64"),
+        ("uplink_share: 0", r"0\.05"),
+        ("uplink_share: 1.1", "1"),
+        ("at_once: 17", "16"),
+        ("kbit_max: 100", "did you mean `kbit_s_max`"),
+        ('hours: [{from: "22:00", to: "06:00"}]', "time zone"),
+        ('zone: Mars/Base, hours: [{from: "22:00", to: "06:00"}]', "time zone"),
+        ('zone: UTC, hours: [{from: "08:00", to: "08:00"}]', "are none"),
+        ("urgent_types: [Alarm]", "regex"),
+    ],
+)
+def test_caps_that_are_none_are_told(more: str, why: str) -> None:
+    """Before the hub starts with them."""
+    with pytest.raises(ConfigurationError, match=why):
+        parsed(f"upload: {{{more}}}\n")
 
 
 def test_passwords_are_read_from_their_own_file(tmp_path: Path) -> None:

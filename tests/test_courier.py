@@ -24,6 +24,7 @@ from agent.courier import LIES_MAX, Courier, StoreRefusedError, outbox_name
 from agent.crypto import Secret, sha256_hex
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.receipt import verify_receipt
+from agent.deliver.turns import Urgency
 from agent.evidence.audit import LOG_NAME
 from agent.outside.host import HostClock
 from agent.outside.https import Patience
@@ -36,6 +37,7 @@ from tests.vectors.command.scene import AUTHORITY
 
 CAMERA = CameraId("front")
 QUICK = Patience(connect_s=2, silence_s=2, request_s=5, upload_s=2)
+URGENCY = Urgency(WallTime(0), WallTime(0))
 _numbers = itertools.count()
 
 
@@ -133,7 +135,7 @@ class Hub:
                 )
                 keys = [AUTHORITY.store]
                 is_allowed = lambda: allowed is None or next(asked) < allowed  # noqa: E731 - one line, used once
-                return await courier.bring(part, self.shop.target, keys, is_allowed)
+                return await courier.bring(part, self.shop.target, keys, is_allowed, URGENCY)
 
         return asyncio.run(run())
 

@@ -15,7 +15,7 @@ from agent.picture_judge import Fault
 from agent.picture_watch import PictureVitals
 from agent.self_test import CameraTest
 from agent.vitals import EventKindVitals, HealthWarning, HubVitals
-from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub, ring
+from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub, outbox, ring
 
 LOST = camera(loss_share=0.02)
 
@@ -85,6 +85,16 @@ def test_what_the_hub_is_warned_of() -> None:
     assert "9 chunks since the start" in warnings[2].words
 
 
+def test_what_the_outbox_is_warned_of() -> None:
+    """A store that is away, and no room left; both with how much waits since when. An empty line is no news."""
+    away, full = outbox(is_store_away=True), outbox(bytes=1_990_000_000, is_store_away=True)
+    (warning,) = find_warnings(hub(outbox=away), Changes())
+    assert (warning.camera, warning.code) == ("", "store_away")
+    assert f"3 parts (6 MB) wait, the oldest since {away.oldest}" in str(warning)
+    assert codes(find_warnings(hub(outbox=full), Changes())) == [":store_away", ":outbox_full"]
+    assert find_warnings(hub(outbox=outbox(parts=0, is_store_away=True, bytes=2**31)), Changes()) == ()
+
+
 def test_a_ring_that_is_too_small_is_one_warning() -> None:
     """Not one of each camera, and not their self-tests' too, unless those could not read."""
     test = CameraTest(DOOR, can_serve=False, why="30 of the last 60 minutes are missing")
@@ -127,6 +137,7 @@ def test_a_cause_must_last(code: str) -> None:
         "packets_lost": hub(LOST),
         "tampered": hub(camera(events=EVENTS)),
         "time_uncertain": hub(camera(time_error_ms=2000.0)),
+        "store_away": hub(outbox=outbox(is_store_away=True)),
         "clock_untrusted": hub(is_clock_trusted=False),
     }[code]
     watch, lasts_s = WarningWatch(), LASTS_S[code]

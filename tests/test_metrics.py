@@ -20,6 +20,7 @@ PLAIN = {
     *("transom_camera_kept_apart", "transom_camera_can_serve", "transom_camera_self_test_bad_chunks"),
     *("transom_camera_events_subscribed", "transom_camera_event_active"),
     *("transom_ring_slabs", "transom_ring_failing", "transom_ring_damaged_chunks"),
+    *("transom_outbox_waiting_parts", "transom_outbox_sending_parts", "transom_outbox_store_away"),
 }
 """Metrics without a unit: counts, and what is true or not."""
 
@@ -33,6 +34,10 @@ def test_a_strict_reader_reads_it() -> None:
     assert read["transom_camera_time_error_seconds"].samples[door] == pytest.approx(0.041)
     assert read["transom_camera_clock_offset_seconds"].samples[door] == pytest.approx(-0.0125)
     assert read["transom_camera_can_serve"].samples[yard] == 1
+    assert read["transom_outbox_waiting_bytes"].samples == {(): 6_000_000}
+    assert read["transom_outbox_oldest_timestamp_seconds"].samples == {(): START / 1e9 + 9 * 3600 - 20}
+    assert read["transom_outbox_cap_bytes_per_second"].samples == {(): 1_000_000}
+    assert read["transom_outbox_store_away"].samples == {(): 0}
     assert read["transom_ring_limit_bytes"].samples == {(): 16 * 1024**3}
     assert read["transom_info"].samples == {(("hub", "01J8ZQ"), ("version", "0.1.0")): 1}
     assert read["transom_warning"].samples == {}

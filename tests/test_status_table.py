@@ -10,7 +10,7 @@ from rich.console import Console
 from agent.health_warnings import Changes, find_warnings
 from agent.status_table import status_table
 from agent.vitals import HubVitals
-from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub
+from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub, outbox
 
 
 def drawn(vitals: HubVitals, width: int = 200) -> str:
@@ -27,6 +27,8 @@ def test_a_hub_that_does_well() -> None:
     for text in ("door Door", "recording", "4.00", "25.0", "2.0 s", "0.0%", "41 ms", "9.0 h"):
         assert text in door
     assert "ring: 15.0 of 16.0 GiB; self-test: the last hour of 2 of 2 cameras can be served" in page
+    assert f"outbox: 3 parts (6.0 MB) wait, the oldest since {at(9 * 3600 - 20)}; uplink 10.00 Mbit/s" in page
+    assert "cap 8.00 Mbit/s" in page
 
 
 def test_warnings_are_told_with_what_to_do() -> None:
@@ -55,6 +57,13 @@ def test_whoever_vouches_for_the_time_is_told(source: str, told: str) -> None:
     error_ms = 125.0 if source == "signed" else None
     assert told in " ".join(drawn(hub(clock_source=source, clock_error_ms=error_ms)).split())
     assert "time by" not in drawn(hub())
+
+
+def test_an_empty_outbox_is_told_in_two_words() -> None:
+    """A link that nobody has measured or capped is left out."""
+    empty = outbox(parts=0, parts_bytes=0, oldest="", uplink_bit_s=None, cap_bit_s=None)
+    assert "outbox: nothing waits\n" in drawn(hub(outbox=empty)).replace(" \n", "\n")
+    assert "outbox" not in drawn(hub(outbox=None))
 
 
 def test_it_fits_a_small_terminal() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.config import CameraLogin, Cameras, Clips, Config, OwnerPage, RingPlace, load
+from agent.config import CameraLogin, Cameras, Clips, Config, OwnerPage, RingPlace, Uploads, load
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("agent", "firmware_bridge", "provisioning")
@@ -75,6 +75,7 @@ TESTED_ELSEWHERE: Final = {
     "agent/demo/camera_soap.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/odd_rtp.py": "tests/demo/test_camera_quirks.py, over real sockets",
     "agent/demo/video_encoder.py": "tests/demo/test_camera_media2.py, with both codecs",
+    "agent/errand.py": "types; tests/test_clip_maker.py",
     "agent/errors.py": "types only",
     "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
     "agent/evidence/statement.py": "types only; tests/evidence/test_manifest.py",
@@ -319,13 +320,18 @@ def test_the_example_configuration_is_true() -> None:
     """It parses; every setting stands in it, and with its default where the file says that it is the default."""
     path = ROOT / "systemd" / "transom.example.yaml"
     config = load(path)
-    assert (config.ring, config.clips, config.owner_page) == (RingPlace(), Clips(), OwnerPage())
+    assert (config.ring, config.clips, config.upload, config.owner_page) == (
+        RingPlace(),
+        Clips(),
+        Uploads(),
+        OwnerPage(),
+    )
     assert (config.cameras.search_s, config.cameras.search_every_s) == (Cameras().search_s, Cameras().search_every_s)
     plain = Config(config.data_dir, config.identity_dir, config.key_dir)
     assert (config.clock, config.log_level) == (plain.clock, plain.log_level)
     settings = {
         field.name
-        for kind in (Config, Cameras, CameraLogin, RingPlace, Clips, OwnerPage)
+        for kind in (Config, Cameras, CameraLogin, RingPlace, Clips, Uploads, OwnerPage)
         for field in msgspec.structs.fields(kind)
     }
     assert sorted(name for name in settings if not re.search(rf"\b{name}:", path.read_text())) == []

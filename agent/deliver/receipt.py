@@ -17,6 +17,10 @@ RECEIPT_TYPE: Final = "transom-receipt+jwt"
 RECEIPT_BYTES_MAX: Final = 4096
 
 
+class OtherBytesError(BadInputError):
+    """The store has signed for other bytes than were sent: they were damaged there, and must be sent anew."""
+
+
 class ReceiptClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The claims of a `transom-receipt+jwt`."""
 
@@ -37,7 +41,7 @@ def sign_receipt(receipt: Receipt, hub: str, key: SigningKey) -> str:
 def verify_receipt(token: str, store_keys: Sequence[SigningKey], part: SealedPart, hub: str) -> Receipt:
     """Check a receipt in this order: size, signature by one of the store's keys, type, claims, and what they are about.
 
-    Raises BadInputError.
+    Raises BadInputError, of which OtherBytesError says that the part must be sent anew.
     """
     # 1. size
     if len(token) > RECEIPT_BYTES_MAX:
@@ -55,7 +59,7 @@ def verify_receipt(token: str, store_keys: Sequence[SigningKey], part: SealedPar
     if (claims.hub, claims.part) != (hub, part.id):
         raise BadInputError(f"the store's receipt is not for part {part.id} of this hub")
     if (claims.size, claims.sha256) != (part.size, part.sha256):
-        raise BadInputError(f"the store holds other bytes than were sent as part {part.id}")
+        raise OtherBytesError(f"the store holds other bytes than were sent as part {part.id}")
     return Receipt(part.id, part.size, part.sha256, parse_rfc3339(claims.stored_at), token)
 
 

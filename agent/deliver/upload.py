@@ -56,6 +56,8 @@ class TusUpload:
         if location is not None:
             _check_origin(url, location)
         self._part = part
+        self.patch_bytes_max = PATCH_BYTES_MAX  # may be lowered for a slow link, at any time
+        self._patch_bytes = PATCH_BYTES_MAX  # of the last PATCH, unless it was the last one of all
         self._url = url
         self._give_up = give_up
         self._chance = chance
@@ -105,7 +107,8 @@ class TusUpload:
             case Step.SEND:
                 offset = self._acknowledged
                 span = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-                length = min(PATCH_BYTES_MAX, self._part.size - offset)
+                self._patch_bytes = self.patch_bytes_max
+                length = min(self._patch_bytes, self._part.size - offset)
                 return Request("PATCH", self._address, tus | span, offset, length, self._has_checksums)
             case Step.FINISHED:
                 return None
@@ -176,7 +179,7 @@ class TusUpload:
             self._unexpected(answer, now)
             return
         self._note_expiry(answer, now)
-        expected = min(self._acknowledged + PATCH_BYTES_MAX, self._part.size)
+        expected = min(self._acknowledged + self._patch_bytes, self._part.size)
         self._acknowledge(read_offset(answer), expected)
         if self._acknowledged < expected:
             self._retry(now, "the store kept only a piece of what it was sent")

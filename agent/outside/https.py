@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import random
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,13 +34,17 @@ from agent.deliver.put_message import PIECE_BYTES, piece_count
 from agent.deliver.receipt import RECEIPT_BYTES_MAX
 from agent.deliver.request import Event, Request
 from agent.deliver.tus_answer import URL_CHARS_MAX, Answer, Lost, is_retryable
-from agent.deliver.upload import TusUpload, offers_termination, termination
+from agent.deliver.upload import PATCH_BYTES_MAX, TusUpload, offers_termination, termination
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.pacer import Pacer, Passage, WithdrawnError
 from agent.outside.tls_dates import follow_clock
 
 READ_BYTES: Final = 256 * 1024
 ANSWER_BYTES_MAX: Final = 64 * 1024
 BEGUN_MAX: Final = 64  # uploads of which it is remembered that they are new
+UNSENT_BYTES_MAX: Final = 128 * 1024
+"""What the kernel keeps beyond what is on its way: what has been handed over can neither be slowed nor stopped."""
+
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9\-._~+/]{1,8192}=*")  # RFC 6750 section 2.1
 
 
@@ -67,15 +72,19 @@ class HttpsUploader:
         clock: Clock,
         patience: Patience = Patience(),
         hosts: Callable[[], Collection[str]] = tuple,
+        pacer: Pacer | None = None,
     ) -> None:
         timeout = httpx.Timeout(patience.silence_s, connect=patience.connect_s)
         self._tls = tls_context(authorities_pem)
         # one identity on the wire; no compression, so that no answer unfolds to more than it was
         headers = {"User-Agent": "transom", "Accept-Encoding": "identity"}
+        options = [(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)]
+        transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, socket_options=options)
         self._client = httpx.AsyncClient(
-            verify=self._tls, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
+            transport=transport, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
         )
         self._clock = clock
+        self._pacer = pacer or Pacer(clock)
         self._patience = patience
         self._hosts = hosts
         self._begun: dict[str, TusUpload] = {}  # created in this life, and nothing sent yet
@@ -108,7 +117,8 @@ class HttpsUploader:
     ) -> bool:
         """Send what the store does not have yet; create the upload anew if the store has forgotten it.
 
-        Asks `may_go_on` before each request (of at most PIECE_BYTES); False if it said no before the end.
+        Asks `may_go_on` before each request (of at most PIECE_BYTES), and the pacer on the way; False if one of them
+        said no before the end.
         Raises BadInputError, UnavailableError; call again later after the latter: nothing that arrived is sent twice.
         """
         upload: TusUpload | PutUpload
@@ -120,7 +130,12 @@ class HttpsUploader:
         while not upload.is_finished:
             if not may_go_on():
                 return False
-            await self._step(upload, part, target)
+            if isinstance(upload, TusUpload):
+                upload.patch_bytes_max = self._pacer.request_bytes(PATCH_BYTES_MAX)
+            try:
+                await self._step(upload, part, target)
+            except WithdrawnError:
+                return False
         return True
 
     async def drop(self, part: SealedPart, target: UploadTarget, location: str) -> None:
@@ -173,15 +188,22 @@ class HttpsUploader:
         headers = dict(request.headers)
         if not request.is_presigned:
             headers["Authorization"] = _bearer(token)
-        content: AsyncIterator[bytes] | bytes | None = request.text or None
-        if request.length:
-            headers["Content-Length"] = str(request.length)
-            if request.has_checksum:
-                digest = await asyncio.to_thread(_digest, part.path, request.offset, request.length)
-                headers["Upload-Checksum"] = f"sha256 {base64.b64encode(digest).decode()}"
-            content = _body(part.path, request)
+        if not request.length:
+            return await self._within_limits(request, headers, request.text or None)
+        headers["Content-Length"] = str(request.length)
+        if request.has_checksum:
+            digest = await asyncio.to_thread(_digest, part.path, request.offset, request.length)
+            headers["Upload-Checksum"] = f"sha256 {base64.b64encode(digest).decode()}"
+        with self._pacer.passage(part.id) as passage:
+            event = await self._within_limits(request, headers, _body(part.path, request, self._pacer, passage))
+            passage.is_answered = isinstance(event, Answer)
+            return event
+
+    async def _within_limits(
+        self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | bytes | None
+    ) -> Event:
         try:
-            async with asyncio.timeout(self._patience.request_s):
+            async with asyncio.timeout(max(self._patience.request_s, self._pacer.seconds_for(request.length))):
                 return await self._exchange(request, headers, content)
         except httpx.InvalidURL:
             raise BadInputError("the store's address is not a URL") from None
@@ -245,10 +267,16 @@ def _bearer(token: Secret) -> str:
     return "Bearer " + token.reveal().decode("ascii")
 
 
-async def _body(path: Path, request: Request) -> AsyncIterator[bytes]:
-    for start in range(request.offset, request.offset + request.length, READ_BYTES):
-        length = min(READ_BYTES, request.offset + request.length - start)
-        yield await asyncio.to_thread(_read, path, start, length)
+async def _body(path: Path, request: Request, pacer: Pacer, passage: Passage) -> AsyncIterator[bytes]:
+    start, end = request.offset, request.offset + request.length
+    while start < end:
+        content = await asyncio.to_thread(_read, path, start, min(READ_BYTES, end - start))
+        while content:
+            piece = content[: pacer.piece_bytes(passage)]
+            await pacer.leave(passage, len(piece))
+            yield piece
+            content = content[len(piece) :]
+            start += len(piece)
 
 
 def _digests(path: Path, size: int) -> list[bytes]:

@@ -14,6 +14,9 @@ from agent.ports import OutboxFullError
 OUTBOX_BYTES_MAX: Final = 2 * 1024**3
 """What may wait here while the store is away; after that new parts wait in the ring."""
 
+LIVE_BYTES: Final = 128 * 1024**2
+"""At most so much of it is for what is happening now: half a minute of eight cameras."""
+
 SPARED_BYTES: Final = 32 * 1024**2
 """The disk keeps this much for the journal and the audit log: without them nothing may be decided, and nothing sent."""
 UNFINISHED: Final = ".unfinished"
@@ -37,11 +40,7 @@ class OutboxFiles:
         Raises OutboxFullError when the outbox or the disk is full.
         """
         unfinished = self._directory / f"{name}{UNFINISHED}"
-        room = os.statvfs(self._directory)
-        left = min(
-            self._bytes_max - self._bytes_used(),
-            room.f_bavail * room.f_frsize - SPARED_BYTES,
-        )
+        left = self.room(is_live=True)
 
         def append(content: bytes) -> None:
             nonlocal left
@@ -64,6 +63,20 @@ class OutboxFiles:
             raise OutboxFullError(f"the outbox cannot be written: {error.strerror}") from error
         return result
 
+    @property
+    def bytes_max(self) -> int:
+        """How much may wait here."""
+        return self._bytes_max
+
+    def room(self, *, is_live: bool) -> int:
+        """Say how many bytes it can take, by its own limit and the disk's.
+
+        Some of it is kept for what is happening now, however much of yesterday waits.
+        """
+        disk = os.statvfs(self._directory)
+        left = min(self._bytes_max - self.bytes_used(), disk.f_bavail * disk.f_frsize - SPARED_BYTES)
+        return left if is_live else left - min(LIVE_BYTES, self._bytes_max // 8)
+
     def path(self, name: str) -> Path:
         """Say where a finished file lies."""
         return self._directory / name
@@ -76,7 +89,8 @@ class OutboxFiles:
         """Name all finished files."""
         return frozenset(path.name for path in self._directory.iterdir() if path.suffix != UNFINISHED)
 
-    def _bytes_used(self) -> int:
+    def bytes_used(self) -> int:
+        """Say how much waits here, unfinished files included."""
         used = 0
         for path in self._directory.iterdir():
             with contextlib.suppress(FileNotFoundError):  # sent and removed meanwhile

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from agent.errors import TransomError
 from tests.bench import (
+    busy,
     clip,
     clocks,
     cold,
@@ -23,6 +24,7 @@ from tests.bench import (
     record,
     recovery,
     torn,
+    uplink,
 )
 
 
@@ -42,6 +44,8 @@ BENCHES: Final[dict[str, Bench]] = {
     "record": record,
     "cut": cut,
     "clip": clip,
+    "busy": busy,
+    "uplink": uplink,
     "recovery": recovery,
     "powercut": powercut,
     "torn": torn,

@@ -69,11 +69,14 @@ class ClipSite(Site):
         names = [camera_name(number) for number in range(self._count)]
         return sorted((one for one in hub.cameras if one.name in names), key=lambda one: names.index(one.name))
 
-    def begin(self) -> list[str]:
-        """Do all that comes before an alarm; returns the cameras' ids, every one of which is recorded."""
+    def begin(self, **settings: object) -> list[str]:
+        """Do all that comes before an alarm; returns the cameras' ids, every one of which is recorded.
+
+        `settings` are further lines of the hub's configuration.
+        """
         self.start_cameras()
         self.start_central()
-        self.start_hub()
+        self.start_hub(**settings)
         self.install()
         hub = self.pair(uploads_per_day_max=1000)
         self.cameras[0].stop()

@@ -127,3 +127,14 @@ def test_a_file_that_goes_while_the_outbox_is_measured_is_no_failure(tmp_path: P
     outbox = OutboxFiles(tmp_path)
     (tmp_path / "gone").symlink_to("nowhere")
     assert outbox.write("a", fill_with(b"x")) == 1
+
+
+def test_some_room_is_kept_for_what_is_happening_now(tmp_path: Path) -> None:
+    """An eighth, unless the disk has less; what is being written counts."""
+    outbox = OutboxFiles(tmp_path, bytes_max=800)
+    assert (outbox.room(is_live=True), outbox.room(is_live=False)) == (800, 700)
+    outbox.write("a", fill_with(bytes(650)))
+    assert (outbox.room(is_live=True), outbox.room(is_live=False)) == (150, 50)
+    (tmp_path / "b.unfinished").write_bytes(bytes(100))
+    assert (outbox.room(is_live=True), outbox.room(is_live=False)) == (50, -50)
+    assert OutboxFiles(tmp_path, bytes_max=2**62).room(is_live=True) < 2**62

@@ -23,12 +23,23 @@ class SignedReceipts(dict[str, bytes]):
         self._store, self._hub, self._key = store, hub, key
         self.lies = 0  # so many receipts are about other bytes
         self.withheld = False
+        self.withheld_of = ""  # of parts whose name ends so; empty: of none
+        self.late = 0  # so many times there is none yet
+        self.mistaken = 0  # so many are the receipt of another part
+        self.asked: list[str] = []
 
     def get(self, part: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]  # one use only
         """Sign what the store holds under this name, if it holds it."""
+        self.asked.append(part)
         whole = contents_of(self._store).get(part)
-        if not whole or self.withheld:
+        if not whole or self.withheld or (self.withheld_of and part.endswith(self.withheld_of)):
             return default
+        if self.late:
+            self.late -= 1
+            return default
+        if self.mistaken:
+            self.mistaken -= 1
+            part += "1"
         self.lies -= self.lies > 0
         content = whole[-1] + (b"!" if self.lies else b"")
         held = Receipt(part, len(content), hashlib.sha256(content).hexdigest(), STORED_AT, "")

@@ -55,6 +55,7 @@ class TusStore:
     checksums_verified: int = 0
     ended: list[int] = field(default_factory=list)  # numbers of the uploads that were terminated
     ends_uploads: bool = True
+    no_receipt: int = 404  # the status of an answer without a receipt
     stalls_at: int | None = None  # PATCH requests from this offset on are never answered
     stalled: threading.Event = field(default_factory=threading.Event)  # set when one is not
     release: threading.Event = field(default_factory=threading.Event)  # lets go of all requests that wait
@@ -171,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self.is_refused():
             receipt = self.store.receipts.get(self.path.removeprefix("/receipts/"))
-            self.answer(200 if receipt else 404, receipt or b"")
+            self.answer(200 if receipt else self.store.no_receipt, receipt or b"")
 
     def number(self) -> int | None:
         """Read which upload is meant; answers 404 and returns None if there is none."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime, rfc3339
 from agent.self_test import CameraTest
-from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, RingVitals
+from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, OutboxVitals, RingVitals
 
 DOOR, YARD = CameraId("door"), CameraId("yard")
 START: Final = WallTime(1_795_000_000 * SECOND_NS)
@@ -90,6 +90,25 @@ def ring(**changes: Any) -> RingVitals:  # noqa: ANN401 - fields of RingVitals
     )
 
 
+def outbox(**changes: Any) -> OutboxVitals:  # noqa: ANN401 - fields of OutboxVitals
+    """Return an outbox from which two parts are on their way, and a third waits."""
+    return replace(
+        OutboxVitals(
+            parts=3,
+            parts_bytes=6_000_000,
+            sending=2,
+            oldest=at(9 * 3600 - 20),
+            bytes=6_000_000,
+            bytes_max=2 * GIB,
+            sent_bytes=1_000_000_000,
+            uplink_bit_s=10_000_000,
+            cap_bit_s=8_000_000,
+            is_store_away=False,
+        ),
+        **changes,
+    )
+
+
 def hub(*cameras: CameraVitals, **changes: Any) -> HubVitals:  # noqa: ANN401 - fields of HubVitals
     """Return a hub that does well, 9 hours after the start."""
     return replace(
@@ -101,6 +120,7 @@ def hub(*cameras: CameraVitals, **changes: Any) -> HubVitals:  # noqa: ANN401 - 
             is_clock_trusted=True,
             cameras=cameras or (camera(DOOR), camera(YARD)),
             ring=ring(),
+            outbox=outbox(),
         ),
         **changes,
     )

@@ -1,0 +1,73 @@
+"""One granted job on its way: what to deliver and whom to ask, and what is said of parts that do not go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agent.acquire.stream import CameraId
+from agent.clip_job import Job, JobPart, MissingSpan
+from agent.clock import WallTime, Window
+from agent.consent.grant import Granted
+from agent.consent.mask import Masks
+from agent.consent.owner_copy import NO_COPY, OwnerCopy
+from agent.cut.clip import ClipReport, Gap
+from agent.cut.masks import are_covered
+from agent.deliver.turns import Urgency
+from agent.signing import SigningKey
+
+WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
+WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended at the store."""
+
+    is_complete: bool
+    gaps: str  # for people, empty if complete
+    missing: Sequence[MissingSpan] = ()  # camera by camera
+
+
+@dataclass(slots=True)
+class Errand:
+    """One granted job: what to deliver, whose receipts to believe, and whom to ask and tell on the way.
+
+    While it is not closing, `grant` may be replaced by one whose window ends later.
+    """
+
+    job: Job
+    grant: Granted
+    store_keys: Sequence[SigningKey]
+    is_allowed: Callable[[], bool]
+    progress: Callable[[Job], None]
+    masks: Callable[[CameraId], Masks]  # what must be painted over now
+    urgency: Callable[[], Urgency]  # when its parts' turn is, for the window of now
+    hold: Callable[[], Awaitable[None]]  # keep the footage of its window until the job ends
+    owner_copy: Callable[[], OwnerCopy] = lambda: NO_COPY  # whether the owner can open what is sealed now
+    is_held: bool = False  # `hold` has been asked for: once, for a refusal of it is written down
+    is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
+
+
+def may_go(errand: Errand, part: JobPart) -> bool:
+    """Say whether a sealed part may be sent now."""
+    return errand.is_allowed() and is_masked(errand, part)
+
+
+def is_masked(errand: Errand, part: JobPart) -> bool:
+    """Say whether a sealed part shows nothing of what must be masked now."""
+    report, masks = part.report, errand.masks(part.camera)
+    return report is None or not report.pictures or are_covered(masks, report.masks, report.width, report.height)
+
+
+def undelivered(part: JobPart, start: WallTime, end: WallTime) -> JobPart:
+    """Return what is said of a span that was not delivered."""
+    return replace(
+        part, number=part.number + 1, start=start, end=end, report=nothing(Window(start, end), WHY_UNDELIVERED)
+    )
+
+
+def nothing(window: Window, why: str) -> ClipReport:
+    """Return the report of a span of which there is nothing."""
+    return ClipReport(0, 0, 0, None, None, gaps=(Gap(window.start, window.end, why),))
