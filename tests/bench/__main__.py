@@ -15,6 +15,7 @@ from tests.bench import (
     cold,
     command,
     cut,
+    faults,
     flood,
     hostile,
     pictures,
@@ -52,6 +53,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "hostile": hostile,
     "command": command,
     "flood": flood,
+    "faults": faults,
 }
 
 
