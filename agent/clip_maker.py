@@ -36,6 +36,7 @@ CUT_TRIES_MAX: Final = 2
 """The second encodes everything anew: whatever broke the first, no bit of it is copied."""
 
 CUT_RETRY_S: Final = 2.0
+WAIT_S_MAX: Final = 2.0  # for footage, before the clock is asked again: somebody may set it meanwhile
 OUTBOX_FULL_S: Final = 10.0
 MASKED_PART_NS: Final = 10 * SECOND_NS
 """Where everything is encoded anew, parts of the past are shorter: a slow hub needs half a minute for 10 s of 1080p."""
@@ -159,7 +160,8 @@ class ClipMaker:
                     cuts.end()
                     cuts = self._cutter.cuts()
                 if isinstance(step, Wait):
-                    await asyncio.sleep(max(0.0, (step.until - self._clock.now()) / SECOND_NS))
+                    wait_s = (step.until - self._clock.now()) / SECOND_NS
+                    await asyncio.sleep(min(max(0.0, wait_s), WAIT_S_MAX))
                     continue
                 sealed.append(await self._seal_part(camera, cuts, step))
                 camera.queue.put_nowait(sealed[-1])
