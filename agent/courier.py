@@ -23,6 +23,11 @@ from agent.signing import SigningKey
 
 RETRY_S_MIN: Final = 0.2
 RETRY_S_MAX: Final = 60.0
+QUESTIONS_MAX: Final = 5
+"""So often a receipt is asked for before the store is asked what it has of the part; then after twice as many.
+
+A store that has lost what it had acknowledged gets it again, while the file is here."""
+
 LIES_MAX: Final = 5
 """So often a store may answer nonsense about one part before the job ends as FAILED."""
 
@@ -72,7 +77,7 @@ class Courier:
         nonsense.
         """
         give_up_at = self._clock.instant() + int(self.give_up_h * 3600 * SECOND_NS)
-        pause_s, lies = RETRY_S_MIN, 0
+        pause_s, lies, questions, look_at = RETRY_S_MIN, 0, 0, QUESTIONS_MAX
         while part.state is not PartState.RECEIPTED and is_allowed():
             try:
                 part = await self._advance(part, target, store_keys, is_allowed)
@@ -82,12 +87,15 @@ class Courier:
                     raise StoreRefusedError(str(error)) from error
                 if self._clock.instant() >= give_up_at:
                     raise StoreTimedOutError(str(error)) from error
+                questions += part.state is PartState.SENT
                 if isinstance(error, BadInputError):
                     part = self._store(replace(part, state=PartState.SEALED, location=""))
+                elif part.state is PartState.SENT and questions == look_at:
+                    part, look_at = self._store(replace(part, state=PartState.CREATED)), 2 * look_at
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause_s = min(2 * pause_s, RETRY_S_MAX)
             else:
-                pause_s = RETRY_S_MIN
+                pause_s = pause_s if questions else RETRY_S_MIN
         return part
 
     async def _advance(
