@@ -23,7 +23,7 @@ from agent.signing import SigningKey
 
 RETRY_S_MIN: Final = 0.2
 RETRY_S_MAX: Final = 60.0
-QUESTIONS_MAX: Final = 5
+QUESTIONS_MAX: Final = 4
 """So often a receipt is asked for before the store is asked what it has of the part; then after twice as many.
 
 A store that has lost what it had acknowledged gets it again, while the file is here."""

@@ -205,7 +205,7 @@ def test_a_store_that_stays_away_is_given_up_after_the_time_that_was_set(hub: Hu
 
 def test_a_store_that_loses_what_it_had_acknowledged_gets_it_again(hub: Hub) -> None:
     """No receipt comes for it, so the hub asks what is there, and sends what is not."""
-    part = hub.bring(hub.parts()[0], allowed=5)
+    part = hub.bring(hub.parts()[0], allowed=3)
     assert part.state is PartState.SENT
     hub.shop.store.uploads[-1].clear()
     assert hub.bring(part).state is PartState.RECEIPTED
@@ -215,7 +215,7 @@ def test_a_store_that_loses_what_it_had_acknowledged_gets_it_again(hub: Hub) -> 
 def test_a_store_that_takes_its_time_is_sent_nothing_twice(hub: Hub) -> None:
     """What it has it has, however late its receipt comes."""
     receipts = hub.shop.receipts
-    part = hub.bring(hub.parts()[0], allowed=5)
+    part = hub.bring(hub.parts()[0], allowed=3)
     receipts.withheld, received = True, hub.shop.store.received
     assert hub.bring(part, allowed=QUESTIONS_MAX + 3).state is PartState.SENT  # until it has asked what is there
     assert hub.shop.store.seen[-1] == "HEAD"
