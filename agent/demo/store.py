@@ -76,6 +76,13 @@ class Store:
         """Return the parts that are here whole, by name."""
         return {upload.part: upload for upload in self.uploads.values() if upload.stored_at is not None}
 
+    def forget_unfinished(self) -> None:
+        """Let every upload expire that is not whole (tus 1.0, expiration extension): it is not found any more."""
+        for name, upload in list(self.uploads.items()):
+            if upload.stored_at is None:
+                del self.uploads[name]
+                upload.path.unlink(missing_ok=True)
+
     async def options(self, _: Request) -> Response:
         """Say what this store can do."""
         offered = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,checksum,termination"}
@@ -137,9 +144,10 @@ class Store:
                 return Response("checksum mismatch", 460, headers=_TUS)
             file.flush()
             os.fsync(file.fileno())
-        if have == upload.size:
+        if have == upload.size and upload.path.exists():
             self.complete(upload)
-        return Response(status_code=204, headers=_TUS | {"Upload-Offset": str(have)})
+        has_expired = not upload.path.exists()  # meanwhile
+        return Response(status_code=410 if has_expired else 204, headers=_TUS | {"Upload-Offset": str(have)})
 
     async def terminate(self, request: Request) -> Response:
         """Handle DELETE: an unfinished upload may be given up."""
