@@ -65,7 +65,7 @@ class Reading:
         standing = self._standing()
         found, _ = self._commands(None, LATEST_SHOWN)
         return {
-            "questions": questions(self._journal.open_jobs(), standing.trust, self._names(), self.times()),
+            "questions": questions(self._journal.open_jobs(), self._manner(), standing.policy),
             "sharing": sharing_of(standing.policy, self._clock.now(), is_clock_trusted=self._clock.is_trusted()),
             "health": health_of(self._vitals()),
             "accesses": found,

@@ -77,8 +77,8 @@ class PresenceBoard:
         return frozenset(self._watch.streams)
 
     def names(self) -> dict[CameraId, str]:
-        """Return what each camera calls itself."""
-        return {name: stream.name for name, stream in self._watch.streams.items()}
+        """Return what each camera calls itself; called in any thread."""
+        return {name: stream.name for name, stream in list(self._watch.streams.items())}
 
     def camera_name(self, camera: CameraId) -> str:
         """Return what the camera calls itself, or nothing."""

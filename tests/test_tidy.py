@@ -67,7 +67,6 @@ TESTED_ELSEWHERE: Final = {
     "agent/deliver/unseal.py": "tests/deliver/test_seal.py",
     "agent/daemon_page.py": "tests/stories/test_owner_page.py, as a real process",
     "agent/page_ports.py": "types only",
-    "agent/demo/owner_visit.py": "tests/stories/test_owner_page.py and tests/demo/test_story.py",
     "agent/demo/camera_answers.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",
     "agent/demo/camera_request.py": "tests/demo/test_camera_onvif.py",

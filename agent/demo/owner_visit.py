@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 
 from agent.clock import Instant
 from agent.demo.alarm import Alarm, raise_alarm
@@ -54,9 +54,11 @@ def owner_page(site: Site, within_s: float = FOUND_S_MAX) -> PageVitals:
         time.sleep(POLL_S)
 
 
-def print_owner_page(console: Console, site: Site) -> None:
+def print_owner_page(console: Console, page: PageVitals, key_file: Path) -> None:
     """Say where the page is, by which fingerprint it is known, and how the demo's owner logs in."""
-    page = owner_page(site)
-    console.print(f"\nThe owner's page: https://{page.address}:{page.port}/ (a question waits there)", soft_wrap=True)
-    console.print(f"  certificate SHA-256: {page.fingerprint}", soft_wrap=True, highlight=False)
-    console.print(f"  log in with the key file {escape(str(site.owner_key))}", soft_wrap=True, highlight=False)
+    for line in (
+        f"\nThe owner's page: https://{page.address}:{page.port}/ (a question waits there)",
+        f"  certificate SHA-256: {page.fingerprint}",
+        f"  log in with the key file {key_file}",
+    ):
+        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from agent.auditor import verify_audit
 from agent.demo.alarm import AFTER_S, BEFORE_S, judge_clips, note_delivery, raise_alarm, try_bad_commands
 from agent.demo.facts import Facts
-from agent.demo.owner_visit import ask_owner, print_owner_page
+from agent.demo.owner_visit import ask_owner, owner_page, print_owner_page
 from agent.demo.site import Scene, Site
 from agent.demo.summary import print_summary
 from agent.errors import ConfigurationError, TransomError
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
             site.restart_hub()
             with console.status("start the hub again and raise an alarm that the owner is asked about"):
                 ask_owner(site, after_boot=boot)
-            print_owner_page(console, site)
+            print_owner_page(console, owner_page(site), site.owner_key)
             console.print(f"\nEverything keeps running. Configuration: {site.config}. Ctrl-C ends it.", soft_wrap=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()

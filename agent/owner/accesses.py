@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, JobState, progress_of
@@ -16,10 +17,22 @@ from agent.command.trust import TrustBundle
 from agent.errors import BadInputError
 from agent.evidence.audit import Entry
 from agent.evidence.kinds import Kind
-from agent.owner.words import ACTIONS, BASES, Times, Tone, agency_words, because, camera_words, state_words
+from agent.owner.words import (
+    ACTIONS,
+    BASES,
+    OWNERS_COPY,
+    Times,
+    Tone,
+    agency_words,
+    because,
+    camera_words,
+    recipient_words,
+    state_words,
+)
 from agent.page_ports import PlacedEntry
 
-EVERY_CAMERA = "every camera you share"
+EVERY_CAMERA: Final = "every camera you share"
+DIGEST_CHARACTERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ def access(command: PlacedEntry, told: Sequence[Entry], known: Known | None, man
         incident_type=_text(entry, "type"),
         reason=_text(entry, "reason"),
         basis=BASES.get(_text(entry, "basis"), _text(entry, "basis")),
-        recipients=tuple(filter(None, _text(entry, "recipients").split(","))),
+        recipients=_recipients(entry, told, manner.trust),
         asked=_footage(_text(entry, "asked"), names, times),
         granted=granted,
         sound=tuple(camera_words(name, names) for name in sound) if granted else (),
@@ -124,6 +137,12 @@ def access(command: PlacedEntry, told: Sequence[Entry], known: Known | None, man
         sha256=_text(entry, "sha256"),
         can_stop=job is not None and job.action == "clip.upload" and job.state is JobState.IN_PROGRESS,
     )
+
+
+def _recipients(command: Entry, told: Sequence[Entry], trust: TrustBundle) -> tuple[str, ...]:
+    named = [recipient_words(one, trust) for one in _text(command, "recipients").split(",") if one]
+    has_copy = any(len(_text(one, "owner_copy")) == DIGEST_CHARACTERS for one in told if one.kind == Kind.SEALED)
+    return (*named, OWNERS_COPY) if has_copy else tuple(named)
 
 
 def _state(told: Sequence[Entry], job: Job | None) -> tuple[JobState | None, str]:

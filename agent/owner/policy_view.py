@@ -45,6 +45,10 @@ def policy_sections(policy: Policy, now: WallTime, names: Mapping[CameraId, str]
     found.append(Section("Which cameras", tuple(_cameras(told, names))))
     types = "any incident" if told.incident_types is None else ", ".join(told.incident_types) or "no incident"
     found.append(Section("With whom, and for what", (("", ", ".join(told.agencies) or "nobody"), ("", types))))
+    if told.owner_copy or told.cosigner:
+        lines = [("You can open every clip by", key) for key in told.owner_copy]
+        lines += [("The log is cosigned for you by", told.cosigner)] if told.cosigner else []
+        found.append(Section("Keys of yours", tuple(lines)))
     found.append(Section("At most", tuple((LIMITS.get(name, name), _limit(name, told)) for name in told.limits)))
     return found
 

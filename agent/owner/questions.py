@@ -6,21 +6,24 @@ command that was verified when it came. The browser gets what it must sign to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobState
 from agent.clock import SECOND_NS, WallTime
 from agent.command.claims import ClipParams, ClipUploadParams, CommandClaims, Envelope, JobOrderParams
+from agent.command.request import Recipient
 from agent.command.statement import unverified_claims
 from agent.command.trust import TrustBundle
+from agent.consent.owner_copy import owner_copy
+from agent.consent.policy import Policy
 from agent.crypto import canonical_json, sha256_hex
 from agent.errors import BadInputError
-from agent.owner.words import BASES, Times, agency_words, camera_words
+from agent.owner.accesses import Manner
+from agent.owner.words import BASES, OWNERS_COPY, agency_words, camera_words, recipient_words
 
 SHOWN_MAX: Final = 20
 NS_PER_MS: Final = 1_000_000
@@ -58,15 +61,16 @@ class Question:
     deadline_ms: int  # since 1970
 
 
-def questions(jobs: Iterable[Job], trust: TrustBundle, names: Mapping[CameraId, str], times: Times) -> list[Question]:
-    """Return the open questions among these jobs, the most urgent first."""
+def questions(jobs: Iterable[Job], manner: Manner, policy: Policy | None = None) -> list[Question]:
+    """Return the open questions among these jobs, the most urgent first; `policy` says who opens a clip too."""
     asked = [job for job in jobs if job.state is JobState.AWAITING_OWNER and not job.answer and not job.stopped_by]
     asked.sort(key=lambda job: job.deadline or 0)
-    found = (_question(job, trust, names, times) for job in asked[:SHOWN_MAX])
+    found = (_question(job, manner, policy) for job in asked[:SHOWN_MAX])
     return [one for one in found if one is not None]
 
 
-def _question(job: Job, trust: TrustBundle, names: Mapping[CameraId, str], times: Times) -> Question | None:
+def _question(job: Job, manner: Manner, policy: Policy | None) -> Question | None:
+    names, trust, times = manner.names, manner.trust, manner.times
     if job.window is None or job.deadline is None:
         return None
     try:
@@ -86,7 +90,7 @@ def _question(job: Job, trust: TrustBundle, names: Mapping[CameraId, str], times
         incident_type=params.incident.type,
         reason=params.reason,
         basis=BASES[params.basis],
-        recipients=params.recipients,
+        recipients=_recipients(params.recipients, trust, policy),
         cameras=tuple(Choice(name, camera_words(name, names)) for name in job.cameras),
         sound=tuple(Choice(name, camera_words(name, names)) for name in job.sound),
         span=times.span(job.window.start, job.window.end),
@@ -96,3 +100,9 @@ def _question(job: Job, trust: TrustBundle, names: Mapping[CameraId, str], times
         deadline=times.when(WallTime(job.deadline)),
         deadline_ms=job.deadline // NS_PER_MS,
     )
+
+
+def _recipients(named: Sequence[str], trust: TrustBundle, policy: Policy | None) -> tuple[str, ...]:
+    known = [Recipient(one.id, one.age) for one in trust.recipients if one.id in named]
+    words = tuple(recipient_words(one, trust) for one in named)
+    return (*words, OWNERS_COPY) if owner_copy(policy, known).recipient else words

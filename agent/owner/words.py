@@ -19,6 +19,7 @@ from agent.command.trust import TrustBundle
 from agent.consent.schedule import zone_of
 from agent.errors import BadInputError
 
+OWNERS_COPY: Final = "you, by the key of your copy"
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * 3600
@@ -167,6 +168,12 @@ def agency_words(agency: str, trust: TrustBundle) -> str:
     """Write an agency by its name, if the trust bundle has it, and its id."""
     own = trust.agency.name if trust.agency.id == agency else ""
     return f"{own} ({agency})" if own else agency
+
+
+def recipient_words(recipient: str, trust: TrustBundle) -> str:
+    """Write who can open a clip by their name, if the trust bundle has it, and their id."""
+    own = next((one.name for one in trust.recipients if one.id == recipient), "")
+    return f"{own} ({recipient})" if own else recipient
 
 
 def camera_words(camera: str, names: Mapping[CameraId, str]) -> str:

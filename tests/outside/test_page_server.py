@@ -6,6 +6,8 @@ import asyncio
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
@@ -51,6 +53,7 @@ def test_requests_are_understood_one_after_the_other() -> None:
         async with visitor(port) as browser:
             first = await browser.get("/a%20b?x=1&y=%C3%A9")
             assert first.text == "GET /a%20b {'x': '1', 'y': 'é'} 0 127.0.0.1 127.0.0.1"
+            assert (await browser.head("/b")).content == b""
             second = await browser.post("/c", content=b"12345")
             assert second.text == "POST /c {} 5 127.0.0.1 127.0.0.1"
 
@@ -96,7 +99,7 @@ def test_too_long_a_head_is_refused() -> None:
 
     async def visit(port: int) -> None:
         async with by_hand(port) as (reader, writer):
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 6000)
             assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
 
     serve(visit, replace(LIMITS, header_bytes=4096))
@@ -163,6 +166,39 @@ def test_there_is_room_for_so_many() -> None:
                     await asyncio.sleep(0.01)
 
     serve(visit, replace(LIMITS, connections=2))
+
+
+_FROM_AFAR = """
+import asyncio, ssl
+from tests.outside.test_page_server import LIMITS, SERVER_TLS, PageServer, echo, visitor_tls
+from agent.outside.host import HostClock
+
+async def try_from(address, port):
+    try:
+        _, writer = await asyncio.open_connection(address, port, ssl=visitor_tls(), local_addr=(address, 0))
+        writer.close()
+        return "in"
+    except (OSError, ssl.SSLError):
+        return "out"
+
+async def life():
+    server = PageServer(SERVER_TLS, LIMITS, echo, HostClock())
+    port = await server.start("", 0)
+    print([await try_from(address, port) for address in ("127.0.0.1", "192.168.7.7", "8.8.8.8")])
+    await server.stop()
+
+asyncio.run(life())
+"""
+
+
+def test_nobody_from_afar_is_let_in() -> None:
+    """In a network of its own the page is asked from a local address, a neighbour's, and one of the internet."""
+    addresses = 'ip link set lo up; for one in 192.168.7.7 8.8.8.8; do ip addr add $one/32 dev lo; done; exec "$@"'
+    command = ["unshare", "--net", "sh", "-c", addresses, "sh", sys.executable, "-c", _FROM_AFAR]
+    asked = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    if "unshare" in asked.stderr:
+        pytest.skip(f"this machine lets nobody make networks: {asked.stderr.strip()}")
+    assert asked.stdout == "['in', 'in', 'out']\n", asked.stderr
 
 
 def test_a_flood_of_connections_is_taken_slowly() -> None:

@@ -13,7 +13,7 @@ from agent.command.trust import open_first_bundle
 from agent.cut.clip import ClipReport
 from agent.evidence.audit import Entry, make_entry
 from agent.owner.accesses import EVERY_CAMERA, Known, Manner, access, accesses
-from agent.owner.words import Times, Tone
+from agent.owner.words import OWNERS_COPY, Times, Tone
 from agent.page_ports import PlacedEntry
 from agent.teller import footage_words
 from tests.vectors.command.scene import AUTHORITY, NOW, WINDOW, trust_claims
@@ -46,11 +46,12 @@ GRANTED = entry("job", state="IN_PROGRESS", event="granted", covers=footage_word
 def test_a_clip_that_was_sent_is_told_whole() -> None:
     """Who, why, on which basis, to whom; what was asked, granted and delivered: from the log alone."""
     receipts = [entry("receipt", part="p"), entry("receipt", part="m")]
-    told = [COMMAND, GRANTED, *receipts, entry("job", state="SUCCEEDED", event="delivered")]
+    sealed = entry("sealed", part="p", owner_copy="ab" * 32)
+    told = [COMMAND, GRANTED, sealed, *receipts, entry("job", state="SUCCEEDED", event="delivered")]
     one = access(PlacedEntry(7, COMMAND), told, None, MANNER)
     assert (one.status, one.tone, one.place) == ("Sent", Tone.LEFT, 7)
     assert (one.who, one.agency, one.basis) == ("officer:1", "Riverside Police (pd-0042)", "a warrant")
-    assert one.recipients == ("vault", "vault-pq")
+    assert one.recipients == ("vault", "vault-pq", OWNERS_COPY)
     assert one.asked is not None
     assert one.asked.cameras == (EVERY_CAMERA,)
     assert one.granted is not None
@@ -58,6 +59,12 @@ def test_a_clip_that_was_sent_is_told_whole() -> None:
     assert one.sound == ("Front door (front)",)
     assert one.delivered == ("2 sealed files, manifests among them",)
     assert not one.can_stop
+
+
+def test_no_copy_is_none() -> None:
+    """An owner whose key is of another kind than the recipients' cannot open the clip, and is not told so."""
+    told = [COMMAND, GRANTED, entry("sealed", part="p", owner_copy="other_kind")]
+    assert OWNERS_COPY not in access(PlacedEntry(0, COMMAND), told, None, MANNER).recipients
 
 
 def test_a_refusal_says_why_and_grants_nothing() -> None:

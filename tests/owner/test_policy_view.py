@@ -21,6 +21,7 @@ SHOP = Policy(
     masks={CameraId("front"): (((0, 0), (10, 0), (10, 10)),)},
     agencies=(AgencyConsent(id="pd-0042", roots=("R" * 43,)),),
     incident_types=None,
+    owner_copy=("age1" + "q" * 58,),
 )
 
 
@@ -35,6 +36,7 @@ def test_every_wish_is_in_words() -> None:
     assert cameras["Front door (front)"] == "shared as the hour says, with sound, parts of the picture painted over"
     assert cameras["office"] == cameras["Every other camera"] == "never shared"
     assert sections["With whom, and for what"] == (("", "pd-0042"), ("", "any incident"))
+    assert sections["Keys of yours"] == (("You can open every clip by", SHOP.owner_copy[0]),)
     assert dict(sections["At most"])["The longest clip"] == "30 minutes"
     assert dict(sections["At most"])["Clips in 24 hours"] == "10"
 

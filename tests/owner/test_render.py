@@ -62,7 +62,7 @@ def pages(word: str) -> dict[str, str]:
     ended = make_entry(NOW, "job", "c1", {"state": "REJECTED", "reason": word, "detail": word})
     manner = Manner(names, TRUST, Times(None))
     one = access(PlacedEntry(0, entry), [entry, ended], None, manner)
-    (asked,) = questions([JOB], TRUST, names, Times(None))
+    (asked,) = questions([JOB], manner)
     changed = dict.fromkeys(("id", "who", "agency", "incident", "incident_type", "reason", "basis"), word)
     asked = replace(asked, **changed, cameras=(Choice(word, word),), recipients=(word,))  # type: ignore[arg-type] # texts
     warnings = (HealthWarning(word, word, word, DOOR), HealthWarning(word, word, word))

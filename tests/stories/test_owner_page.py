@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from rich.console import Console
 
 from agent.__main__ import main
 from agent.clip_job import JobState
 from agent.clock import SECOND_NS, WallTime, Window
-from agent.demo.owner_visit import ask_owner, owner_page, print_owner_page
+from agent.command.statement import open_strictly
+from agent.demo.owner_visit import ask_owner, owner_page
 from agent.demo.site import Site
 from agent.outside.keystore import Keystore
 from agent.outside.page_certificate import fingerprint_of, page_certificate, page_key
+from agent.signing import generate_signing_key
 from agent.vitals import PageVitals
 from tests.simulators.piloted_browser import PilotedBrowser, find_browser, piloted_browser
 from tests.stories.acts import (
@@ -76,15 +77,6 @@ def test_the_hub_says_where_its_page_is(site: Site, page: PageVitals, capsys: py
     told = capsys.readouterr().out
     assert f"https://127.0.0.1:{page.port}/" in told
     assert page.fingerprint in told.replace("\n  ", "")
-
-
-def test_the_demo_says_how_to_log_in(site: Site, page: PageVitals) -> None:
-    """Its last words have the address, the fingerprint and the key file."""
-    told = StringIO()
-    print_owner_page(Console(file=told, width=400), site)
-    for words in (f"https://127.0.0.1:{page.port}/", page.fingerprint, str(site.owner_key)):
-        assert words in told.getvalue()
-    assert site.owner_key.stat().st_mode & 0o077 == 0
 
 
 def test_the_owner_logs_in_and_gives_less_than_was_asked(
@@ -179,6 +171,40 @@ def test_a_key_that_is_not_the_owners_is_told(page: PageVitals, browser: Piloted
     browser.wait_for("document.querySelector('#notice').textContent.includes('not the key')")
     browser.open(f"https://127.0.0.1:{page.port}/log")
     assert "This is a hub" in browser.text()
+
+
+def test_a_forgotten_key_is_chosen_again_for_each_signature(
+    site: Site, page: PageVitals, browser: PilotedBrowser
+) -> None:
+    """Whoever does not let the browser remember the key is asked for its file when something is to be signed."""
+    browser.open(f"https://127.0.0.1:{page.port}/")
+    browser.wait_for("!document.querySelector('[data-forget]').hidden")
+    browser.run("document.querySelector('[data-forget]').click()")
+    browser.wait_for("document.querySelector('[data-forget]').hidden && !document.querySelector('button:disabled')")
+    browser.choose_file("#key", site.owner_key)
+    browser.run("document.querySelector('[data-login] [type=submit]').click()")
+    browser.wait_for("document.querySelector('[data-mode=sharing_off]')")
+    before = site.wait_cameras().policy_version
+    browser.call("Page.setInterceptFileChooserDialog", enabled=True)
+    browser.run("document.querySelector('[data-mode=sharing_off]').click()")
+    browser.wait_for("document.querySelector('[data-key-asked]')")
+    browser.choose_file("[data-key-asked]", site.owner_key)
+    site.console.wait_presence(lambda hub: hub.policy_version == before + 1, 10, "the pause")
+    assert [one.detail["mode"] for one in audit_entries(site) if one.kind == "policy"][-1] == "sharing_off"
+
+
+@pytest.mark.parametrize("curve", ["Ed25519", "P-256"])
+def test_a_key_of_either_kind_signs_and_cannot_be_copied(browser: PilotedBrowser, curve: str) -> None:
+    """What the browser signs verifies by the public half, under the same name; the key in it gives nothing away."""
+    key = generate_signing_key(curve)
+    jwk = json.dumps(json.dumps(key.as_dict(private=True)))
+    script = (
+        f"import('/keys.js').then(keys => keys.readKey(new File([{jwk}], 'key.jwk'))"
+        ".then(owner => keys.sign(owner, 'transom-login+jwt', {a: 1}).then(token => [token, owner.key.extractable])))"
+    )
+    token, is_extractable = browser.run(script)
+    assert open_strictly(token, key, "transom-login+jwt") == b'{"a":1}'
+    assert is_extractable is False
 
 
 def test_all_of_it_is_on_record(site: Site) -> None:
