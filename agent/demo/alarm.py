@@ -130,7 +130,7 @@ def _audience(site: Site) -> Audience:
 
 
 def _params(site: Site, window: Window) -> dict[str, Any]:
-    store = f"https://{site.central.host}"
+    store = f"https://{site.central.store_host or site.central.host}"
     method, url = site.scene.upload, f"{store}/{'puts' if site.scene.upload == 'put' else 'files'}"
     upload = upload_params(url, f"{store}/receipts", site.upload_token, method)
     return clip_params(window, recipients=[RECIPIENT], upload=upload)

@@ -1,4 +1,4 @@
-"""An MQTT 5 broker on a free loopback port: the system's mosquitto if there is one, else rumqttd from iotcore's wheel.
+"""An MQTT 5 broker on a free port of the authority's address: the system's mosquitto if there is one, else rumqttd from iotcore's wheel.
 
 mosquitto demands client certificates and keeps each hub to its own topics and its own session (by name alone anybody
 with a certificate could end another's, and take or drop what waits there). The rumqttd in iotcore 0.4.0 is built
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.demo.pki import Authority
+from agent.demo.pki import LOOPBACK, Authority
 from agent.errors import ConfigurationError, UnavailableError
 
 START_S_MAX: Final = 10.0
@@ -25,7 +25,7 @@ PACKET_BYTES_MAX: Final = 131_072
 
 _MOSQUITTO: Final = """\
 user {user}
-listener {port} 127.0.0.1
+listener {port} {address}
 cafile {ca}
 certfile {certificate}
 keyfile {key}
@@ -65,7 +65,7 @@ max_segment_size = 1048576
 max_segment_count = 10
 [v5.1]
 name = "tls"
-listen = "127.0.0.1:{port}"
+listen = "{address}:{port}"
 next_connection_delay_ms = 1
   [v5.1.tls]
   capath = "{ca}"
@@ -92,11 +92,14 @@ class Broker(Protocol):
     def stop(self) -> None:
         """End it."""
 
+    def kill(self) -> None:
+        """End it as a power cut would, if it can be; else as `stop` does."""
 
-def free_port() -> int:
-    """Find a TCP port on loopback that is free now."""
+
+def free_port(address: str = LOOPBACK) -> int:
+    """Find a TCP port that is free now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 
@@ -107,18 +110,19 @@ def start_broker(folder: Path, authority: Authority, commander: str, *, kind: st
     ca = folder / "ca.crt"
     ca.write_text(authority.pem)
     program = _mosquitto_program()
-    facts = {"port": free_port(), "ca": ca, "certificate": certificate, "key": key, "packet": PACKET_BYTES_MAX}
+    address, port = authority.address, free_port(authority.address)
+    facts = {"address": address, "port": port, "ca": ca, "certificate": certificate, "key": key, "packet": PACKET_BYTES_MAX}
     if program and kind in {"", "mosquitto"}:
         (folder / "acl").write_text(_ACL.format(commander=commander))
         config = _MOSQUITTO.format(
             **facts, user=getpass.getuser(), folder=folder, acl=folder / "acl", log=folder / "mosquitto.log"
         )
         (folder / "mosquitto.conf").write_text(config)
-        return _Mosquitto(program, folder / "mosquitto.conf", int(str(facts["port"])))
+        return _Mosquitto(program, folder / "mosquitto.conf", (address, port))
     if kind == "mosquitto":
         raise ConfigurationError("mosquitto is not installed", cure="apt-get install mosquitto, or use iotcore")
     (folder / "rumqttd.toml").write_text(_RUMQTTD.format(**facts))
-    return _Iotcore(folder / "rumqttd.toml", int(str(facts["port"])))
+    return _Iotcore(folder / "rumqttd.toml", port)
 
 
 def _mosquitto_program() -> str | None:
@@ -129,8 +133,8 @@ class _Mosquitto:
     kind = "mosquitto"
     checks_client_certificates = True
 
-    def __init__(self, program: str, config: Path, port: int) -> None:
-        self.port, self._program, self._config = port, program, config
+    def __init__(self, program: str, config: Path, place: tuple[str, int]) -> None:
+        self.port, self._place, self._program, self._config = place[1], place, program, config
         self.start()
 
     def start(self) -> None:
@@ -141,7 +145,7 @@ class _Mosquitto:
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + START_S_MAX
-        while not _listens(self.port):
+        while not _listens(self._place):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 log = self._config.with_name("mosquitto.log")
@@ -153,8 +157,11 @@ class _Mosquitto:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 class _Iotcore:
@@ -174,8 +181,11 @@ class _Iotcore:
     def stop(self) -> None:
         self._broker.stop()
 
+    def kill(self) -> None:
+        self.stop()
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+
+def _listens(place: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(place, timeout=0.2):
         return True
     return False

@@ -55,7 +55,7 @@ class Enrolments:
 
 
 class CentralServer:
-    """HTTPS on a free loopback port; start it with `start`, end it with `stop`."""
+    """HTTPS on a free port of the authority's address; start it with `start`, end it with `stop`."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class CentralServer:
     ) -> None:
         self.enrolments = Enrolments()
         self.store = store
+        self.store_host = ""  # of a store that runs elsewhere; empty: it is here
         self._certificates, self._authority, self._broker = certificates, authority, broker
         self._recipients = recipients
         self.witness = LogWitness("central.example/witness")
@@ -77,7 +78,7 @@ class CentralServer:
         )
         self._config = config = uvicorn.Config(
             application,
-            host="127.0.0.1",
+            host=certificates.address,
             port=0,
             ssl_certfile=certificate,
             ssl_keyfile=key,
@@ -98,8 +99,8 @@ class CentralServer:
 
     @property
     def host(self) -> str:
-        """Where it listens, as `host:port`: what the trust bundle lists as an upload host."""
-        return f"127.0.0.1:{self.port}"
+        """Where it listens, as `host:port`."""
+        return f"{self._certificates.address}:{self.port}"
 
     def start(self) -> None:
         """Listen, on the same port again after `stop`; returns when requests are answered."""
@@ -125,14 +126,14 @@ class CentralServer:
         """Make a claim for a logged-in installer: a one-use code and where to redeem it."""
         code, expires_s = secrets.token_bytes(16), int(time.time()) + CLAIM_LIFETIME_S
         self.enrolments.codes[code] = (hub, expires_s)
-        return Claim("127.0.0.1", self.port, code, self._pin, expires_s)
+        return Claim(self._certificates.address, self.port, code, self._pin, expires_s)
 
     def trust_bundle(self, now: WallTime, version: int = 1) -> bytes:
         """Sign what hubs may trust: roots, recipients, where to upload, whose receipts to believe."""
         claims = self._authority.trust_claims(
             now,
             recipients=self._recipients,
-            upload_hosts=[self.host],
+            upload_hosts=[self.store_host or self.host],
             tls_anchors=[self._certificates.pem],
             witnesses=[str(self.witness)],
             time_keys=[public_jwk(self._authority.clock)] if self.signs_time else [],
@@ -177,7 +178,7 @@ class CentralServer:
         self.enrolments.evidence_keys[accepted.hub_id] = Verifier(accepted.hub_id, accepted.evidence_key)
         answer = write_answer(
             accepted,
-            broker=BrokerPlace("127.0.0.1", self._broker.port, self._certificates.pem),
+            broker=BrokerPlace(self._certificates.address, self._broker.port, self._certificates.pem),
             trust_bundle=self.trust_bundle(WallTime(time.time_ns())).decode(),
             trust_roots=[dict(public_jwk(root)) for root in self._authority.roots],
             pairing_epoch=PAIRING_EPOCH,

@@ -17,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.clip_job import OPEN_STATES, JobState, Status
+from agent.demo.pki import LOOPBACK
 from agent.errors import BadInputError, UnavailableError
 from agent.presence import Presence
 
@@ -32,7 +33,9 @@ _Found = TypeVar("_Found")
 class Console:
     """One connection to the broker, with everything that one hub has said since."""
 
-    def __init__(self, port: int, anchors_pem: str, certificate: Path, key: Path, hub: str) -> None:
+    def __init__(  # noqa: PLR0913 - where, by which certificates, about whom
+        self, port: int, anchors_pem: str, certificate: Path, key: Path, hub: str, *, address: str = LOOPBACK
+    ) -> None:
         self.hub = hub
         self.statuses: list[tuple[float, Status]] = []  # monotonic seconds when it came
         self.presence: Presence | None = None
@@ -51,7 +54,7 @@ class Console:
         self._client.on_connect = self._connected
         session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types there
         session.SessionExpiryInterval = SESSION_EXPIRY_S
-        self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
+        self._client.connect(address, port, clean_start=False, properties=session)
         self._client.loop_start()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=2)
+LOOPBACK = "127.0.0.1"
 
 
 def _name(common_name: str) -> x509.Name:
@@ -26,10 +27,10 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 class Authority:
-    """A certificate authority with its key in memory; all of it is valid for two days since `began_ago`."""
+    """A certificate authority with its key in memory, for servers at `address`; all of it began so long ago, for two days."""
 
-    def __init__(self, began_ago: timedelta = timedelta(hours=1)) -> None:
-        self._began_ago = began_ago
+    def __init__(self, began_ago: timedelta = timedelta(hours=1), *, address: str = LOOPBACK) -> None:
+        self._began_ago, self.address = began_ago, address
         self.key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         name = _name("Transom demo device CA")
@@ -52,10 +53,10 @@ class Authority:
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
     def issue(self, folder: Path, common_name: str, usage: x509.ObjectIdentifier) -> tuple[Path, Path]:
-        """Issue a certificate for `common_name` at loopback; return the paths of certificate and key."""
+        """Issue a certificate for `common_name` at the address; return the paths of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
-        addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(self.address))]
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_name(common_name))
@@ -76,7 +77,7 @@ class Authority:
         return certificate_path, key_path
 
     def issue_server(self, folder: Path, common_name: str) -> tuple[Path, Path]:
-        """Issue a certificate for a TLS server on loopback."""
+        """Issue a certificate for a TLS server at the address."""
         return self.issue(folder, common_name, ExtendedKeyUsageOID.SERVER_AUTH)
 
     def issue_client(self, folder: Path, common_name: str) -> tuple[Path, Path]:

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -24,7 +26,15 @@ STOP_S_MAX: Final = 5.0
 class Program:
     """A child process; its log goes to a file, and it never outlives the demo."""
 
-    def __init__(self, module: str, arguments: list[str], log: Path, *, with_stdout: bool = False) -> None:
+    def __init__(
+        self,
+        module: str,
+        arguments: list[str],
+        log: Path,
+        *,
+        with_stdout: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),  # added to our own
+    ) -> None:
         self.log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules with our own arguments
@@ -32,6 +42,7 @@ class Program:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if with_stdout else errors,
                 stderr=errors,
+                env=os.environ | environment,
                 start_new_session=True,  # Ctrl-C is the demo's to hand on
             )
 
@@ -121,8 +132,8 @@ class CameraProgram(Program):
 class HubProgram(Program):
     """The real daemon, from a configuration file."""
 
-    def __init__(self, config: Path, log: Path) -> None:
-        super().__init__("agent", ["run", "--config", str(config)], log)
+    def __init__(self, config: Path, log: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__("agent", ["run", "--config", str(config)], log, environment=environment)
 
 
 class BridgeProgram(Program):

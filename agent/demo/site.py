@@ -19,6 +19,7 @@ from agent.demo.authority import Authority, Owner, sharing_claims
 from agent.demo.broker import Broker, start_broker
 from agent.demo.central import CentralServer
 from agent.demo.console import COMMANDER, Console
+from agent.demo.pki import LOOPBACK
 from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.processes import BridgeProgram, CameraProgram, HubProgram
 from agent.demo.store import Store
@@ -49,6 +50,7 @@ class Scene:
     codec: str = "H264"  # of the main streams; "H265" is shown by media2 only
     has_media2: bool = False
     broker: str = ""  # "mosquitto", "iotcore" or whichever is there
+    central_address: str = LOOPBACK  # where broker, store and enrolment listen
     ring_mib: int = 128
     slab_mib: int = 8
     upload: str = "tus"  # or "put": by presigned URLs
@@ -63,7 +65,7 @@ class Site:
         self.upload_token = secrets.token_urlsafe(24)
         self._stack = ExitStack()
         self._password = password or secrets.token_urlsafe(12)
-        self._certificates = CertificateAuthority()
+        self._certificates = CertificateAuthority(scene.central_address)
         self.logs = folder / "logs"
         self.config = folder / "hub" / "transom.yaml"
         self.owner_key = folder / "owner" / "key.jwk"
@@ -126,7 +128,8 @@ class Site:
         self.central.start()
         self._stack.callback(self.central.stop)
         certificate, key = self._certificates.issue_client(folder, COMMANDER)
-        self.console = Console(self.broker.port, self._certificates.pem, certificate, key, self.factory.hub_id)
+        hub, address = self.factory.hub_id, self._certificates.address
+        self.console = Console(self.broker.port, self._certificates.pem, certificate, key, hub, address=address)
         self._stack.callback(self.console.stop)
         self.console.cosign = self.central.cosign
         self.console.tell_time = self.central.tell_time

@@ -76,6 +76,13 @@ class Store:
         """Return the parts that are here whole, by name."""
         return {upload.part: upload for upload in self.uploads.values() if upload.stored_at is not None}
 
+    def forget_unfinished(self) -> None:
+        """Let every upload expire that is not whole (tus 1.0, expiration extension): it is not found any more."""
+        for name, upload in list(self.uploads.items()):
+            if upload.stored_at is None:
+                del self.uploads[name]
+                upload.path.unlink(missing_ok=True)
+
     async def options(self, _: Request) -> Response:
         """Say what this store can do."""
         offered = {"Tus-Version": "1.0.0", "Tus-Extension": "creation,checksum,termination"}
@@ -137,6 +144,8 @@ class Store:
                 return Response("checksum mismatch", 460, headers=_TUS)
             file.flush()
             os.fsync(file.fileno())
+        if self.uploads.get(request.path_params["upload"]) is not upload:
+            return Response("it expired meanwhile", 410, headers=_TUS)
         if have == upload.size:
             self.complete(upload)
         return Response(status_code=204, headers=_TUS | {"Upload-Offset": str(have)})

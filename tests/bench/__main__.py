@@ -16,6 +16,7 @@ from tests.bench import (
     cold,
     command,
     cut,
+    faults,
     flood,
     hostile,
     pictures,
@@ -56,6 +57,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "hostile": hostile,
     "command": command,
     "flood": flood,
+    "faults": faults,
 }
 
 

@@ -30,6 +30,9 @@ class NoBroker:
     def stop(self) -> None:
         """Nothing to end."""
 
+    def kill(self) -> None:
+        """Nothing to end."""
+
 
 @dataclass
 class Desk:
