@@ -35,6 +35,7 @@ CUT_TRIES_MAX: Final = 2
 """The second encodes everything anew: whatever broke the first, no bit of it is copied."""
 
 CUT_RETRY_S: Final = 2.0
+WAIT_S_MAX: Final = 2.0  # for footage, before the clock is asked again: somebody may set it meanwhile
 OUTBOX_FULL_S: Final = 10.0
 ROOM_LOOK_S: Final = 2.0
 CONSENT_LOOK_S: Final = 1.0  # so often parts that wait for their turn are asked for: they may wait for days
@@ -217,7 +218,7 @@ class ClipMaker:
     async def _pause_s(self, errand: Errand, step: CutPlan | Wait) -> float | None:
         """Return how long to wait before looking again: for footage, or for room in the outbox; None: cut now."""
         if isinstance(step, Wait):
-            return max(0.0, (step.until - self._clock.now()) / SECOND_NS)
+            return min(max(0.0, (step.until - self._clock.now()) / SECOND_NS), WAIT_S_MAX)
         needed = sum(chunk.length for chunk in step.chunks)
         rank = rank_at(errand.urgency(), step.window.end, self._clock.now())
         if not needed or needed <= self._outbox.room(is_live=rank is Rank.LIVE):

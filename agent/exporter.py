@@ -8,6 +8,7 @@ Rules of this file:
 - Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good.
   So are the owner's masks: a grant's own stay, those of now and of then are added.
 - Everything but a yes of the owner ends a question at its deadline, and in the same words.
+- A job is judged by no time before its receipt, whatever a clock that was set says.
 - A disk that fails stops a job for a while, nothing else.
 """
 
@@ -209,7 +210,7 @@ class Exporter:
         # After a power cut nothing goes out before the time is known again.
         while not self._clock.is_trusted():  # noqa: ASYNC110 - the kernel sends no event for it
             await asyncio.sleep(CLOCK_CHECK_S)
-        standing, now = self._standing(), self._clock.now()
+        standing, now = self._standing(), self._time_for(job)
         command = verify_again(
             job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
         )
@@ -237,7 +238,7 @@ class Exporter:
         keys = standing.trust.store_signers()
 
         def masks(camera: CameraId) -> Masks:
-            return masks_now(errand.grant, camera, self._standing().word, self._clock.now())
+            return masks_now(errand.grant, camera, self._standing().word, self._time_for(job))
 
         consent = _Consent(lambda: self._is_allowed(job, errand.grant))
 
@@ -310,12 +311,16 @@ class Exporter:
         if job.state is not JobState.IN_PROGRESS:
             return Ask(command, job.cameras, window, job.deadline or job.received, job.sound)
         covered, has_said_yes = (job.cameras, window, job.sound), bool(job.answer)
-        word, now = self._standing().word, self._clock.now()
+        word, now = self._standing().word, self._time_for(job)
         return renewed(command, covered, word, now, has_owner_said_yes=has_said_yes, masks=job.masks)
+
+    def _time_for(self, job: Job) -> WallTime:
+        """Return the time by which a job is judged: a clock that was set back behind its receipt ends no consent."""
+        return WallTime(max(self._clock.now(), job.received))
 
     def _is_allowed(self, job: Job, grant: Granted) -> bool:
         """Say whether trust, owner and policy of now still give this grant, and nobody has ended the job."""
-        standing, now = self._standing(), self._clock.now()
+        standing, now = self._standing(), self._time_for(job)
         if job.id in self._asking.taken_back or job.id in self._stopped:
             return False
         trusted = verify_again(

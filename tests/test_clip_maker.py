@@ -15,7 +15,7 @@ import pytest
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, JobState, PartState, Status
-from agent.clock import Window
+from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
 from agent.consent.decide import decide, masks_now
@@ -38,6 +38,7 @@ from tests.simulators.tus_server import Fault
 
 T = TypeVar("T")
 PART_S = 0.8  # the film has a key picture this often
+PARTS_BEFORE_THE_END = 3
 
 
 @pytest.fixture
@@ -121,6 +122,21 @@ def test_parts_follow_each_other_and_the_manifest_comes_last(site: Site) -> None
         sha256_hex(held[part.name.removesuffix(".mp4.age")][0]) for part in manifest.parts
     ]
     assert not manifest.gaps
+
+
+def test_a_clock_that_is_set_back_and_right_again_costs_seconds(site: Site) -> None:
+    """What waits for footage of an hour ahead asks the clock again, and finds that all of it is there."""
+
+    async def life(process: Process) -> None:
+        work, right = Work(site, process, window_of(0.5, 3.99)), site.clock.now()
+        site.clock.set_to(WallTime(right - 3600 * SECOND_NS))
+        delivering = asyncio.ensure_future(work.deliver())
+        await process.until(lambda: len(work.parts()) == PARTS_BEFORE_THE_END)
+        site.clock.set_to(right)
+        async with asyncio.timeout(20):
+            assert await delivering == Outcome(is_complete=True, gaps="")
+
+    run(site, life)
 
 
 def test_only_the_outer_edges_are_encoded_again(site: Site) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.clip_job import JobState
+from agent.clock import SECOND_NS, WallTime
 from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
@@ -18,6 +19,7 @@ from tests.simulators.signing_store import contents_of
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY
 
 PICTURES = list(range(13, 48))  # of the window 0.5 s to 1.9 s
+QUESTIONS = 6  # of the store, more than one that was under way
 
 
 @pytest.fixture
@@ -130,6 +132,26 @@ def test_a_pause_stops_a_running_job(site: Site) -> None:
         assert (end.status, end.reason) == (JobState.CANCELED, RefusalReason.SHARING_OFF)
 
     run(site, life)
+
+
+def test_a_clock_that_is_set_back_and_right_again_ends_no_job(site: Site) -> None:
+    """By the wrong time the trust bundle is not in date yet, but nobody has taken back anything."""
+    site.receipts.withheld = True
+
+    async def life(process: Process) -> None:
+        right = site.clock.now()
+        process.exporter.take(site.command("c1"))
+        await process.until(lambda: site.audited("sealed"))
+        site.clock.set_to(WallTime(right - 24 * 3600 * SECOND_NS))
+        asked = len(site.store.seen)
+        await process.until(lambda: len(site.store.seen) > asked + QUESTIONS)
+        site.clock.set_to(right)
+        site.receipts.withheld = False
+        end = await process.until_ended("c1")
+        assert (end.status, end.reason) == (JobState.SUCCEEDED, None)
+
+    run(site, life)
+    assert site.delivered() == {"c1.cam-1.0000": PICTURES}
 
 
 def test_a_store_that_takes_nothing_ends_the_job_as_timed_out(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""An MQTT 5 broker on a free port of the authority's address: the system's mosquitto if there is one, else rumqttd from iotcore's wheel.
+"""An MQTT 5 broker on a free port: the system's mosquitto if there is one, else rumqttd from iotcore's wheel.
 
 mosquitto demands client certificates and keeps each hub to its own topics and its own session (by name alone anybody
 with a certificate could end another's, and take or drop what waits there). The rumqttd in iotcore 0.4.0 is built
@@ -111,7 +111,14 @@ def start_broker(folder: Path, authority: Authority, commander: str, *, kind: st
     ca.write_text(authority.pem)
     program = _mosquitto_program()
     address, port = authority.address, free_port(authority.address)
-    facts = {"address": address, "port": port, "ca": ca, "certificate": certificate, "key": key, "packet": PACKET_BYTES_MAX}
+    facts = {
+        "address": address,
+        "port": port,
+        "ca": ca,
+        "certificate": certificate,
+        "key": key,
+        "packet": PACKET_BYTES_MAX,
+    }
     if program and kind in {"", "mosquitto"}:
         (folder / "acl").write_text(_ACL.format(commander=commander))
         config = _MOSQUITTO.format(

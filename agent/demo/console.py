@@ -33,7 +33,7 @@ _Found = TypeVar("_Found")
 class Console:
     """One connection to the broker, with everything that one hub has said since."""
 
-    def __init__(  # noqa: PLR0913 - where, by which certificates, about whom
+    def __init__(
         self, port: int, anchors_pem: str, certificate: Path, key: Path, hub: str, *, address: str = LOOPBACK
     ) -> None:
         self.hub = hub

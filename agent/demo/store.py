@@ -144,11 +144,10 @@ class Store:
                 return Response("checksum mismatch", 460, headers=_TUS)
             file.flush()
             os.fsync(file.fileno())
-        if self.uploads.get(request.path_params["upload"]) is not upload:
-            return Response("it expired meanwhile", 410, headers=_TUS)
-        if have == upload.size:
+        if have == upload.size and upload.path.exists():
             self.complete(upload)
-        return Response(status_code=204, headers=_TUS | {"Upload-Offset": str(have)})
+        has_expired = not upload.path.exists()  # meanwhile
+        return Response(status_code=410 if has_expired else 204, headers=_TUS | {"Upload-Offset": str(have)})
 
     async def terminate(self, request: Request) -> Response:
         """Handle DELETE: an unfinished upload may be given up."""

@@ -1,4 +1,4 @@
-"""`./bench faults`: a whole hub carries out commands while store, line, broker, disk, clock and itself fail, one by one.
+"""`./bench faults`: a whole hub carries out commands while store, line, broker, disk, clock and the hub itself fail.
 
 Rules of this file: a run counts only if its fault began before the job had ended; which faults come when is decided by
 the seed alone.
@@ -27,12 +27,14 @@ from agent.errors import ConfigurationError, UnavailableError
 from tests.bench.conditions import Conditions, conditions
 from tests.bench.faults_judge import Judgement, gather, judge
 from tests.bench.faults_kinds import CLOCK_REFUSALS, FAULTS, NAMES, Draw, draw, timetable
-from tests.bench.faults_link import enter_own_network
-from tests.bench.faults_site import FaultSite, own_mounts
+from tests.bench.faults_site import FaultSite
 from tests.bench.figures import Figure
+from tests.bench.own_namespaces import enter_own_mounts, enter_own_network
 from tests.bench.print_figures import print_figures, write_report
 
-SUMMARY: Final = "every clip complete, byte-identical, once: through dead stores, cut lines, kills, full disks, wrong clocks"
+SUMMARY: Final = (
+    "every clip complete, byte-identical, once: through dead stores, cut lines, kills, full disks, wrong clocks"
+)
 RUNS: Final = 200
 QUIET_RUNS: Final = 3
 END_S_MAX: Final = 150.0
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if os.geteuid() != 0:
         raise UnavailableError("namespaces, a small disk and a TUN device take root", cure="run the bench as root")
     enter_own_network()
-    own_mounts()
+    enter_own_mounts()
     where = conditions("busy" if os.getloadavg()[0] > 1 else "")
     numbers = range(arguments.first, arguments.first + (len(FAULTS) if arguments.quick else arguments.runs))
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +138,9 @@ class Breaker:
         alarm = order_clip(site, name, self._window(drawn))
         began, lasted = self._break(alarm, drawn)
         end = self._end(alarm)
-        was_refused = end.reason in CLOCK_REFUSALS and drawn is not None and any(f.part == "clock" for f in drawn.faults)
+        was_refused = (
+            end.reason in CLOCK_REFUSALS and drawn is not None and any(f.part == "clock" for f in drawn.faults)
+        )
         refused: list[str] = []
         if was_refused:  # as it must be; nothing of it may be anywhere
             refused = [f"{alarm.id} was refused and {path} exists" for path in site.traces(alarm.id)]
@@ -225,9 +229,7 @@ def print_runs(console: Console, report: Report) -> None:
     for name, runs in rows.items():
         if runs:
             judged = [one.judgement for one in runs]
-            counts = [
-                sum(getattr(one, word) for one in judged) for word in ("is_complete", "is_identical", "is_once")
-            ]
+            counts = [sum(getattr(one, word) for one in judged) for word in ("is_complete", "is_identical", "is_once")]
             took = [one.last_receipt_s for one in runs if one.last_receipt_s is not None]
             spread = (f"{median(took):.1f}", f"{max(took):.1f}") if took else ("?", "?")
             table.add_row(name, str(len(runs)), *map(str, counts), *spread)

@@ -1,7 +1,7 @@
-"""What became of a command that met a fault: is every clip complete, byte-identical and there once?
+"""What became of a command that met a fault: whether every clip is complete, byte-identical and there once.
 
-Rules of this file: `judge` takes what was found and decides, `gather` finds it and decides nothing; nobody's word counts
-that can be checked: files are hashed again, clips opened as an officer does and proven by the cameras' logs.
+Rules of this file: `judge` takes what was found and decides, `gather` finds it and decides nothing; nobody's word
+counts that can be checked: files are hashed again, clips opened as an officer does and proven by the cameras' logs.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def judge(found: Found, cameras: int) -> Judgement:
         if other != digest
     ]
     different += [f"{part}: several contents" for part, digests in found.stored.items() if len(set(digests)) > 1]
-    several = [f"{part}: {len(digests)} times at the store" for part, digests in found.stored.items() if len(digests) > 1]
+    several = [
+        f"{part}: {len(digests)} times at the store" for part, digests in found.stored.items() if len(digests) > 1
+    ]
     unexplained = found.files.keys() - found.sealed.keys()
     several += [f"{part}: never sealed" for part in unexplained if not part.endswith(".manifest")]
     several += [f"left behind: {name}" for name in found.litter]
@@ -146,7 +148,8 @@ def _opened(site: FaultSite, alarm: Alarm, output: Path) -> tuple[dict[str, str]
     """Open every clip as the officer does; return what the manifests say of the parts, and what is wrong with clips."""
     in_manifest: dict[str, str] = {}
     proofs: dict[str, str] = {}
-    names = {camera.id: camera.name for camera in site.own(site.wait_cameras())}
+    output.mkdir()
+    names = {str(camera.id): camera.name for camera in site.own(site.wait_cameras())}
     for folder in sorted((site.folder / "store").glob(f"{alarm.id}.*")):
         camera = folder.name.removeprefix(f"{alarm.id}.")
         video = output / f"{folder.name}.mp4"
@@ -163,7 +166,7 @@ def _opened(site: FaultSite, alarm: Alarm, output: Path) -> tuple[dict[str, str]
         if not proof.is_exact:
             wrong.append(f"{len(proof.outside)} outside, {len(proof.missing)} missing, {'; '.join(proof.faults[:3])}")
         proofs[camera] = ", ".join(wrong)
-    shutil.rmtree(output, ignore_errors=True)
+    shutil.rmtree(output)
     return in_manifest, proofs
 
 

@@ -1,4 +1,4 @@
-"""The line between the hub and everybody else, packet by packet: what it loses, delays and cuts off is told by the bench.
+"""The line between the hub and everybody else, packet by packet: it loses, delays and cuts off what the bench says.
 
     python -m tests.bench.faults_link
 
@@ -12,14 +12,12 @@ Rules of this file: packets are never changed or reordered, only lost, late or k
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
 import random
 import select
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -32,12 +30,15 @@ import msgspec
 
 from agent.demo.processes import Program
 from agent.errors import UnavailableError
+from tests.bench.own_namespaces import enter_network_of, enter_own_network, run_ip
 
 NEAR, FAR = "10.77.0.2", "10.77.0.1"
 READY_S_MAX: Final = 20.0
 PACKET_BYTES_MAX: Final = 2048
 QUEUE_S_MAX: Final = 0.5  # a router's buffer: what would wait longer is lost
-_CLONE_NEWNET, _TUNSETIFF, _IFF_TUN_NO_PI = 0x40000000, 0x400454CA, 0x1001
+PACKETS_AT_ONCE_MAX: Final = 64  # then it is the other direction's turn
+_TUNSETIFF, _IFF_TUN_NO_PI = 0x400454CA, 0x1001
+_IS_DOWN: Final = frozenset({errno.EAGAIN, errno.EIO, errno.EBADFD, errno.EINVAL})  # what a device says then
 _DEVICE: Final = "wan0"
 _Result = TypeVar("_Result")
 
@@ -102,8 +103,7 @@ class Link(Program):
 
         def run() -> None:
             try:
-                if ctypes.CDLL(None, use_errno=True).setns(self._near, _CLONE_NEWNET):  # of this thread only
-                    raise UnavailableError(f"no way into the hub's network: {os.strerror(ctypes.get_errno())}")
+                enter_network_of(self._near)
                 results.append(work())
             except BaseException as error:  # noqa: BLE001 - raised again where the caller stands
                 errors.append(error)
@@ -121,32 +121,14 @@ class Link(Program):
         return super().stop()
 
 
-def enter_own_network() -> None:
-    """Give the calling thread, and what it will start, a network with nothing in it. Raises UnavailableError."""
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-        why = os.strerror(ctypes.get_errno())
-        raise UnavailableError(f"no network of its own ({why})", cure="run the bench as root")
-    _ip("link set lo up multicast on")
-    _ip("route add 224.0.0.0/4 dev lo")
-
-
-def _ip(words: str) -> None:
-    try:
-        done = subprocess.run(("ip", *words.split()), capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise UnavailableError("ip is missing", cure="apt-get install iproute2") from None
-    if done.returncode:
-        raise UnavailableError(f"ip {words}: {done.stderr.strip()}")
-
-
 def _open_device(own: str, other: str) -> int:
     try:
         device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", _DEVICE.encode(), _IFF_TUN_NO_PI))
     except OSError as error:
         raise UnavailableError(f"no TUN device ({error.strerror})", cure="run as root, with /dev/net/tun") from error
-    _ip(f"address add {own} peer {other} dev {_DEVICE}")
-    _ip(f"link set {_DEVICE} up")
+    run_ip(f"address add {own} peer {other} dev {_DEVICE}")
+    run_ip(f"link set {_DEVICE} up")
     return device
 
 
@@ -177,7 +159,7 @@ def _carry(near: int, far: int, seed: int) -> None:
 
 def _become(old: Line, new: Line) -> Line:
     if new.is_plugged_in != old.is_plugged_in:
-        _ip(f"link set {_DEVICE} {'up' if new.is_plugged_in else 'down'}")
+        run_ip(f"link set {_DEVICE} {'up' if new.is_plugged_in else 'down'}")
     print(flush=True)  # noqa: T201 - it holds
     return new
 
@@ -185,10 +167,10 @@ def _become(old: Line, new: Line) -> Line:
 def _packets(device: int) -> list[bytes]:
     found: list[bytes] = []
     try:
-        while len(found) < 64:  # noqa: PLR2004 - then it is the other direction's turn
+        while len(found) < PACKETS_AT_ONCE_MAX:
             found.append(os.read(device, PACKET_BYTES_MAX))
     except OSError as error:
-        if error.errno not in {errno.EAGAIN, errno.EIO, errno.EBADFD}:
+        if error.errno not in _IS_DOWN:
             raise
     return found
 
@@ -197,7 +179,7 @@ def _deliver(device: int, packet: bytes) -> None:
     try:
         os.write(device, packet)
     except OSError as error:
-        if error.errno not in {errno.EAGAIN, errno.EIO, errno.EBADFD, errno.EINVAL}:
+        if error.errno not in _IS_DOWN:
             raise
 
 

@@ -1,18 +1,13 @@
 """A whole site to break: hub and cameras behind one line, broker and store beyond it, each a process of its own.
 
-Rules of this file: it applies what it is told and says what can be asked for afterwards; which fault and when is not its
-matter. Everything runs in network and mount namespaces of its own and ends with the bench.
+Rules of this file: it applies what it is told and says what can be asked for afterwards; which fault and when is not
+its matter. Everything runs in network and mount namespaces of its own and ends with the bench.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import os
-import shutil
 import signal
-import struct
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,15 +26,15 @@ from agent.errors import UnavailableError
 from agent.presence import Presence
 from tests.bench.faults_link import FAR, Line, Link
 from tests.bench.faults_store import Place, StoreProgram
+from tests.bench.own_namespaces import bind, mount_memory, unmount
+from tests.bench.stepped_clock import SteppedClock
 
 MIB: Final = 1024 * 1024
 OUTBOX_BYTES: Final = 64 * MIB
-STEPPED_CLOCK: Final = Path(__file__).with_name("stepped_clock.c")
 BACK_S_MAX: Final = 60.0
 TIDY_S_MAX: Final = 10.0
 COMMITTED_S: Final = 2.5  # so long after a picture was taken it is on the disk
 KEY_S: Final = 1.0  # between key pictures
-_CLONE_NEWNS, _MS_REC_PRIVATE, _MS_BIND, _MNT_DETACH = 0x20000, 0x44000, 0x1000, 2
 
 
 class FaultSite(Site):
@@ -49,7 +44,6 @@ class FaultSite(Site):
         scene = Scene(fps=10, gop=10, broker="mosquitto", central_address=FAR, window_s_max=window_s_max)
         super().__init__(folder, scene)
         self._seed = seed
-        self._clock = folder / "clock"
         self._recorded: list[Window] = []  # what every camera's footage is whole of
         self._recorded_from: WallTime | None = None  # and what it is whole of until now
         self._dated_wrong: list[Window] = []
@@ -63,8 +57,7 @@ class FaultSite(Site):
         """Put everything up: it is enrolled, paired and records when this returns."""
         self.link = Link(self.logs / "link.log", self._seed)
         self._stack.callback(self.link.stop)
-        self._shim = _build_clock(self.folder)
-        self._clock.write_bytes(bytes(8))
+        self._clock = SteppedClock(self.folder)
         self.link.near(lambda: self.start_cameras(CAMERA_NAMES))
         self.start_central()
         self._mount_outbox()
@@ -78,11 +71,11 @@ class FaultSite(Site):
         outbox, self._disk = self.folder / "hub" / "data" / "outbox", self.folder / "outbox-disk"
         outbox.mkdir(parents=True, mode=0o700)
         self._disk.mkdir()
-        _mount("tmpfs", self._disk, 0, f"size={OUTBOX_BYTES},mode=0700")
-        self._stack.callback(_unmount, self._disk)
+        mount_memory(self._disk, OUTBOX_BYTES)
+        self._stack.callback(unmount, self._disk)
         (self._disk / "outbox").mkdir()
-        _mount(str(self._disk / "outbox"), outbox, _MS_BIND, "")
-        self._stack.callback(_unmount, outbox)
+        bind(self._disk / "outbox", outbox)
+        self._stack.callback(unmount, outbox)
 
     def start_central(self) -> None:
         """Start broker and store, and what enrols the hub."""
@@ -104,8 +97,11 @@ class FaultSite(Site):
             port=free_port(FAR),
         )
         self.restart_store()
-        self._stack.callback(lambda: self.store.stop())
+        self._stack.callback(self._stop_store)
         self.central.store_host = f"{FAR}:{self._store_place.port}"
+
+    def _stop_store(self) -> None:
+        self.store.stop()  # whichever runs now
 
     def start_hub(self, **settings: object) -> None:
         """Plug in the hub, on its side of the line."""
@@ -113,8 +109,8 @@ class FaultSite(Site):
 
     def restart_hub(self) -> None:
         """Start the daemon, under a clock that can be set."""
-        clock = {"LD_PRELOAD": str(self._shim), "BENCH_CLOCK": str(self._clock)}
-        self.hub = self.link.near(lambda: HubProgram(self.config, self.logs / "hub.log", clock))
+        environment = self._clock.environment
+        self.hub = self.link.near(lambda: HubProgram(self.config, self.logs / "hub.log", environment))
 
     def restart_store(self) -> None:
         """Start the store; also again after it was killed."""
@@ -147,10 +143,10 @@ class FaultSite(Site):
         if began is not None:
             began_at, wrong_s = began
             shift = int(wrong_s * SECOND_NS)
-            self._dated_wrong.append(Window(WallTime(began_at + shift), WallTime(_now(1.0) + shift)))
+            around = Window(WallTime(began_at + shift), WallTime(_now() + shift))
+            self._dated_wrong.append(_wider(around, KEY_S + 1))
         self._wrong_since = (_now(), ahead_s) if ahead_s else None
-        with self._clock.open("r+b") as file:
-            file.write(struct.pack("<q", int(ahead_s * SECOND_NS)))
+        self._clock.set_ahead(ahead_s)
 
     def fill_outbox(self, left_bytes: int) -> None:
         """Leave so much of the outbox's disk free."""
@@ -223,44 +219,15 @@ class FaultSite(Site):
         return self._recorded_from
 
 
-def own_mounts() -> None:
-    """Give this thread, and what it starts, mounts that nobody else sees. Raises UnavailableError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNS) or libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None):
-        why = os.strerror(ctypes.get_errno())
-        raise UnavailableError(f"no mounts of its own ({why})", cure="run the bench as root")
-
-
-def _mount(source: str, folder: Path, flags: int, options: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(source.encode(), str(folder).encode(), b"tmpfs", flags, options.encode()):
-        why = os.strerror(ctypes.get_errno())
-        raise UnavailableError(f"no disk of its own for the outbox ({why})", cure="run the bench as root")
-
-
-def _build_clock(folder: Path) -> Path:
-    """Compile what sets the hub's clock. Raises UnavailableError."""
-    digest = hashlib.sha256(STEPPED_CLOCK.read_bytes()).hexdigest()[:12]
-    library = folder / f"stepped-clock-{digest}.so"
-    compiler, cure = shutil.which("cc"), "install a compiler (Debian: apt-get install gcc libc6-dev)"
-    if compiler is None:
-        raise UnavailableError("no C compiler for the clock that can be set", cure=cure)
-    argv = (compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(STEPPED_CLOCK), "-ldl")
-    built = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if built.returncode:
-        raise UnavailableError(f"the clock that can be set does not compile: {built.stderr[-300:]}", cure=cure)
-    return library
-
-
-def _unmount(folder: Path) -> None:
-    ctypes.CDLL(None).umount2(str(folder).encode(), _MNT_DETACH)
-
-
 def _without(one: Window, other: Window) -> Sequence[Window]:
     if one.intersection(other) is None:
         return [one]
     edges = ((one.start, other.start), (other.end, one.end))
     return [Window(start, end) for start, end in edges if start < end]
+
+
+def _wider(one: Window, seconds: float) -> Window:
+    return Window(WallTime(one.start - int(seconds * SECOND_NS)), WallTime(one.end + int(seconds * SECOND_NS)))
 
 
 def _now(ahead_s: float = 0.0) -> WallTime:

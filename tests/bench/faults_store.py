@@ -160,7 +160,7 @@ async def _serve(place: Place) -> None:
     config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn sends no event for it
         await asyncio.sleep(0.01)
     print(flush=True)  # noqa: T201 - for the bench
     while await asyncio.to_thread(sys.stdin.buffer.readline):
