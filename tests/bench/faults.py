@@ -135,12 +135,12 @@ class Breaker:
     def _run(self, name: str, number: int, drawn: Draw | None) -> Run:
         site = self._site
         site.wait_whole()
-        alarm = order_clip(site, name, self._window(drawn))
+        site.window = self._window(drawn)
+        alarm = order_clip(site, name, site.window)
         began, lasted = self._break(alarm, drawn)
         end = self._end(alarm)
-        was_refused = (
-            end.reason in CLOCK_REFUSALS and drawn is not None and any(f.part == "clock" for f in drawn.faults)
-        )
+        is_clock_wrong = drawn is not None and any(fault.part == "clock" for fault in drawn.faults)
+        was_refused = is_clock_wrong and end is not None and end.reason in CLOCK_REFUSALS
         refused: list[str] = []
         if was_refused:  # as it must be; nothing of it may be anywhere
             refused = [f"{alarm.id} was refused and {path} exists" for path in site.traces(alarm.id)]
@@ -160,7 +160,9 @@ class Breaker:
         recorded_from = site.recorded_from()
         if drawn and drawn.is_running and recorded_from is not None and recorded_from < now:
             start = max(recorded_from, now - int(RUNNING_BEFORE_S * SECOND_NS))
-            return Window(WallTime(start), WallTime(now + int(RUNNING_AFTER_S * SECOND_NS)))
+            running = Window(WallTime(start), WallTime(now + int(RUNNING_AFTER_S * SECOND_NS)))
+            if not site.is_dated_twice(running):
+                return running
         stretches = [one for one in site.recorded() if one.seconds > SHORTEST_S]
         while not stretches:
             time.sleep(0.2)
@@ -197,9 +199,12 @@ class Breaker:
             raise _MissedError
         return tuple(began.values()), tuple(lasted[name] for name in began)
 
-    def _end(self, alarm: Alarm) -> Status:
-        _, end = self._site.console.wait_end(alarm.id, END_S_MAX)
-        return end
+    def _end(self, alarm: Alarm) -> Status | None:
+        """Wait for the command's end; None: it did not come, which is a result too."""
+        try:
+            return self._site.console.wait_end(alarm.id, END_S_MAX)[1]
+        except UnavailableError:
+            return None
 
 
 class _MissedError(Exception):

@@ -33,6 +33,7 @@ MIB: Final = 1024 * 1024
 OUTBOX_BYTES: Final = 64 * MIB
 BACK_S_MAX: Final = 60.0
 TIDY_S_MAX: Final = 10.0
+WRONG_S_MAX: Final = 10.0  # so long a clock is wrong at most
 COMMITTED_S: Final = 2.5  # so long after a picture was taken it is on the disk
 KEY_S: Final = 1.0  # between key pictures
 
@@ -48,6 +49,7 @@ class FaultSite(Site):
         self._recorded_from: WallTime | None = None  # and what it is whole of until now
         self._dated_wrong: list[Window] = []
         self._wrong_since: tuple[WallTime, float] | None = None  # and by how much
+        self.window: Window | None = None  # that is asked for now
         self._boots_after = 0  # the hub has been started since this one
         self.link: Link
         self.store: StoreProgram
@@ -148,6 +150,12 @@ class FaultSite(Site):
         self._wrong_since = (_now(), ahead_s) if ahead_s else None
         self._clock.set_ahead(ahead_s)
 
+    def would_be_dated_into_window(self, ahead_s: float) -> bool:
+        """Say whether what is recorded under such a clock could be taken for footage of the window in question."""
+        shift = int(ahead_s * SECOND_NS)
+        dated = Window(WallTime(_now() + shift), WallTime(_now(WRONG_S_MAX) + shift))
+        return self.window is not None and _wider(dated, KEY_S + 1).intersection(self.window) is not None
+
     def fill_outbox(self, left_bytes: int) -> None:
         """Leave so much of the outbox's disk free."""
         room = os.statvfs(self._disk)
@@ -213,6 +221,10 @@ class FaultSite(Site):
                 raise UnavailableError("the console did not find its broker again")
             time.sleep(0.05)
         self.console.publish("cmd", alarm.envelope)
+
+    def is_dated_twice(self, window: Window) -> bool:
+        """Say whether a wrong clock has dated other footage into a window."""
+        return any(window.intersection(wrong) for wrong in self._dated_wrong)
 
     def recorded_from(self) -> WallTime | None:
         """Return since when nothing has disturbed the recording; None if it is disturbed now."""
