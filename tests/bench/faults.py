@@ -36,7 +36,7 @@ SUMMARY: Final = (
     "every clip complete, byte-identical, once: through dead stores, cut lines, kills, full disks, wrong clocks"
 )
 RUNS: Final = 200
-QUIET_RUNS: Final = 3
+QUIET_RUNS: Final = 3  # before the others, to know how long a job takes; one if few others follow
 END_S_MAX: Final = 150.0
 MISSES_MAX: Final = 4  # of one run: its fault came after the job's end
 RUNNING_BEFORE_S, RUNNING_AFTER_S = 3.0, 1.5
@@ -107,11 +107,12 @@ class Breaker:
         """Put the site up and do every run."""
         self._site.begin()
         runs: list[Run] = []
+        quiet = QUIET_RUNS if len(numbers) >= len(FAULTS) else 1
         with Progress(console=self._console) as progress:
-            task = progress.add_task("breaking things", total=len(numbers) + QUIET_RUNS)
+            task = progress.add_task("breaking things", total=len(numbers) + quiet)
             while not any(one.seconds > SHORTEST_S for one in self._site.recorded()):
                 time.sleep(0.5)
-            for number in range(QUIET_RUNS):
+            for number in range(quiet):
                 runs.append(self._run(f"quiet-{number}", number, None))
                 progress.advance(task)
             took = [one.last_receipt_s for one in runs if one.last_receipt_s is not None]
@@ -151,7 +152,7 @@ class Breaker:
         if refused:
             judgement = msgspec.structs.replace(judgement, is_once=False, faults=(*judgement.faults, *refused))
         names = tuple(fault.name for fault in drawn.faults) if drawn else ()
-        is_running = drawn is not None and drawn.is_running
+        is_running = alarm.window.end > alarm.published
         return Run(number, names, began, lasted, is_running, was_refused, found.last_receipt_s, judgement)
 
     def _window(self, drawn: Draw | None) -> Window:

@@ -13,11 +13,12 @@ AT = "2026-11-28T07:00:00.000Z"
 END = Status("c1", JobState.SUCCEEDED, AT)
 PARTS = {"c1.front.0000": "aa", "c1.back.0000": "bb"}
 MANIFESTS = {"c1.front.manifest": "cc", "c1.back.manifest": "dd"}
+STORED = {part: (digest,) for part, digest in (PARTS | MANIFESTS).items()}
 GOOD = Found(
     told=(Status("c1", JobState.RECEIVED, AT), Status("c1", JobState.IN_PROGRESS, AT), END),
     sealed=PARTS,
     receipted=PARTS | MANIFESTS,
-    stored={part: (digest,) for part, digest in (PARTS | MANIFESTS).items()},
+    stored=STORED,
     files=PARTS | MANIFESTS,
     in_manifest=PARTS,
     proofs={"front": "", "back": ""},
@@ -57,9 +58,9 @@ def test_what_is_missing_is_not_complete(found: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "found",
     [
-        {"files": GOOD.files | {"c1.front.0000": "ee"}},
+        {"files": PARTS | MANIFESTS | {"c1.front.0000": "ee"}},
         {"files": MANIFESTS},
-        {"receipted": GOOD.receipted | {"c1.front.0000": "ee"}},
+        {"receipted": PARTS | MANIFESTS | {"c1.front.0000": "ee"}},
         {"in_manifest": PARTS | {"c1.front.0000": "ee"}},
     ],
     ids=["another file", "no file", "another receipt", "another manifest"],
@@ -74,9 +75,9 @@ def test_other_bytes_are_not_identical(found: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "found",
     [
-        {"stored": GOOD.stored | {"c1.front.0000": ("aa", "aa")}},
+        {"stored": STORED | {"c1.front.0000": ("aa", "aa")}},
         {"litter": ("c1.front.0000.mp4.age.7f",)},
-        {"files": GOOD.files | {"c1.front.0001": "ee"}},
+        {"files": PARTS | MANIFESTS | {"c1.front.0001": "ee"}},
     ],
     ids=["twice", "left behind", "never sealed"],
 )

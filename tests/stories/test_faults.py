@@ -1,4 +1,4 @@
-"""The fault table's bench itself, for a few runs: a killed store, a cut line and a full outbox change nothing."""
+"""The fault table's bench itself, for a few runs: uploads that expire and a hub that is killed change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.bench.faults import Report
 
 ROOT = Path(__file__).parents[2]
-FIRST, RUNS = 6, 2
+FIRST, RUNS = 0, 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="namespaces, a small disk and TUN devices take root")
