@@ -18,7 +18,7 @@ from agent.deliver.upload import PATCH_BYTES_MAX
 from agent.demo.broker import free_port
 from agent.demo.pki import LOOPBACK, Authority
 from agent.outside.host import HostClock
-from agent.outside.https import Patience, TusUploader
+from agent.outside.https import HttpsUploader, Patience
 from agent.signing import generate_signing_key
 from tests.bench.faults_store import Place, StoreProgram, read_shelf
 
@@ -50,11 +50,11 @@ class Shop:
         self.program.kill()
         self.start()
 
-    def use(self, work: Callable[[TusUploader, UploadTarget], Awaitable[_Result]]) -> _Result:
+    def use(self, work: Callable[[HttpsUploader, UploadTarget], Awaitable[_Result]]) -> _Result:
         """Let the daemon's uploader do something."""
 
         async def run() -> _Result:
-            async with TusUploader([self._pem], HostClock(), Patience(upload_s=5)) as uploader:
+            async with HttpsUploader([self._pem], HostClock(), Patience(upload_s=5)) as uploader:
                 url = f"https://{LOOPBACK}:{self._place.port}"
                 return await work(uploader, UploadTarget(f"{url}/files", f"{url}/receipts", Secret(TOKEN)))
 
