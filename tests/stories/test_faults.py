@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ FIRST, RUNS = 0, 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="namespaces, a small disk and TUN devices take root")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (Debian: apt-get install gcc libc6-dev)")
 @pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="no /dev/net/tun")
 def test_clips_are_complete_identical_and_there_once(tmp_path: Path) -> None:
     """`./bench faults` with a few of its runs, as a person runs it."""
