@@ -65,7 +65,7 @@ class Site:
         self.upload_token = secrets.token_urlsafe(24)
         self._stack = ExitStack()
         self._password = password or secrets.token_urlsafe(12)
-        self._certificates = CertificateAuthority(scene.central_address)
+        self._certificates = CertificateAuthority(address=scene.central_address)
         self.logs = folder / "logs"
         self.config = folder / "hub" / "transom.yaml"
         self.owner_key = folder / "owner" / "key.jwk"
