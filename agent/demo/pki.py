@@ -27,7 +27,7 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 class Authority:
-    """A certificate authority with its key in memory, for servers at `address`; valid for two days since `began_ago`."""
+    """A certificate authority with its key in memory, for servers at `address`; valid two days from `began_ago` on."""
 
     def __init__(self, began_ago: timedelta = timedelta(hours=1), *, address: str = LOOPBACK) -> None:
         self._began_ago, self.address = began_ago, address
