@@ -20,7 +20,7 @@ from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, PartState
 from agent.clock import WallTime
 from agent.command.request import UploadTarget
-from agent.courier import LIES_MAX, RECEIPTS_MISSED_MAX, Courier, StoreRefusedError, outbox_name
+from agent.courier import LIES_MAX, Courier, StoreRefusedError, outbox_name
 from agent.crypto import Secret, sha256_hex
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.receipt import verify_receipt
@@ -203,27 +203,6 @@ def test_a_store_that_stays_away_is_given_up_after_the_time_that_was_set(hub: Hu
     hub.shop.receipts.withheld = True
     with pytest.raises(StoreRefusedError, match="no receipt"):
         hub.bring(hub.parts()[0])
-
-
-def test_a_store_that_loses_what_it_had_acknowledged_gets_it_again(hub: Hub) -> None:
-    """No receipt comes for it, so the hub asks what is there, and sends what is not."""
-    part = hub.bring(hub.parts()[0], allowed=3)
-    assert part.state is PartState.SENT
-    hub.shop.store.uploads[-1].clear()
-    assert hub.bring(part).state is PartState.RECEIPTED
-    assert contents_of(hub.shop.store)[part.id] == [b"sealed" * 10_000]
-
-
-def test_a_store_that_takes_its_time_is_sent_nothing_twice(hub: Hub) -> None:
-    """What it has it has, however late its receipt comes."""
-    receipts = hub.shop.receipts
-    part = hub.bring(hub.parts()[0], allowed=3)
-    receipts.withheld, received = True, hub.shop.store.received
-    assert hub.bring(part, allowed=RECEIPTS_MISSED_MAX + 3).state is PartState.SENT  # until it has asked what is there
-    assert hub.shop.store.seen[-1] == "HEAD"
-    receipts.withheld = False
-    assert hub.bring(part).state is PartState.RECEIPTED
-    assert hub.shop.store.received == received
 
 
 def test_the_power_may_go_between_any_two_steps_of_sending(hub: Hub) -> None:
