@@ -279,7 +279,7 @@ class _Hub:
             desk=desk,
             journal=self._journal,
             audit=audit,
-            exporter=exporter,
+            answer=exporter.answer,
             vitals=lambda: self._health.vitals,
             names=self._board.names,
             on_policy=conversation.state_changed,

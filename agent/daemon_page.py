@@ -15,7 +15,6 @@ from agent.config import OwnerPage as PageConfig
 from agent.crypto import Secret
 from agent.documents import Desk
 from agent.errors import UnavailableError
-from agent.exporter import Exporter
 from agent.outside.audit_file import AuditFile
 from agent.outside.audit_reading import AuditReader
 from agent.outside.database import Database
@@ -40,7 +39,7 @@ class PageParts:
     desk: Desk
     journal: Database
     audit: AuditFile
-    exporter: Exporter
+    answer: Callable[[str], None]
     vitals: Callable[[], HubVitals | None]
     names: Callable[[], Mapping[CameraId, str]]
     on_policy: Callable[[], None]
@@ -70,7 +69,7 @@ async def served_page(parts: PageParts) -> AsyncIterator[PageVitals | None]:
             vitals=parts.vitals,
             names=parts.names,
         ),
-        answer=parts.exporter.answer,
+        answer=parts.answer,
         take_policy=take_policy,
         random=os.urandom,
         settings=PageSettings(config.names, config.sessions_max, config.session_min * 60),

@@ -65,7 +65,6 @@ TESTED_ELSEWHERE: Final = {
     "agent/deliver/part.py": "types only",
     "agent/deliver/tus_answer.py": "tests/deliver/test_upload.py",
     "agent/deliver/unseal.py": "tests/deliver/test_seal.py",
-    "agent/daemon_page.py": "tests/stories/test_owner_page.py, as a real process",
     "agent/page_ports.py": "types only",
     "agent/demo/camera_answers.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/camera_backdrop.py": "tests/demo/test_scene.py",

@@ -89,10 +89,13 @@ class OwnerSite:
         self.audit.close()
 
     def allow(self, version: int, **claims: object) -> bool:
+        """Put a policy in force."""
+        return self.desk.take_policy(self.policy(version, **claims).encode())
+
+    def policy(self, version: int, **claims: object) -> str:
         """Sign a policy."""
         told = {"mode": "ask_first", "zone": "Europe/Berlin", **claims}
-        policy = OWNER.policy(self.clock.now(), version, **sharing_claims(AUTHORITY, list(CAMERAS), **told))
-        return self.desk.take_policy(policy.encode())
+        return OWNER.policy(self.clock.now(), version, **sharing_claims(AUTHORITY, list(CAMERAS), **told))
 
     def ask(self, command_id: str, **params: object) -> str:
         """Let an officer ask for a clip, and the hub ask its owner; return the command's digest."""
