@@ -63,7 +63,7 @@ class FaultSite(Site):
         self.link.near(lambda: self.start_cameras(CAMERA_NAMES))
         self.start_central()
         self._mount_outbox()
-        self.start_hub(clips={"part_s": 2.0})
+        self.start_hub(clips={"part_s": 2.0, "outbox_mib": OUTBOX_BYTES // MIB})
         self.install()
         self.pair(uploads_per_day_max=1000)
         self._recorded_from = _now(KEY_S)
