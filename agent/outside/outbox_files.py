@@ -73,9 +73,9 @@ class OutboxFiles:
 
         Some of it is kept for what is happening now, however much of yesterday waits.
         """
-        disk = os.statvfs(self._directory)
-        left = min(self._bytes_max - self.bytes_used(), disk.f_bavail * disk.f_frsize - SPARED_BYTES)
-        return left if is_live else left - min(LIVE_BYTES, self._bytes_max // 8)
+        disk, used = os.statvfs(self._directory), self.bytes_used()
+        left = min(self._bytes_max - used, disk.f_bavail * disk.f_frsize - SPARED_BYTES)
+        return left if is_live else left - min(LIVE_BYTES, (used + left) // 8)
 
     def path(self, name: str) -> Path:
         """Say where a finished file lies."""

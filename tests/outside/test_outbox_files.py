@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from agent.errors import UnavailableError
 from agent.outside.outbox_files import OutboxFiles
 from agent.ports import Outbox, OutboxFullError
+from tests.simulators.failing_disk import OWN_MOUNTS, need_own_mounts
 
 Append = Callable[[bytes], object]
 
@@ -138,3 +141,16 @@ def test_some_room_is_kept_for_what_is_happening_now(tmp_path: Path) -> None:
     (tmp_path / "b.unfinished").write_bytes(bytes(100))
     assert (outbox.room(is_live=True), outbox.room(is_live=False)) == (50, -50)
     assert OutboxFiles(tmp_path, bytes_max=2**62).room(is_live=True) < 2**62
+
+
+def test_a_small_disk_keeps_room_for_the_past_too(tmp_path: Path) -> None:
+    """With little left of its disk an outbox keeps an eighth of that for now, not an eighth of its own limit."""
+    need_own_mounts()
+    told = "from pathlib import Path; from agent.outside.outbox_files import OutboxFiles; import sys"
+    told += "; outbox = OutboxFiles(Path(sys.argv[1]), 2 * 1024**3)"
+    told += "; print(outbox.room(is_live=True), outbox.room(is_live=False))"
+    script = 'mount -t tmpfs -o size=72m disk "$1" && exec "$2" -c "$3" "$1"'
+    command = [*OWN_MOUNTS, "sh", "-c", script, "sh", str(tmp_path), sys.executable, told]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    live, past = map(int, done.stdout.split())
+    assert (live, past) == (40 * 1024**2, 35 * 1024**2)  # without what the disk keeps for journal and audit log
