@@ -14,8 +14,8 @@ from agent.clock_past import ClockPast
 from agent.outside.database import Database
 from agent.ports import Document
 from tests.simulators.audit_log import NOW
+from tests.simulators.full_disk import full_disk
 from tests.simulators.set_clock import SetClock
-from tests.test_exporter import full_disk
 
 MS = 1_000_000
 

@@ -17,7 +17,7 @@ from agent.outside.audit_file import AuditFile
 from agent.outside.database import Database
 from tests.consent.test_decide import policy
 from tests.simulators.audit_log import audit_log
-from tests.test_exporter import full_disk
+from tests.simulators.full_disk import full_disk
 
 SHOP = policy(
     version=3,

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import resource
-import signal
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +23,7 @@ from agent.owner.sessions import COOKIE
 from agent.owner_page import REFUSED_LOGINS_PER_HOUR_MAX, PageSettings
 from agent.signing import generate_signing_key, sign_statement
 from tests.simulators.export_site import EVIDENCE_KEY, HUB
+from tests.simulators.full_disk import full_disk
 from tests.simulators.owner_site import Browser, OwnerSite, visit
 from tests.vectors.command.scene import AUDIENCE, MALLORY, NOW, OWNER, WINDOW
 
@@ -133,19 +130,6 @@ def test_a_flood_of_bad_logins_does_not_fill_the_log(tmp_path: Path) -> None:
         assert site.audit.latest(1)[0].detail["outcome"] != "let in"
 
     visit(tmp_path, act)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow."""
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_login_that_cannot_be_written_down_lets_nobody_in(tmp_path: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import resource
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from agent.clip_job import JobState
 from agent.errors import UnavailableError
 from tests.simulators.export_site import Process, Site, export_site, run
+from tests.simulators.full_disk import full_disk
 from tests.simulators.signing_store import contents_of
 from tests.simulators.tus_server import Fault
 
@@ -23,19 +21,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site whose owner shares the camera."""
     with export_site(tmp_path) as made:
         yield made
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow: every write that would do so fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_a_job_goes_on_after_a_restart_with_the_same_sealed_bytes(site: Site) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -27,25 +24,13 @@ from agent.evidence.audit import DETAILS_MAX
 from agent.outside.audit_file import AuditFile
 from agent.outside.database import Database
 from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX, Teller
+from tests.simulators.full_disk import full_disk
 from tests.simulators.set_clock import SetClock
 from tests.vectors.command import scene
 
 NOW = WallTime(1_800_000_000 * SECOND_NS)
 _VOUCHED = [field.name for field in fields(Vouched)]
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow, as on a full disk."""
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from agent.errors import UnavailableError
 from agent.outside.outbox_files import OutboxFiles
 from agent.ports import Outbox, OutboxFullError
 from tests.simulators.failing_disk import OWN_MOUNTS, need_own_mounts
+from tests.simulators.full_disk import full_disk
 
 Append = Callable[[bytes], object]
 
@@ -92,15 +91,8 @@ def test_the_outbox_is_bounded(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_full_outbox(tmp_path: Path) -> None:
     """The disk's own no is told in the same words, and leaves nothing."""
     outbox = OutboxFiles(tmp_path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(OutboxFullError, match="cannot be written"):
-            outbox.write("a", fill_with(bytes(100_000)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
+    with full_disk(1000), pytest.raises(OutboxFullError, match="cannot be written"):
+        outbox.write("a", fill_with(bytes(100_000)))
     assert not list(tmp_path.iterdir())
 
 
