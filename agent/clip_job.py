@@ -166,7 +166,7 @@ class CameraProgress(msgspec.Struct, frozen=True, omit_defaults=True):
     camera: CameraId
     parts: int = 0  # at the store, with receipt
     pictures: int = 0
-    delivered_until: str = ""  # RFC 3339; everything before is there, more may be
+    delivered_until: str = ""  # RFC 3339; all before is there, or is a gap; more may be
 
 
 class MissingSpan(msgspec.Struct, frozen=True):
@@ -206,8 +206,11 @@ def progress_of(parts: Sequence[JobPart]) -> tuple[CameraProgress, ...]:
         if part.state is not PartState.RECEIPTED:
             gapped.add(part.camera)
             continue
+        if part.camera not in found and not part.report.pictures:
+            continue
         known = found.get(part.camera, CameraProgress(part.camera))
         until = known.delivered_until if part.camera in gapped else rfc3339(part.end)
         pictures = known.pictures + part.report.pictures
-        found[part.camera] = CameraProgress(part.camera, known.parts + 1, pictures, until)
+        count = known.parts + bool(part.report.pictures)
+        found[part.camera] = CameraProgress(part.camera, count, pictures, until)
     return tuple(found.values())

@@ -25,7 +25,16 @@ from agent.courier import Courier, StoreRefusedError, StoreTimedOutError, outbox
 from agent.crypto import sha256_hex
 from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
 from agent.deliver.turns import Rank, rank_at
-from agent.errand import WHY_MASKED_SINCE, Errand, Outcome, is_masked, may_go, nothing, undelivered
+from agent.errand import (
+    WHY_MASKED_SINCE,
+    WHY_UNDELIVERED,
+    Errand,
+    Outcome,
+    is_masked,
+    may_go,
+    nothing,
+    undelivered,
+)
 from agent.errors import BadInputError, UnavailableError
 from agent.part_sealer import PartSealer
 from agent.ports import Audit, ChunkSource, Cuts, Cutter, Journal, Outbox, OutboxFullError
@@ -243,7 +252,7 @@ class ClipMaker:
             while (part := await camera.queue.get()) is not None:
                 parts.create_task(self._send_part(errand, part))
         known = self._known(errand, camera.id)
-        if any(part.state is PartState.RECEIPTED for part in known):
+        if any(part.state is PartState.RECEIPTED and (part.size or errand.is_allowed()) for part in known):
             manifest = known[-1] if known[-1].is_manifest else await self._seal_manifest(errand, camera.id)
             await self._bring(errand, manifest, lambda: True)
 
@@ -256,9 +265,9 @@ class ClipMaker:
         # what the store may have of it is in the log, not in the manifest
         self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
         await self._courier.drop(part, errand.grant.command.upload)
-        if not is_masked(errand, part):  # for good, whatever the owner says next: then there may be no file any more
-            why = nothing(Window(part.start, part.end), WHY_MASKED_SINCE)
-            self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=why))
+        # for good, whatever the owner says next, and before the file goes: nobody may look for it after a crash
+        gap = nothing(Window(part.start, part.end), WHY_UNDELIVERED if is_masked(errand, part) else WHY_MASKED_SINCE)
+        self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=gap))
         self._outbox.discard(outbox_name(part))
 
     async def _watch_consent(self, errand: Errand) -> None:

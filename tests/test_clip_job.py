@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.acquire.stream import CameraId
@@ -118,6 +120,15 @@ def test_what_is_delivered_until_a_time_has_no_hole() -> None:
     assert progress_of(parts) == (CameraProgress(FRONT, 2, 20, "1970-01-01T00:00:01.000Z"),)
     parts = [part(FRONT, 0, PartState.SEALED), part(FRONT, 1, PartState.RECEIPTED)]
     assert progress_of(parts) == (CameraProgress(FRONT, 1, 10, ""),)
+
+
+def test_a_part_that_is_a_gap_is_not_told_as_one_at_the_store() -> None:
+    """Footage that was missing, or withheld: nothing more comes of that time, and nobody is told of a part of it."""
+    nothing = ClipReport(0, 0, 0, None, None)
+    gap = replace(part(FRONT, 1, PartState.RECEIPTED), size=0, report=nothing)
+    parts = [part(FRONT, 0, PartState.RECEIPTED), gap, part(FRONT, 2, PartState.SENT)]
+    assert progress_of(parts) == (CameraProgress(FRONT, 1, 10, "1970-01-01T00:00:02.000Z"),)
+    assert progress_of([gap]) == ()
 
 
 def test_names_at_the_store_tell_parts_and_manifest_apart() -> None:

@@ -292,6 +292,35 @@ def test_a_part_that_shows_what_is_masked_since_does_not_go(site: Site) -> None:
     assert site.audited("withheld")
 
 
+def test_what_was_withheld_is_a_gap_for_good(site: Site) -> None:
+    """The power goes after a part was withheld and its file is gone, and the owner allows it again: it is a gap."""
+    site.receipts.withheld = True
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        task = asyncio.create_task(work.deliver())
+        await process.until(lambda: work.parts() and work.parts()[0].state is PartState.SENT)
+        task.cancel()
+
+    async def next_life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.3))
+        await work.deliver(allowed=0)
+        assert not process.outbox.names()
+
+    async def last_life(process: Process) -> None:
+        site.receipts.withheld = False
+        work = Work(site, process, window_of(0.5, 1.3))
+        assert not (await work.deliver()).is_complete
+        assert [part.state for part in work.parts()] == [PartState.RECEIPTED] * len(work.parts())
+
+    run(site, life, next_life, last_life)
+    withheld = [line["detail"]["part"] for line in site.audited("withheld")]
+    manifest = manifest_at(site)
+    assert withheld
+    assert not {f"{part}.mp4.age" for part in withheld} & {part.name for part in manifest.parts}
+    assert any("consent had ended" in gap.why for gap in manifest.gaps)
+
+
 def test_a_mask_that_was_only_drawn_otherwise_holds_nothing_up(site: Site) -> None:
     """What counts is what is covered: a sealed part goes if it hides as much as the policy of now asks."""
     site.allow(masks={CAMERA: [LEFT]})

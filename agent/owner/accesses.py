@@ -162,7 +162,10 @@ def _delivered(
 ) -> tuple[str, ...]:
     if known is not None and (progress := progress_of(known.parts)):
         return tuple(
-            f"{camera_words(one.camera, names)}: {one.pictures} pictures, up to {times.when_text(one.delivered_until)}"
+            f"{camera_words(one.camera, names)}: {one.pictures} pictures"
+            + (
+                f", up to {times.when_text(one.delivered_until)}" if one.delivered_until else ""
+            )  # the last may be first
             for one in progress
         )
     receipts = sum(entry.kind == Kind.RECEIPT for entry in told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +90,16 @@ def test_the_journal_adds_what_is_newest() -> None:
     assert one.sound == ("back",)
     assert one.delivered[0].startswith("Front door (front): 35 pictures")
     assert one.can_stop
+
+
+def test_pictures_that_came_before_older_ones_are_told_without_a_time() -> None:
+    """The newest part may be at the store first: then there is no time up to which all is there."""
+    job = Job("c1", b"", NOW, JobState.IN_PROGRESS, cameras=(FRONT,), window=WINDOW)
+    report = ClipReport(35, 30, 5, WINDOW.start, WINDOW.end)
+    first = JobPart("c1", FRONT, 0, False, WINDOW.start, WINDOW.end, PartState.SEALED, 9, "", "", "", report)  # noqa: FBT003 - in a row's order
+    known = Known(job, (first, replace(first, number=1, state=PartState.RECEIPTED)))
+    one = access(PlacedEntry(0, COMMAND), [COMMAND, GRANTED], known, MANNER)
+    assert one.delivered == ("Front door (front): 35 pictures",)
 
 
 def test_the_journals_word_on_the_state_counts() -> None:
