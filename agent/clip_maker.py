@@ -196,8 +196,8 @@ class ClipMaker:
                 async with self._cut_slot(camera.id):
                     masks, may_copy = camera.errand.masks(camera.id), tries == CUT_TRIES_MAX - 1
                     copy = camera.errand.owner_copy()
-                    report, sealed = await asyncio.to_thread(
-                        self._sealer.seal, cuts, plan, outbox_name(part), masks, may_copy=may_copy, copy=copy
+                    report, sealed = await self._sealer.seal_beside(
+                        cuts, plan, outbox_name(part), masks, may_copy=may_copy, copy=copy
                     )
             except BadInputError as error:
                 self._troubled.add(camera.id)

@@ -33,7 +33,7 @@ from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import SKEW_NS
-from agent.consent.decide import decide, masks_now, renewed, still_allowed
+from agent.consent.decide import decide, masks_now, remembered, still_allowed
 from agent.consent.grant import Ask, Granted
 from agent.consent.mask import Masks
 from agent.consent.owner_copy import owner_copy
@@ -288,12 +288,13 @@ class Exporter:
                 job = self._asking.put(job, verdict)
             await self._pin(job)
             job, verdict = await self._asking.ask(job, verdict)
-        if isinstance(verdict, Granted) and (said := self._asking.said(job.id)) and said.decision == "no":
+        is_new = job.state is not JobState.IN_PROGRESS  # what has begun is ended by `_is_allowed`, and says what went
+        if is_new and isinstance(verdict, Granted) and (said := self._asking.said(job.id)) and said.decision == "no":
             verdict = Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
         if isinstance(verdict, Refusal):
             self._teller.end_refused(job, verdict)
             return job, None
-        if job.state is not JobState.IN_PROGRESS:
+        if is_new:
             yes = JobEvent.GRANTED if job.state is JobState.RECEIVED else JobEvent.OWNER_SAID_YES
             job = replace(job, cameras=verdict.cameras, window=verdict.window, sound=verdict.sound, masks=verdict.masks)
             job = self._teller.move(job, yes, granted=self._clock.now())
@@ -311,8 +312,9 @@ class Exporter:
         if job.state is not JobState.IN_PROGRESS:
             return Ask(command, job.cameras, window, job.deadline or job.received, job.sound)
         covered, has_said_yes = (job.cameras, window, job.sound), bool(job.answer)
-        word, now = self._standing().word, self._time_for(job)
-        return renewed(command, covered, word, now, has_owner_said_yes=has_said_yes, masks=job.masks)
+        if (said := self._asking.said(job.id)) and said.decision == "no":
+            self._asking.taken_back.add(job.id)
+        return remembered(command, covered, self._standing().word, has_owner_said_yes=has_said_yes, masks=job.masks)
 
     def _time_for(self, job: Job) -> WallTime:
         """Return the time by which a job is judged: a clock that was set back behind its receipt ends no consent."""

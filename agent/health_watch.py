@@ -72,6 +72,7 @@ class HealthWatch:
         self._pictures: PictureWatch | None = None
         self._late_s_max: Callable[[], float] = lambda: 0.0
         self._outbox: Callable[[], OutboxVitals | None] = lambda: None
+        self._is_outbox_away = False
         self._tests: dict[CameraId, CameraTest] = {}
         self._off: dict[CameraId, Instant] = {}  # when each was last seen not recorded by the owner's wish
         self._testing = asyncio.Lock()
@@ -131,7 +132,7 @@ class HealthWatch:
         told = (self._hub, self._health(), self._names(), ring, self._tests, self._clock)
         now = msgspec.structs.replace(
             gather(*told, pictures=pictures, events=self._events()),
-            outbox=self._outbox(),
+            outbox=self._see_outbox(),
             recorder_late_s_max=round(self._late_s_max(), 3),
         )
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()
@@ -148,6 +149,18 @@ class HealthWatch:
         """Say whether the owner had recording off at a time that a self-test would ask for."""
         off = self._off.get(camera)
         return off is not None and self._clock.instant() - off < (HOUR_S + LOOK_EVERY_S) * SECOND_NS
+
+    def _see_outbox(self) -> OutboxVitals | None:
+        """Say what waits; None while the outbox's disk fails, which is logged once."""
+        try:
+            seen = self._outbox()
+        except UnavailableError as error:
+            if not self._is_outbox_away:
+                log.warning("%s", error)
+            self._is_outbox_away = True
+            return None
+        self._is_outbox_away = False
+        return seen
 
     async def test_now(self) -> None:
         """Test every camera; what fails is told at once."""

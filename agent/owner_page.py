@@ -214,7 +214,7 @@ class OwnerPage:
         if request.path == "/log.tar":
             name = f"transom-{self._standing().audience.hub}-log.tar"
             kind = {"content-type": "application/x-tar", "content-disposition": f'attachment; filename="{name}"'}
-            return PageResponse(200, {**render.HEADERS, **kind}, pieces=self._reading.archive())
+            return PageResponse(200, {**render.HEADERS, **kind}, pieces=await in_thread(self._reading.archive))
         raise BadInputError("this page has no such part", cure="go back to the first one")
 
     def _page(self, template: str, request: PageRequest, values: Mapping[str, object]) -> PageResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -23,8 +25,28 @@ class PartSealer:
     def __init__(self, ring: ChunkSource, outbox: Outbox) -> None:
         self._ring, self._outbox = ring, outbox
 
+    async def seal_beside(
+        self, cuts: Cuts, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool, copy: OwnerCopy
+    ) -> tuple[ClipReport, Sealed]:
+        """Do as `seal` does, in a worker thread. Cancelled, the thread goes on, and leaves no file."""
+        given_up = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                self.seal, cuts, plan, name, masks, may_copy=may_copy, copy=copy, is_given_up=given_up.is_set
+            )
+        finally:
+            given_up.set()
+
     def seal(
-        self, cuts: Cuts, plan: CutPlan, name: str, masks: Masks, *, may_copy: bool = True, copy: OwnerCopy = NO_COPY
+        self,
+        cuts: Cuts,
+        plan: CutPlan,
+        name: str,
+        masks: Masks,
+        *,
+        may_copy: bool = True,
+        copy: OwnerCopy = NO_COPY,
+        is_given_up: Callable[[], bool] = lambda: False,
     ) -> tuple[ClipReport, Sealed]:
         """Make the sealed file `name` of a plan; blocking, for a worker thread. A report without pictures has no file.
 
@@ -43,10 +65,12 @@ class PartSealer:
         def fill(append: Callable[[bytes], object]) -> tuple[ClipReport, Sealed]:
             writer = AgeWriter(recipients, append)
             report = cuts.cut(order, self._wire(plan, headers), writer.write)
+            if is_given_up():
+                raise UnavailableError("nobody waits for this part any more")
             return report, writer.finish()
 
         report, sealed = self._outbox.write(name, fill)
-        if not report.pictures:
+        if not report.pictures or is_given_up():
             self._outbox.discard(name)
             return report, sealed
         gaps = explained(report.gaps, plan)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -20,7 +21,9 @@ from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
 from agent.consent.decide import decide, masks_now
 from agent.consent.grant import Granted
+from agent.courier import StoreRefusedError
 from agent.crypto import sha256_hex
+from agent.cut.clip import ClipReport, CutOrder, WireChunk
 from agent.deliver.turns import Urgency
 from agent.errand import Errand, Outcome
 from agent.evidence.manifest import open_manifest
@@ -31,6 +34,7 @@ from agent.outside.cutter_child import ChildLimits
 from agent.outside.outbox_files import OutboxFiles
 from agent.signing import SigningKey
 from tests.simulators.clips import pictures_of, window_of
+from tests.simulators.dying_disk import QuickCutter
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run
 from tests.simulators.h264_source import CAMERA
 from tests.simulators.signing_store import contents_of
@@ -319,6 +323,42 @@ def test_what_was_withheld_is_a_gap_for_good(site: Site) -> None:
     assert withheld
     assert not {f"{part}.mp4.age" for part in withheld} & {part.name for part in manifest.parts}
     assert any("consent had ended" in gap.why for gap in manifest.gaps)
+
+
+class SlowSecondCutter(QuickCutter):
+    """Makes the first part at once, and the second when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.made = threading.Event(), threading.Event(), threading.Event()
+        self.parts = 0
+
+    def cut(self, order: CutOrder, chunks: Iterable[WireChunk], sink: Callable[[bytes], object]) -> ClipReport:
+        """Make a part."""
+        self.parts += 1
+        if self.parts > 1:
+            self.begun.set()
+            self.go_on.wait(20)
+            self.made.set()
+        return super().cut(order, chunks, sink)
+
+
+def test_what_is_being_cut_when_a_job_fails_leaves_no_file(site: Site) -> None:
+    """The store gives up on the first part; the second is finished after that, and takes no room for ever."""
+    site.cutter = cutter = SlowSecondCutter()
+    site.receipts.lies = 1000
+
+    async def life(process: Process) -> None:
+        work = Work(site, process, window_of(0.5, 1.9))
+        with pytest.raises(StoreRefusedError):
+            await work.deliver()
+        assert cutter.begun.is_set()
+        process.clips.discard("c1")
+        cutter.go_on.set()
+        await asyncio.to_thread(cutter.made.wait)
+        await asyncio.get_running_loop().shutdown_default_executor()
+        assert list((site.folder / "outbox").iterdir()) == []
+
+    run(site, life)
 
 
 def test_a_mask_that_was_only_drawn_otherwise_holds_nothing_up(site: Site) -> None:

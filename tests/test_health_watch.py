@@ -23,6 +23,7 @@ from agent.clock import WallTime, Window
 from agent.crypto import Secret
 from agent.demo.camera import CameraSettings, running_camera
 from agent.demo.h264_rtp import EncoderSettings
+from agent.errors import UnavailableError
 from agent.health_watch import HealthWatch, Outlet
 from agent.metrics import encode_metrics
 from agent.outside.host import HostClock
@@ -30,7 +31,7 @@ from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
 from agent.recorder import Recorder, RecorderSettings
 from agent.self_test import FRESH_S, CameraTest, SelfTest
-from agent.vitals import HubVitals, decode_vitals, encode_vitals
+from agent.vitals import HubVitals, OutboxVitals, decode_vitals, encode_vitals
 from tests.simulators.eventually import eventually
 from tests.simulators.exposition import read_exposition
 from tests.simulators.framed_ring import flip, record_framed, slab_files
@@ -287,6 +288,18 @@ def test_a_bug_in_a_thread_is_not_swallowed(watched: Watched) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(watch.run(lambda: None))
     assert caught.group_contains(KeyError)
+
+
+def test_an_outbox_whose_disk_fails_stops_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is known of it, which is said once; the hub records on, and its state is shown."""
+
+    def away() -> OutboxVitals:
+        raise UnavailableError("the outbox cannot be read (Input/output error)")
+
+    watch = HealthWatch("h", list, dict, SETTINGS, StillClock())
+    watch.watch_outbox(away)
+    assert [watch.look().outbox, watch.look().outbox] == [None, None]
+    assert len([record for record in caplog.records if "cannot be read" in record.getMessage()]) == 1
 
 
 def test_nothing_secret_is_shown(site: RecordedSite) -> None:

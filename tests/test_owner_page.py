@@ -365,6 +365,19 @@ def test_the_log_is_downloaded_and_checked_elsewhere(tmp_path: Path) -> None:
     visit(tmp_path, act)
 
 
+def test_a_log_that_cannot_be_signed_now_is_told_and_not_begun(tmp_path: Path) -> None:
+    """The disk takes nothing: the owner is told to try again, and no download breaks off."""
+
+    async def act(_: OwnerSite, browser: Browser) -> None:
+        await browser.log_in()
+        with full_disk():
+            answer = await browser.get("/log.tar")
+        assert answer.status_code == 503
+        assert "Try again in a minute" in answer.text
+
+    visit(tmp_path, act)
+
+
 @pytest.mark.parametrize("query", ["before=-1", "before=1", "before=9999999999999", "before=x", f"before={'9' * 60}"])
 def test_a_place_that_is_none_is_told(tmp_path: Path, query: str) -> None:
     """What nobody's link says leads to a page that says where to go."""

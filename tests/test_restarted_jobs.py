@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.clip_job import JobState
+from agent.clip_job import JobState, PartState
+from agent.command.request import RefusalReason
+from agent.errand import WHY_UNDELIVERED
 from agent.errors import UnavailableError
-from tests.simulators.export_site import Process, Site, export_site, run
+from agent.evidence.manifest import open_manifest
+from agent.evidence.note import verifier_of
+from tests.simulators.clips import window_of
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run
 from tests.simulators.full_disk import full_disk
 from tests.simulators.signing_store import contents_of
 from tests.simulators.tus_server import Fault
@@ -141,3 +146,25 @@ def test_what_a_crash_left_in_the_outbox_is_removed_at_the_next_start(site: Site
         assert not process.outbox.names()
 
     run(site, life, next_life)
+
+
+def test_what_went_before_a_crash_is_told_when_the_owner_has_paused_since(tmp_path: Path) -> None:
+    """One part is at the store, one is on its way: nothing more goes but the manifest of the first, with a gap."""
+    with export_site(tmp_path, past_s=0.8) as site:
+        site.receipts.withheld_of = "0001"
+
+        async def life(process: Process) -> None:
+            process.exporter.take(site.command("c1", window_of(0.5, 1.5)))
+            await process.until(lambda: PartState.RECEIPTED in {part.state for part in process.journal.parts("c1")})
+
+        async def next_life(process: Process) -> None:
+            site.allow(mode="sharing_off")
+            process.exporter.resume()
+            end = await process.until_ended("c1")
+            assert (end.status, end.reason) == (JobState.CANCELED, RefusalReason.SHARING_OFF)
+
+        run(site, life, next_life)
+        (envelope,) = contents_of(site.store)["c1.cam-1.manifest"]
+        manifest = open_manifest(envelope, verifier_of(HUB, EVIDENCE_KEY))
+        assert [part.name for part in manifest.parts] == ["c1.cam-1.0000.mp4.age"]
+        assert [gap.why for gap in manifest.gaps] == [WHY_UNDELIVERED]

@@ -54,3 +54,31 @@ def test_what_was_begun_is_dropped_when_the_job_ends(
             assert (site.store.pieces, site.store.whole) == ({}, {})
         else:
             assert (site.store.ended, len(site.store.uploads)) == ([0], 1)
+
+
+@pytest.mark.parametrize("end", [cancel, pause])
+@pytest.mark.parametrize("is_presigned", [False, True])
+def test_what_was_begun_is_dropped_when_the_end_comes_after_a_crash(
+    tmp_path: Path, end: Callable[[Process], None], *, is_presigned: bool
+) -> None:
+    """The power goes with a part half at the store, and the job ends as soon as the hub is there again."""
+    with export_site(tmp_path, is_presigned=is_presigned) as site:
+        site.store.faults.append(PutFault.DROP_IN_PUT if is_presigned else Fault.DROP_IN_PATCH)
+
+        async def life(process: Process) -> None:
+            process.exporter.take(site.command("c1", WINDOW))
+            await process.until(lambda: has_begun(site))
+
+        async def next_life(process: Process) -> None:
+            end(process)
+            if end is cancel:
+                await process.until_ended("x1")
+            process.exporter.resume()
+            assert (await process.until_ended("c1")).status is JobState.CANCELED
+
+        run(site, life, next_life)
+        assert [line["detail"]["state"] for line in site.audited("withheld")] == [PartState.CREATED]
+        if isinstance(site.store, PutStore):
+            assert (site.store.pieces, site.store.whole) == ({}, {})
+        else:
+            assert (site.store.ended, len(site.store.uploads)) == ([0], 1)

@@ -60,8 +60,11 @@ class AuditReader:
 
     def archive(self) -> Iterator[bytes]:
         """Write the log and what signs it as a tar file, piece by piece. Raises UnavailableError."""
+        self._audit.checkpoint()  # at once: who cannot have it is told before anything of it has come
+        return self._pieces()
+
+    def _pieces(self) -> Iterator[bytes]:
         folder = self._audit.extent[0].parent
-        self._audit.checkpoint()
         for name in BESIDE:
             if (folder / name).exists():
                 content = _read(folder / name, 0, BESIDE_BYTES_MAX)

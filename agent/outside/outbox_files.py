@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.errors import UnavailableError
 from agent.outside.folders import sync_folder
 from agent.ports import OutboxFullError
 
@@ -73,7 +74,8 @@ class OutboxFiles:
 
         Some of it is kept for what is happening now, however much of yesterday waits.
         """
-        disk, used = os.statvfs(self._directory), self.bytes_used()
+        with _known_errors("read"):
+            disk, used = os.statvfs(self._directory), self.bytes_used()
         left = min(self._bytes_max - used, disk.f_bavail * disk.f_frsize - SPARED_BYTES)
         return left if is_live else left - min(LIVE_BYTES, (used + left) // 8)
 
@@ -83,19 +85,31 @@ class OutboxFiles:
 
     def discard(self, name: str) -> None:
         """Remove a file that the store holds, or that may not go any more."""
-        (self._directory / name).unlink(missing_ok=True)
+        with _known_errors("removed"):
+            (self._directory / name).unlink(missing_ok=True)
 
     def names(self) -> frozenset[str]:
         """Name all finished files."""
-        return frozenset(path.name for path in self._directory.iterdir() if path.suffix != UNFINISHED)
+        with _known_errors("read"):
+            return frozenset(path.name for path in self._directory.iterdir() if path.suffix != UNFINISHED)
 
     def bytes_used(self) -> int:
         """Say how much waits here, unfinished files included."""
         used = 0
-        for path in self._directory.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # sent and removed meanwhile
-                used += path.stat().st_size
+        with _known_errors("read"):
+            for path in self._directory.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # sent and removed meanwhile
+                    used += path.stat().st_size
         return used
+
+
+@contextlib.contextmanager
+def _known_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        cure = "is the disk failing?"
+        raise UnavailableError(f"the outbox cannot be {what} ({error.strerror})", cure=cure) from error
 
 
 def _private(path: str, flags: int) -> int:

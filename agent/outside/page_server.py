@@ -128,6 +128,8 @@ class PageServer:
                 await writer.wait_closed()
         except (OSError, TimeoutError, h11.LocalProtocolError) as error:  # it went away, or is too slow
             log.debug("a connection from %s ended: %s", peer, error)
+        except UnavailableError as error:
+            log.warning("an answer to %s broke off: %s", peer, error)
         finally:
             self._crowd.leave(peer)
             if transport is not None:

@@ -55,6 +55,18 @@ def test_a_file_does_not_exist_before_it_is_finished(tmp_path: Path) -> None:
     assert outbox.path("a").read_bytes() == b"half"
 
 
+def test_a_disk_that_fails_is_said_to_be_away(tmp_path: Path) -> None:
+    """Its mount is gone, or it lets nothing be removed: the job waits for it, as for every other disk."""
+    outbox = OutboxFiles(tmp_path / "outbox")
+    outbox.path("a").mkdir()  # which cannot be unlinked
+    with pytest.raises(UnavailableError, match="cannot be removed"):
+        outbox.discard("a")
+    (tmp_path / "outbox").rename(tmp_path / "gone")
+    for ask in (lambda: outbox.room(is_live=True), outbox.names, outbox.bytes_used):
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            ask()
+
+
 def test_a_fill_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """The cutter's own error comes through, and the outbox is as before."""
     outbox = OutboxFiles(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import ssl
@@ -75,6 +76,29 @@ def test_an_answer_may_come_in_pieces() -> None:
             assert (await browser.get("/")).content == b"".join(bytes([number]) * 10_000 for number in range(50))
 
     serve(visit, respond=long)
+
+
+def test_an_answer_that_breaks_off_ends_its_connection_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    """The disk fails in the middle of a long answer: the browser sees that it is not whole, and the log says why."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"1"
+        raise UnavailableError("the disk has failed")
+
+    async def breaking(request: PageRequest) -> PageResponse:
+        return PageResponse(200, {}, pieces=pieces()) if request.path == "/long" else await echo(request)
+
+    async def visit(port: int) -> None:
+        async with visitor(port) as browser:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await browser.get("/long")
+            assert (await browser.get("/b")).status_code == 200
+
+    serve(visit, respond=breaking)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "an answer to 127.0.0.1 broke off: the disk has failed"
+    ]
 
 
 def test_too_large_a_body_is_refused_before_it_is_read() -> None:
