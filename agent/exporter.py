@@ -152,8 +152,9 @@ class Exporter:
     def resume(self) -> None:
         """Go on with every job that was open when the hub stopped."""
         open_jobs = self._journal.open_jobs()
-        self._clips.tidy({job.id for job in open_jobs})
-        with contextlib.suppress(UnavailableError):  # what could not be destroyed is tried at the next start
+        with contextlib.suppress(UnavailableError):  # what could not be removed is tried at the next start
+            self._clips.tidy({job.id for job in open_jobs})
+        with contextlib.suppress(UnavailableError):  # likewise
             self._holding.tidy({job.id for job in open_jobs})
         for job in open_jobs:
             with contextlib.suppress(UnavailableError):  # a full disk: the job itself waits for it

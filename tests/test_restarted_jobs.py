@@ -168,3 +168,15 @@ def test_what_went_before_a_crash_is_told_when_the_owner_has_paused_since(tmp_pa
         manifest = open_manifest(envelope, verifier_of(HUB, EVIDENCE_KEY))
         assert [part.name for part in manifest.parts] == ["c1.cam-1.0000.mp4.age"]
         assert [gap.why for gap in manifest.gaps] == [WHY_UNDELIVERED]
+
+
+def test_what_cannot_be_removed_from_the_outbox_holds_up_no_start(site: Site) -> None:
+    """A disk that fails there is met by the jobs, one by one; the hub starts, and takes commands."""
+
+    async def life(process: Process) -> None:
+        process.outbox.path("old.mp4.age").mkdir()
+        process.exporter.resume()
+        process.exporter.take(site.command("c1"))
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life)
