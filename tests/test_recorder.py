@@ -204,7 +204,7 @@ def test_newer_measurement_of_the_cameras_clock_goes_on_in_the_same_run() -> Non
 
 
 def test_what_was_measured_before_the_hubs_clock_was_set_is_void() -> None:
-    """It dates no picture after the step, also when it is told again; a new measurement does, in the same run."""
+    """It dates no picture after the step, also when it is told again; a new one does from the next report on."""
     old, new = ClockOffset(-5_000_000, 5_000_000), ClockOffset(-5_000_000, 4_000_000)
     with RtspCamera(CameraScript(sends_reports=True)) as camera, recording(stream_of(camera, clock=old)) as bench:
         bench.wait_until(lambda: bench.health().time_source is ClockSource.SR_ONVIF)

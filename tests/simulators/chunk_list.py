@@ -38,7 +38,7 @@ class ChunkList:
         """Return one camera's chunks of one kind."""
         return [(meta, payload) for meta, payload in list(self.chunks) if meta.camera == camera and meta.kind is kind]
 
-    def wait_until(self, is_so: Callable[[], object], timeout_s: float = 8.0) -> None:
+    def wait_until(self, is_so: Callable[[], object], timeout_s: float = 20.0) -> None:
         """Wait until something holds, asking after every append and commit; fail the test after `timeout_s`."""
         due = time.monotonic() + timeout_s
         with self._changed:
