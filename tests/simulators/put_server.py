@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import ssl
 import threading
 import time
 from collections import deque
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.simulators.tus_server import Server, certificate_of
+from tests.simulators.tus_server import Server, served
 
 KEY = b"the signer's and the store's"
 URLS_AT_ONCE = 2
@@ -204,19 +203,6 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def put_server(folder: Path) -> Iterator[tuple[PutStore, str, str]]:
     """Run signer and store; yield what they keep, their URL `https://127.0.0.1:PORT` and their authority's PEM."""
-    authority_pem, chain = certificate_of(folder)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
     store = PutStore()
-    server = Server(type("Handler", (_Handler,), {"store": store}))
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield store, f"https://127.0.0.1:{server.server_port}", authority_pem
-    finally:
-        store.release.set()
-        server.shutdown()
-        server.hang_up()
-        server.server_close()
-        thread.join()
+    with served(Server(type("Handler", (_Handler,), {"store": store})), folder, None, store.release) as (url, pem):
+        yield store, url, pem

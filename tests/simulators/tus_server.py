@@ -212,21 +212,29 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def tus_server(folder: Path, *, tls: ssl.TLSVersion | None = None) -> Iterator[tuple[TusStore, str, str]]:
     """Run a store on 127.0.0.1; give the store, its URL `https://127.0.0.1:PORT` and its authority's PEM."""
+    store = TusStore()
+    with served(Server(type("Handler", (_Handler,), {"store": store})), folder, tls, store.release) as (url, pem):
+        yield store, url, pem
+
+
+@contextmanager
+def served(
+    server: Server, folder: Path, tls: ssl.TLSVersion | None, release: threading.Event
+) -> Iterator[tuple[str, str]]:
+    """Serve over TLS, at most of version `tls`; give URL and authority's PEM. `release` is set before the end."""
     authority_pem, chain = certificate_of(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
     if tls is not None:
         context.maximum_version = tls
-    store = TusStore()
-    server = Server(type("Handler", (_Handler,), {"store": store}))
     # the handshake belongs to the connection's own thread, not to the one that accepts
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield store, f"https://127.0.0.1:{server.server_port}", authority_pem
+        yield f"https://127.0.0.1:{server.server_port}", authority_pem
     finally:
-        store.release.set()
+        release.set()
         server.shutdown()
         server.hang_up()
         server.server_close()
