@@ -23,7 +23,7 @@ from agent.demo.store import UPLOAD_BYTES_MAX
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.host import HostClock
 from agent.outside.https import HttpsUploader
-from tests.simulators.central_desk import Desk, running_desk
+from tests.simulators.central_desk import Desk, emptied, raw_client, running_desk
 
 HUB = "hub-1"
 TOKEN = "token-1"  # noqa: S105 - a test's token
@@ -41,18 +41,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 @pytest.fixture
 def desk(running: Desk, tmp_path: Path) -> Desk:
     """Give each test the store empty, in a folder of its own."""
-    running.store.folder = tmp_path / "store"
-    running.store.folder.mkdir()
-    running.store.uploads.clear()
-    running.store.contents.clear()
-    return running
+    return emptied(running, tmp_path / "store")
 
 
 @pytest.fixture
 def raw(desk: Desk) -> Iterator[httpx.Client]:
     """Make a client that sends whatever it is told."""
-    context = ssl.create_default_context(cadata=desk.certificates.pem)
-    with httpx.Client(base_url=desk.url, verify=context, trust_env=False) as client:
+    with raw_client(desk) as client:
         yield client
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -70,3 +71,20 @@ def mqtt_client(name: str, certificates: CertificateAuthority, folder: Path | No
     client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
     client.tls_set_context(context)
     return client
+
+
+def emptied(desk: Desk, folder: Path) -> Desk:
+    """Give the desk's store a new, empty folder, and let it forget what it had."""
+    desk.store.folder = folder
+    folder.mkdir()
+    desk.store.uploads.clear()
+    desk.store.contents.clear()
+    return desk
+
+
+@contextmanager
+def raw_client(desk: Desk) -> Iterator[httpx.Client]:
+    """Make a client that sends the desk whatever it is told."""
+    context = ssl.create_default_context(cadata=desk.certificates.pem)
+    with httpx.Client(base_url=desk.url, verify=context, trust_env=False) as client:
+        yield client
