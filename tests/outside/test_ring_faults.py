@@ -51,7 +51,7 @@ def test_a_bad_place_is_left_and_nothing_is_lost(child: Child, tmp_path: Path) -
     child.wait_for("settled")
     with FailingCalls(child.pid, "pwrite64", path=tmp_path / "ring" / "slab-00000"):
         child.record(range(31, 61), size=100_000)
-        assert child.wait_for("error")["last_error"] == "Input/output error"
+        child.wait_for("error", saying="Input/output error")
         stats = child.wait_for("settled")
         assert (stats["slabs"], stats["errors"], stats["dropped_chunks"]) == (2, 3, 0)
         assert child.ask("sequences") == list(range(1, 61))
@@ -134,7 +134,7 @@ def test_a_write_that_stops_halfway_is_repeated(child: Child) -> None:
     child.wait_for("settled")
     child.tell("limit", MIB)
     child.record(range(4, 31), size=100_000, commit_every=9)
-    assert child.wait_for("error")["last_error"] == "File too large"
+    child.wait_for("error", saying="File too large")
     child.tell("limit", -1)
     child.wait_for("settled")
     assert child.ask("sequences") == list(range(1, 31))
@@ -158,7 +158,7 @@ def test_a_full_disk_is_waited_for_and_gets_none_of_the_ring(mounted: Child, tmp
     mount(mounted, tmp_path / "disk", 24 * MIB)
     mounted.tell("run", "fallocate", "-l", str(20 * MIB), str(tmp_path / "disk" / "big"))
     mounted.record(range(1, 31), size=100_000)
-    assert mounted.wait_for("error")["last_error"] == "No space left on device"
+    mounted.wait_for("error", saying="No space left on device")
     assert mounted.ask("sequences") == []
     mounted.tell("run", "rm", str(tmp_path / "disk" / "big"))
     stats = mounted.wait_for("settled")
@@ -179,7 +179,7 @@ def test_a_disk_that_becomes_read_only_and_back(mounted: Child, tmp_path: Path) 
     mounted.tell("close")
     mounted.tell("run", "mount", "-o", "remount,ro", str(tmp_path / "disk"))
     mounted.record(range(4, 31), size=300_000)
-    assert "Read-only file system" in mounted.wait_for("error")["last_error"]
+    mounted.wait_for("error", saying="Read-only file system")
     mounted.tell("run", "mount", "-o", "remount,rw", str(tmp_path / "disk"))
     stats = mounted.wait_for("settled")
     assert mounted.ask("sequences") == list(range(1, 31))
@@ -222,7 +222,7 @@ def test_another_rings_disk_is_left_alone(mounted: Child, tmp_path: Path) -> Non
     mounted.tell("run", "mkdir", str(tmp_path / "disk" / "ring"))
     mounted.tell("run", "mount", "--bind", str(tmp_path / "theirs"), str(tmp_path / "disk" / "ring"))
     mounted.record(range(4, 7))
-    assert "another ring's disk is mounted" in mounted.wait_for("error")["last_error"]
+    mounted.wait_for("error", saying="another ring's disk is mounted")
     assert {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()} == before
     mounted.tell("run", "umount", str(tmp_path / "disk" / "ring"))
     mounted.tell("run", "umount", str(tmp_path / "disk"))
@@ -245,7 +245,7 @@ def test_a_disk_that_is_taken_out_while_recording_and_put_back(
             mounted.tell("run", "rm", str(tmp_path / "spare" / "ring" / "slab-00000"))
         mounted.tell("run", "umount", "-l", str(tmp_path / "disk"))
         mounted.record(range(31, 61))
-        assert "cannot be used" in mounted.wait_for("error")["last_error"]
+        mounted.wait_for("error", saying="cannot be used")
         while has_slab and mounted.stats()["errors"] < 4:  # more than a bad place is given
             mounted.ask("settle")
         os.kill(mounted.pid, signal.SIGSTOP)  # or its next try would reach the old disk, which is only hidden here
@@ -276,11 +276,11 @@ def test_a_ring_that_was_removed_is_not_made_again_by_itself(tmp_path: Path) -> 
             path.unlink()
         (tmp_path / "disk" / "ring").rmdir()
         child.record(range(15, 41), size=500_000)
-        assert "cannot be used: No such file" in child.wait_for("error")["last_error"]
+        child.wait_for("error", saying="cannot be used: No such file")
         assert not (tmp_path / "disk" / "ring").exists()
         child.tell("close")  # does not wait for a disk that is away
         child.record(range(1, 4), run=2)
-        assert "cannot be used" in child.wait_for("error")["last_error"]
+        child.wait_for("error", saying="cannot be used")
         (tmp_path / "known").unlink()
         child.wait_for("settled")
         assert child.ask("sequences") == [1, 2, 3]

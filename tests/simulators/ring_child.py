@@ -72,15 +72,15 @@ class Child:
         answer: dict[str, Any] = self.ask("stats")
         return answer
 
-    def wait_for(self, what: str, within_s: float = _SETTLE_S) -> dict[str, Any]:
-        """Wait until its ring tells of an `error`, or is `settled`: nothing waits and the disk works."""
+    def wait_for(self, what: str, within_s: float = _SETTLE_S, *, saying: str = "") -> dict[str, Any]:
+        """Wait until its ring tells of an `error`, of any or one `saying` this, or is `settled`: all is written."""
         due = time.monotonic() + within_s
         while time.monotonic() < due:
             is_written = self.ask("settle") if what == "settled" else False
             stats = self.stats()
-            if is_written if what == "settled" else stats["last_error"]:
+            if is_written if what == "settled" else stats["last_error"] and saying in stats["last_error"]:
                 return stats
-        pytest.fail(f"no {what}: {self.stats()}")
+        pytest.fail(f"no {what} {saying}: {self.stats()}")
 
     def record_until_killed(self, run: int, commits: int) -> int:
         """Kill it after so many commits; return the newest sequence number that it ever said was committed."""
