@@ -1,4 +1,6 @@
-"""How tests are shared out: a file stays on one worker, and each worker has a loopback of its own where it can.
+"""How tests are shared out, and what properties are tried with.
+
+A file stays on one worker, and each worker has a loopback of its own where it can.
 
 All cameras on one loopback answer the same WS-Discovery group, so a test that floods it, or that expects just its own
 cameras, must not run beside another. Who may make network namespaces (root) gives each worker one; elsewhere all tests
@@ -12,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
@@ -20,6 +23,10 @@ from xdist.workermanage import WorkerController
 from tests.simulators.private_network import enter_private_network
 
 HERE: Final = Path(__file__).parent
+# No time limits: they would say how busy the machine is. The same examples in every run: what fails is the change.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("exploring", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 WHOLE_HUBS: Final = ("tests/stories", "tests/demo/test_story", "tests/real/test_foreign", "tests/test_crash_points")
 HAS_OWN_NETWORK: Final = "has_own_network"
 SHARE_LOOPBACK: Final = (
