@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,7 +22,6 @@ from agent.outside.event_soap import EventService
 from agent.outside.soap_login import Refusals
 
 LOGIN: Final = Login("hub", Secret("pw"))
-WAIT_S: Final = 10.0
 
 
 class PlainClock:
@@ -96,11 +95,3 @@ def watching(*cameras: tuple[str, str], login: Login | None = LOGIN) -> Iterator
         yield watch, heard
     finally:
         watch.stop()
-
-
-def wait_for(is_so: Callable[[], bool], seconds: float = WAIT_S) -> None:
-    """Wait until something is so; fail after so many seconds."""
-    until_s = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until_s, "it never came"
-        time.sleep(0.01)
