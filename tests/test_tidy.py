@@ -162,6 +162,7 @@ def parsed(name: str) -> ast.Module:
 def texts() -> Iterator[Path]:
     """Name every text file that belongs to the project."""
     top = [path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".md", ".toml", ""}]
+    top = [path for path in top if path.name != ".git"]  # in a second worktree, a file with the path of the first
     deep = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     for path in sorted(top + deep):
         if "__pycache__" not in path.parts and path.suffix not in {".pyc", ".png", ".mp4", ".h264", ".bin", ".gz"}:
