@@ -39,6 +39,8 @@ TESTED_ELSEWHERE: Final = {
     "agent/command/orders.py": "types only",
     "agent/command/parameters.py": "tests/command/test_vectors.py",
     "agent/daemon_exports.py": "tests/stories, as a real process",
+    "agent/daemon_provisioning.py": "tests/stories, as a real process",
+    "agent/daemon_recording.py": "tests/stories, as a real process",
     "agent/held_footage.py": "tests/test_holding.py, with a ring that lost its footage",
     "agent/outside/journal_rows.py": "tests/outside/test_database.py",
     "agent/command/claims.py": "tests/command/test_envelope.py and its vectors",
@@ -103,6 +105,8 @@ MAY_LOG: Final = (
     "agent/demo/",
     "agent/daemon.py",
     "agent/daemon_page.py",
+    "agent/daemon_provisioning.py",
+    "agent/daemon_recording.py",
     "agent/__main__.py",
     "agent/hub_commands.py",
 )
