@@ -1,8 +1,8 @@
 """Story one, for ever: every camera's wire bytes into the ring, one thread and one tick loop for all of them.
 
 Rules of this file: one camera's failure never disturbs another; a ring that cannot take a chunk never stops the
-reading; UTC is read once per round; nothing here waits but the loop itself; what the owner does not let be recorded
-is not read.
+reading; steps of UTC are looked for once per round; nothing here waits but the loop itself; what the owner does not let
+be recorded is not read.
 """
 
 from __future__ import annotations
