@@ -130,7 +130,7 @@ class Slow(RtspCamera):
         client.settimeout(0.005)
 
 
-KINDS: Final = {
+KINDS: Final[dict[str, type[_Hostile | Slow]]] = {
     kind.__name__.lower(): kind for kind in (Stalling, Flooding, Dripping, Babbling, Lying, Reopening, Slow)
 }
 
@@ -163,12 +163,16 @@ class CameraProcess:
         return told
 
 
+def _camera(name: str) -> Healthy | _Hostile | Slow:
+    return Healthy(int(name)) if name.isdigit() else KINDS[name]()
+
+
 def main() -> None:
     """Be these cameras until nobody is there."""
     with ExitStack() as stack:
-        cameras = {
-            name: stack.enter_context(Healthy(int(name)) if name.isdigit() else KINDS[name]()) for name in sys.argv[1:]
-        }
+        cameras = {name: _camera(name) for name in sys.argv[1:]}
+        for camera in cameras.values():
+            stack.enter_context(camera)
         print(json.dumps({name: camera.port for name, camera in cameras.items()}), flush=True)  # noqa: T201 - its answer
         sys.stdin.read()
         told = {name: {"pictures": camera.pictures, "sessions": camera.sessions} for name, camera in cameras.items()}

@@ -174,7 +174,7 @@ class _Handler(StoreRequest, BaseHTTPRequestHandler):
             self.close_connection = True
             return
         stated = checksum(b"other") if self.store.fault(PutFault.OTHER_CHECKSUM) else checksum(body)
-        self.answer(200, **{CHECKSUM: stated, "ETag": '"no md5"'})
+        self.answer(200, b"", **{CHECKSUM: stated, "ETag": '"no md5"'})
 
     def do_DELETE(self) -> None:
         if not self.is_refused():

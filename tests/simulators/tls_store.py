@@ -54,7 +54,7 @@ class Server(ThreadingHTTPServer):
         """Remember the connection, so that one which nobody closes does not hold up the end."""
         if isinstance(request, socket.socket):
             self._connections.append(request)
-        super().process_request(request, client_address)  # type: ignore[arg-type]  # an address is what it is
+        super().process_request(request, client_address)
 
     def hang_up(self) -> None:
         """End every connection."""

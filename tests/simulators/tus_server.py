@@ -86,7 +86,7 @@ class _Handler(StoreRequest, BaseHTTPRequestHandler):
         if not self.is_refused():
             sums = {"Tus_Checksum_Algorithm": "sha1,sha256"} if self.store.has_checksums else {}
             offered = "creation,checksum" + (",termination" if self.store.ends_uploads else "")
-            self.answer(204, Tus_Version="1.0.0", Tus_Extension=offered, **sums)
+            self.answer(204, b"", Tus_Version="1.0.0", Tus_Extension=offered, **sums)
 
     def do_POST(self) -> None:
         if self.is_refused():
