@@ -1,7 +1,6 @@
 """One camera of story one: connect to it, keep a session alive, store what it sends, and wait after failures.
 
-Rules of this file: no call waits; every failure of a camera ends in a wait of its own and in words for a person; one
-call reads at most the camera's share, in bytes and in time.
+Rules of this file: no call waits; every failure of a camera ends in a wait of its own and in words for a person.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from agent.acquire.backoff import Backoff
 from agent.acquire.camera import CameraStream
@@ -19,35 +18,24 @@ from agent.acquire.confirmation import Acquaintance, Confirmation
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.receive_memory import ReceiveMemory
+from agent.acquire.redial import Redial
 from agent.acquire.session_effect import Ended, Ending, NeedPorts, Send, UsePorts
 from agent.acquire.timeline import ClockOffset
 from agent.camera_chunks import CameraChunks
 from agent.camera_connection import CameraConnection, CertificateRefusedError
 from agent.camera_figures import CameraFigures
 from agent.camera_link import CameraDialer
-from agent.clock import SECOND_NS, Clock, Instant, WallTime
+from agent.camera_media import CameraMedia, Tick
+from agent.clock import Clock, Instant
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
 from agent.ports import ChunkSink
 
-SETTLED_S: Final = 30  # a session that recorded this long was a good one: the next failure begins with a short wait
-REDIRECTS_MAX: Final = 3
-READ_BYTES_PER_TICK: Final = 4 * 1024 * 1024  # 64 Mbit/s; a camera that sends more waits for its turn
 # Between ticks, for cameras in their handshake, so that six answers do not take six ticks, and for those that send by
 # UDP where the kernel's buffers are stock (208 KiB): they hold what a line of 100 Mbit/s brings in this time.
 URGENT_TICK_MS: Final = 20
 BRISK_TICK_MS: Final = 100  # for cameras that send more in a tick than half of what the kernel keeps for us
-READ_BYTES_MAX: Final = 256 * 1024  # at once, then the clock is looked at
-READ_BYTES_MIN: Final = 16 * 1024
 
 _log: Final = logging.getLogger(__name__)
-
-
-class Tick(NamedTuple):
-    """The time of one round, and for how long one camera may be read in it."""
-
-    instant: Instant
-    wall: WallTime
-    share_ns: int
 
 
 class CameraRecording:
@@ -66,18 +54,16 @@ class CameraRecording:
         self.has_news = True  # its health is to be told before the next commit
         self.confirmation = Confirmation()
         self._connection = CameraConnection(dialer, stream.pin)
-        self._clock, self._runs, self._backoff, self._memory = clock, runs, backoff, memory
-        self._url, self._redirects = stream.url, 0
+        self._clock, self._runs, self._memory = clock, runs, memory
+        self._redial = Redial(stream.url, backoff)
         self._reader: Reader | None = None
-        self._next_try = Instant(0)
-        self._read_bytes = READ_BYTES_MAX
-        self._share_left, self._is_brisk = READ_BYTES_PER_TICK, False  # of this tick and the looks after it
         self._recording_since: Instant | None = None
         self._past = Acquaintance()
         self._void_clock: ClockOffset | None = None  # measured before the hub's own clock was set
         self._state, self._error = CameraState.CONNECTING, ""
         self._figures = CameraFigures()
         self._chunks = CameraChunks(self._figures)
+        self._media = CameraMedia(self._connection, self._figures, clock)
 
     @property
     def pin(self) -> str:
@@ -99,7 +85,7 @@ class CameraRecording:
         """How soon to look between the ticks; 0: not before the next one."""
         if self._connection.is_hasty or self.is_opening:
             return URGENT_TICK_MS
-        return BRISK_TICK_MS if self._is_brisk else 0
+        return BRISK_TICK_MS if self._media.is_brisk else 0
 
     def health_now(self) -> CameraHealth:
         """Put together how the camera does."""
@@ -107,7 +93,7 @@ class CameraRecording:
         health = self._figures.health(self.stream, self._state, self._error, self._reader, self._clock.instant())
         return replace(
             health,
-            next_try_at=self._next_try if is_waiting else None,
+            next_try_at=self._redial.at if is_waiting else None,
             datagrams_dropped=self._connection.dropped(),
             is_unconfirmed=self.confirmation.is_awaited
             and self._connection.has_begun
@@ -118,17 +104,16 @@ class CameraRecording:
         """Do whatever is possible now without waiting."""
         try:
             if not self._connection.has_begun:
-                if now.instant >= self._next_try:
+                if now.instant >= self._redial.at:
                     self._note(CameraState.CONNECTING, self._error)
-                    self._connection.dial(self._url, now.instant)
+                    self._connection.dial(self._redial.url, now.instant)
             elif self._reader is None:
                 self._open(now, sink)
             else:
                 self._store_held(now, sink)
                 if self._connection.has_ports and (octets := self._connection.receive_control()):
                     self._take(self._reader.received_control(octets, now.instant, now.wall), now, sink)
-                spent, self._share_left = READ_BYTES_PER_TICK - self._share_left, READ_BYTES_PER_TICK
-                self._is_brisk = spent > self._connection.window_bytes // 2
+                self._media.begin_tick()
                 self._read(self._reader, now, sink)
                 self._take(self._reader.act(now.instant), now, sink)
         except (UnavailableError, BadInputError, ConfigurationError) as error:
@@ -173,8 +158,7 @@ class CameraRecording:
         if _source(old) != _source(stream) or pin != self.pin:
             self.leave(now, sink)
             self._connection.pin = pin
-            self._backoff.settled()
-            self._url, self._redirects, self._next_try = stream.url, 0, now.instant
+            self._redial.move(stream.url, now.instant)
             self.confirmation.lapse()
         elif old.clock != stream.clock and self._reader is not None:
             self._take(self._reader.set_clock(now.instant, now.wall, stream.clock), now, sink)
@@ -200,7 +184,8 @@ class CameraRecording:
         if self.pin != known:
             self.has_news = True
             _log.info("camera %s: its certificate %s is trusted from now on", self.stream.camera, self.pin)
-        stream = self.stream if self._url == self.stream.url else replace(self.stream, url=self._url)
+        url = self._redial.url
+        stream = self.stream if url == self.stream.url else replace(self.stream, url=url)
         if not is_sure:
             self._chunks.hold()
         cnonce, is_trusted = os.urandom(16).hex(), is_sure or has_pin
@@ -218,33 +203,12 @@ class CameraRecording:
         return is_over
 
     def _read(self, reader: Reader, now: Tick, sink: ChunkSink) -> None:
-        """Read media until there is none, or the camera has had its share.
-
-        Bytes that take long to read (tiny frames) are read in ever smaller pieces, with a look at the clock after each.
-        """
-        connection, has_ports = self._connection, self._connection.has_ports
-        began = before = self._clock.instant()
-        while self._share_left > 0 and not self._chunks.is_full:
-            room = reader.room()
-            size = min(len(room), max(self._read_bytes, 2 * connection.read_bytes_min))
-            count = connection.receive_into(room[:size])
-            if count == 0:
+        if self._chunks.is_full:
+            return
+        for events in self._media.pieces(reader, now):
+            self._take(events, now, sink)
+            if self._chunks.is_full:
                 return
-            self._share_left -= count
-            self._figures.bytes_received += count
-            wall = self._clock.now()  # after receiving: a slow tick must not date what comes last too early
-            self._figures.last_byte = wall, now.instant
-            self._take(reader.received(count, now.instant, wall), now, sink)
-            if size - count >= connection.read_bytes_min or connection.has_ports != has_ports:
-                return  # that was all, or the media comes another way from now on
-            after = self._clock.instant()
-            if after - before > now.share_ns:
-                self._read_bytes = max(READ_BYTES_MIN, self._read_bytes // 2)
-            elif after - before < now.share_ns // 4:
-                self._read_bytes = min(READ_BYTES_MAX, self._read_bytes * 2)
-            if after - began > now.share_ns:
-                return
-            before = after
 
     def _take(self, events: Iterable[ReaderEvent], now: Tick, sink: ChunkSink) -> None:
         for event in events:
@@ -283,26 +247,22 @@ class CameraRecording:
 
     def _note_recording(self, now: Tick) -> None:
         if self._recording_since is None:
-            self._recording_since, self._redirects = now.instant, 0
+            self._recording_since = now.instant
             self._note(CameraState.RECORDING, "")
             _log.info("camera %s: recording", self.stream.camera)
-        elif now.instant - self._recording_since > SETTLED_S * SECOND_NS:
-            self._backoff.settled()
+        self._redial.went_well(now.instant - self._recording_since)
 
     def _fail(self, error: TransomError, now: Tick, sink: ChunkSink) -> None:
         self.cut(now, sink)
         is_early = self._chunks.is_held
         self._hang_up(now)
         ended = error.ended if isinstance(error, _SessionEndedError) else Ended(Ending.FAILED, "")
-        if ended.location and self._redirects < REDIRECTS_MAX:
-            self._url, self._next_try = ended.location, now.instant
-            self._redirects += 1
-            _log.info("camera %s: redirected to %s", self.stream.camera, self._url)
+        if self._redial.follow(ended, now.instant):
+            _log.info("camera %s: redirected to %s", self.stream.camera, self._redial.url)
             return
         if is_early and self._past.is_to_wait(ended):
-            self._next_try = now.instant
+            self._redial.at = now.instant
             return
-        self._url, self._redirects = self.stream.url, 0
         state = CameraState.WAITING
         if ended.ending is Ending.LOGIN_REFUSED:
             state = CameraState.LOGIN_REFUSED
@@ -310,10 +270,7 @@ class CameraRecording:
             state = CameraState.CERTIFICATE_REFUSED
         is_long = state is not CameraState.WAITING
         jitter = random.random()  # noqa: S311 - spreads cameras, guards nothing
-        wait_ns = self._backoff.next_try(now.instant, jitter, is_login_refused=is_long) - now.instant
-        wait_ns = max(wait_ns, int(ended.retry_s * (1 + jitter / 2) * SECOND_NS))
-        self._next_try = Instant(now.instant + wait_ns)
-        wait_s = wait_ns / SECOND_NS
+        wait_s = self._redial.wait(ended, now.instant, jitter, is_long=is_long)
         _log.warning("camera %s: %s; tried again in %.0f s", self.stream.camera, error, wait_s)
         self._figures.reconnects += 1
         self._note(state, f"{error}; tried again after {wait_s / 60:.0f} minutes" if is_long else str(error))

@@ -1,29 +1,28 @@
 """Before story one: find the site's cameras, ask each for its stream, and hand them to the recorder; again and again.
 
-Rules of this file: a camera is its marks (endpoint reference, serial number, MAC), never its address; found under
-another address it is the same camera. A stream that fails is a reason to search at once. One camera's failure costs the
-others nothing, and is kept in words for the installer. A certificate that a camera has shown to the recorder is in the
-book within a second; what the book says of it goes, also that it is forgotten.
+Rules of this file: found under another address, a camera is the same camera (`camera_identities` says which it is). A
+stream that fails is a reason to search at once. One camera's failure costs the others nothing, and is kept in words for
+the installer. A certificate that a camera has shown to the recorder is in the book within a second; what the book says
+of it goes, also that it is forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera
 from agent.acquire.health import CameraHealth, CameraState
-from agent.acquire.identity import TWINS, Known, Marks, UnrecognisedError, marks_of, recognise
+from agent.acquire.identity import Marks
 from agent.acquire.search_pace import SearchPace
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
 from agent.camera_confirmation import LOOK_EVERY_S, CameraConfirmation, Verify
+from agent.camera_identities import CameraIdentities
 from agent.errors import TransomError, UnavailableError
 from agent.loose_thread import in_thread
 from agent.ports import CameraBook, IdentityBook
@@ -71,45 +70,42 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
-    """How cameras are told from each other beyond their endpoint references.
+class Questions:
+    """What is asked of the site's network; each call blocks, and is made in a thread.
 
-    `ask_marks` asks a device that was examined for its marks; `verify` is as in `camera_confirmation`.
+    `search` finds devices, `examine` asks one for its stream, `ask_marks` one that was examined for its marks; the two
+    raise a TransomError that tells the installer what to do. `verify` is as in `camera_confirmation`.
     """
 
-    book: IdentityBook
+    search: Callable[[], Iterable[FoundCamera]]
+    examine: Callable[[FoundCamera], CameraStream]
     ask_marks: Callable[[FoundCamera, CameraStream], Marks]
     verify: Verify
 
 
 class CameraWatch:
-    """Keeps the recorder's list of cameras true."""
+    """Keeps the recorder's list of cameras true; `pause_s` is how long a calm hub waits between two searches."""
 
-    def __init__(  # noqa: PLR0913 - two ways to ask, two books, and the settings
+    def __init__(
         self,
-        search: Callable[[], Iterable[FoundCamera]],
-        examine: Callable[[FoundCamera], CameraStream],
+        questions: Questions,
         roster: Roster,
         book: CameraBook,
+        identities: IdentityBook,
         login_of: Callable[[CameraId], Login | None],
         pause_s: float,
         *,
         has_sound: bool = False,
-        recognition: Recognition | None = None,
     ) -> None:
-        self._search, self._examine, self._roster, self._book = search, examine, roster, book
-        self._has_sound, self._recognition = has_sound, recognition
+        self._ask, self._roster, self._book, self._has_sound = questions, roster, book, has_sound
+        self._identities = CameraIdentities(identities)
         self._pace = SearchPace(pause_s)
-        self._confirmation = CameraConfirmation(roster, recognition.verify) if recognition else None
-        self._known: dict[CameraId, Known] = {}
-        self._addresses: dict[CameraId, str] = {}  # of the device service, as last examined
+        self._confirmation = CameraConfirmation(roster, questions.verify)
         self._examining: set[asyncio.Task[None]] = set()
         self._looking: set[tuple[CameraId, str]] = set()  # who is being asked, and from where it answered
         self.streams: dict[CameraId, CameraStream] = {}
         self.troubles: dict[CameraId, Trouble] = {}
         self.searches = 0
-        if recognition is not None:
-            self._known = dict(recognition.book.identities())
         for known in book.cameras():  # after a restart, record at once; the first search corrects what has changed
             # How its clock stood then says nothing now; until it is measured, arrival dates its pictures.
             self._record(replace(known, login=login_of(known.camera), has_sound=has_sound, clock=None))
@@ -117,9 +113,8 @@ class CameraWatch:
     @property
     def reached(self) -> dict[CameraId, tuple[CameraStream, str]]:
         """The cameras that were found since the start, each with the address of its device service."""
-        return {
-            name: (self.streams[name], address) for name, address in self._addresses.items() if name in self.streams
-        }
+        addresses = self._identities.addresses.items()
+        return {name: (self.streams[name], address) for name, address in addresses if name in self.streams}
 
     async def run(self, on_change: Callable[[], None]) -> None:
         """Search for ever; `on_change` is called when a camera is new, has moved, or cannot be used."""
@@ -167,8 +162,7 @@ class CameraWatch:
             health = self._roster.health()
             failed = [one.camera for one in health if one.state is CameraState.WAITING]
             self._pace.note_lost(failed, {one.camera for one in health if one.state in WELL}, loop.time())
-            if self._confirmation is not None:
-                self._confirmation.look(self.streams, self._known)
+            self._confirmation.look(self.streams, self._identities.known)
 
     async def look_once(self) -> None:
         """Do one search and examine what is new, has moved, or has fallen silent; several cameras at once."""
@@ -178,7 +172,7 @@ class CameraWatch:
         self._forget_cameras()
         sightings = Sightings()
         fresh, doubted = asyncio.Semaphore(EXAMINED_AT_ONCE_MAX), asyncio.Semaphore(DOUBTED_AT_ONCE_MAX)
-        async for batch in sightings.batches(self._search):
+        async for batch in sightings.batches(self._ask.search):
             silent = {one.camera for one in self._roster.health() if one.state is not CameraState.RECORDING}
             for seen in self._to_examine(batch, sightings, silent):
                 at_once = doubted if seen.camera in self.troubles else fresh
@@ -191,39 +185,25 @@ class CameraWatch:
     def _to_examine(
         self, batch: Sequence[FoundCamera], sightings: Sightings, silent: set[CameraId]
     ) -> list[FoundCamera]:
-        """Choose whom of a batch to ask, and note whose identity two devices claim."""
-        chosen, twins = [], sightings.twins()
+        """Choose whom of a batch to ask."""
+        chosen = []
         for seen in self._of_interest(batch):
-            name = self._name_of(seen)
-            if (name, seen.sender) in self._looking or (self._is_at(name, seen) and name not in silent):
+            name = self._identities.name_of(seen)
+            is_recorded = self._identities.is_at(name, seen) and name not in silent
+            if (name, seen.sender) in self._looking or is_recorded:
                 continue
             if self._is_second_way(name, seen, sightings, silent):
-                continue
-            if seen.camera in twins and self._recognition is None:
-                self._note_trouble(seen.camera, seen, TWINS)
                 continue
             self._looking.add((name, seen.sender))
             chosen.append(seen)
         return chosen
-
-    def _name_of(self, seen: FoundCamera) -> CameraId:
-        """Say who this probably is: of two with one endpoint reference, the one that was last there."""
-        for camera, known in self._known.items():
-            if known.marks.epr == seen.epr and seen.epr and known.address == seen.addresses[0]:
-                return camera
-        return next(
-            (camera for camera, at in self._addresses.items() if not seen.epr and at in seen.addresses), seen.camera
-        )
-
-    def _is_at(self, camera: CameraId, seen: FoundCamera) -> bool:
-        return self._addresses.get(camera) == seen.addresses[0]
 
     def _is_second_way(self, name: CameraId, seen: FoundCamera, sightings: Sightings, silent: set[CameraId]) -> bool:
         """Say whether a camera that answers by IPv4 and IPv6 is well by the other one, or to be asked by it first."""
         others = [
             one for one in sightings.all if one.camera == seen.camera and (":" in one.sender) != (":" in seen.sender)
         ]
-        is_recorded = name not in silent and any(self._is_at(name, one) for one in others)
+        is_recorded = name not in silent and any(self._identities.is_at(name, one) for one in others)
         return is_recorded or (":" in seen.sender and bool(others))
 
     def note_pins(self) -> None:
@@ -247,12 +227,8 @@ class CameraWatch:
 
     def _forget_cameras(self) -> None:
         """Let go of the cameras that a person has forgotten: one that is still there is found again, as a new one."""
-        if self._recognition is None:
-            return
-        for camera in self._known.keys() - self._recognition.book.identities().keys():
-            del self._known[camera]
+        for camera in self._identities.forgotten():
             self.streams.pop(camera, None)
-            self._addresses.pop(camera, None)
             self._roster.remove(camera)
 
     def _of_interest(self, sightings: Sequence[FoundCamera]) -> list[FoundCamera]:
@@ -268,14 +244,14 @@ class CameraWatch:
         return [seen for seen in sightings if seen.camera in self.streams or seen.camera in room]
 
     async def _look_at(self, seen: FoundCamera, sightings: Sightings, at_once: asyncio.Semaphore) -> None:
-        name = self._name_of(seen)
+        name, address = self._identities.name_of(seen), seen.addresses[0]
         try:
             async with at_once:
-                stream = await in_thread(lambda: self._examine(seen))
-                marks = await self._marks_of(seen, stream)
-            camera = self._recognised(seen, marks, sightings)
+                stream = await in_thread(lambda: self._ask.examine(seen))
+                marks = await in_thread(lambda: self._ask.ask_marks(seen, stream))
+            camera = self._identities.recognised(seen, marks, sightings)
         except TransomError as error:
-            self._note_trouble(name, seen, str(error))
+            self.troubles[name] = Trouble(address, str(error))
             return
         finally:
             self._looking.discard((name, seen.sender))
@@ -284,45 +260,13 @@ class CameraWatch:
         known = self.streams.get(camera)
         if known is None and len(self.streams) >= CAMERAS_MAX:
             return
-        self._addresses[camera] = seen.addresses[0]
+        self._identities.addresses[camera] = address
         stream = replace(stream, camera=camera, pin=known.pin if known else "", has_sound=self._has_sound)
         self._record(stream)
         self._roster.vouch(camera)
         with contextlib.suppress(UnavailableError):  # a full disk: it is recorded all the same, and found again
             self._book.put_camera(stream)
-            self._keep(camera, marks, seen.addresses[0])
-
-    async def _marks_of(self, seen: FoundCamera, stream: CameraStream) -> Marks:
-        recognition = self._recognition
-        if recognition is None:
-            return marks_of(seen.epr)
-        return await in_thread(lambda: recognition.ask_marks(seen, stream))
-
-    def _recognised(self, seen: FoundCamera, marks: Marks, sightings: Sightings) -> CameraId:
-        """Say which camera was examined. Raises UnrecognisedError."""
-        if self._recognition is None:
-            return seen.camera
-        known = {camera: one.marks for camera, one in self._known.items()}
-        shared = Counter(marks.epr for marks in known.values())  # which of them was seen where is not known
-        places = {
-            camera: (one.marks.epr, urlsplit(one.address).hostname or "")
-            for camera, one in self._known.items()
-            if shared[one.marks.epr] == 1
-        }
-        if seen.camera in sightings.twins() and not (marks.serial or marks.mac):
-            raise UnrecognisedError(TWINS)
-        return recognise(marks, known, sightings.elsewhere(seen, places))
-
-    def _keep(self, camera: CameraId, marks: Marks, address: str) -> None:
-        if self._recognition is None:
-            return
-        before = self._known[camera].marks if camera in self._known else Marks()
-        whole = Marks(marks.epr or before.epr, marks.serial or before.serial, marks.mac or before.mac)
-        self._known[camera] = Known(camera, whole, address)
-        self._recognition.book.put_identity(self._known[camera])
-
-    def _note_trouble(self, camera: CameraId, seen: FoundCamera, why: str) -> None:
-        self.troubles[camera] = Trouble(seen.addresses[0], why)
+            self._identities.keep(camera, marks, address)
 
     def _record(self, stream: CameraStream) -> None:
         self.streams[stream.camera] = stream

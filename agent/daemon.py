@@ -6,64 +6,38 @@ import asyncio
 import contextlib
 import logging
 import signal
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from agent.acquire.camera import CameraStream
-from agent.acquire.stream import CameraId
 from agent.buffer.latch import KeyFrameLatch
-from agent.camera_logins import open_logins
-from agent.camera_watch import CameraWatch
-from agent.claim_watch import ClaimWatch
-from agent.clock import SECOND_NS, WallTime
+from agent.clock import WallTime
 from agent.clock_past import ClockPast
-from agent.command.trust import open_first_bundle
-from agent.config import MIB, Config
+from agent.config import Config
 from agent.consent.decide import masks_of
 from agent.conversation import Conversation, Topics
 from agent.daemon_audit import kept_audit
-from agent.daemon_cameras import build_camera_watch, build_clock_watch, hearing, own_snapshots
 from agent.daemon_exports import HubParts, open_exporter
-from agent.documents import Desk, Pairing, first_standing
-from agent.errors import BadInputError
-from agent.event_watch import EventWatch
+from agent.daemon_provisioning import enrolled, open_desk
+from agent.daemon_recording import RecordedSite, recorded_site
+from agent.documents import Desk
 from agent.evidence.note import verifier_of
 from agent.exporter import REPLAY_MARGIN_NS, Exporter
 from agent.firmware_trial import FirmwareTrial
-from agent.health_watch import HealthWatch, Outlet
-from agent.metrics import encode_metrics
 from agent.outside.audit_file import AuditFile
-from agent.outside.bridge import keep_firmware, seconds_since_press
+from agent.outside.bridge import keep_firmware
 from agent.outside.cutter import ChildCutter
-from agent.outside.cutter_child import ChildLimits
 from agent.outside.database import Database
-from agent.outside.event_soap import EventService
 from agent.outside.host import HostClock, boot_id, notify_service_manager
 from agent.outside.keystore import Keystore
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
-from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
-from agent.outside.snapshots import publisher
 from agent.outside.tls_dates import follow_clock
-from agent.picture_watch import PictureWatch
-from agent.presence import PresenceBoard
-from agent.recorder import Recorder, RecorderSettings
-from agent.recorder_thread import RecorderThread
 from agent.server_time import ServerTime
-from agent.vitals import encode_vitals
 from agent.witnessing import Witnessing
 from provisioning.enrolment import Enrolment
-from provisioning.enrolment_https import enrol
-from provisioning.errors import BadInputError as BadAnswerError
-from provisioning.pairing import OwnerKey, pair_owner
 from provisioning.store import IdentityStore
-
-LOOK_LIMITS: Final = ChildLimits(deadline_s=20.0, memory_bytes=1024 * MIB, cpu_s=10)  # one key picture
-STATUS_EVERY_S: Final = 5.0
-METRICS_EVERY_S: Final = 15.0
-CONFIRM_S: Final = 3.0  # a unicast probe is answered in milliseconds; a camera just started takes longer
 
 log: Final = logging.getLogger("transom")
 
@@ -83,120 +57,55 @@ async def run(config: Config) -> None:
         await work
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What there is before a hub is enrolled."""
+
+    config: Config
+    clock: HostClock
+    keys: Keystore
+    identity: IdentityStore
+    topics: Topics
+    journal: Database
+    cutter: ChildCutter
+    site: RecordedSite
+
+
 async def _work(config: Config) -> None:
     clock = HostClock(
         unsafe_assume_synchronised=config.clock == "unsafe_assume_synchronised",
         is_network_believed=config.clock != "signed_only",
     )
-    keys, identity, cutter, latch = (
-        Keystore(config.key_dir),
-        IdentityStore(config.identity_dir),
-        ChildCutter(),
-        KeyFrameLatch(),
-    )
-    topics = Topics(identity.load_factory().hub_id)
-    settings = RecorderSettings(config.ring.tick_ms, config.ring.commit_ms, confirm_s=CONFIRM_S)
+    keys, identity = Keystore(config.key_dir), IdentityStore(config.identity_dir)
+    cutter, latch, name = ChildCutter(), KeyFrameLatch(), identity.load_factory().hub_id
+    topics = Topics(name)
     with contextlib.ExitStack() as stack:
         journal = Database(config.data_dir / "journal.db", topics.status)
         stack.callback(journal.close)
-        recorder = RecorderThread(Recorder(latch, clock, RtspDialer(), settings))
-        stack.callback(recorder.stop)
+        site = stack.enter_context(recorded_site(config, clock, keys, name, journal, latch))
         stack.callback(cutter.stop)
-        searching = threading.Event()
-        stack.callback(searching.set)
-        logins = open_logins(config, keys)
-        watch = build_camera_watch(config, clock, recorder.recorder, journal, logins, searching)
-        events = EventWatch(_open_events(clock), recorder.recorder.note_events, clock)
-        stack.callback(events.stop)
-        stack.enter_context(hearing(config, watch))
-        looker = ChildCutter(LOOK_LIMITS)
-        stack.callback(looker.stop)
-        publish = publisher(config.snapshot_dir)
-        second = own_snapshots(config, clock, watch, looker, publish) if publish else None
-        pictures = PictureWatch(looker, lambda: list(watch.streams), clock, publish, second)
-        health = _health_watch(config, clock, identity.load_factory().hub_id, recorder.recorder, watch, events)
-        health.watch_pictures(pictures)
-        health.watch_lateness(recorder.recorder.late_s_max)
-        board = PresenceBoard(watch, recorder.recorder.health, lambda: health.vitals, lambda: clock.standing().source)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(watch.run(lambda: _tell_troubles(watch, board)), name="cameras")
-            tasks.create_task(recorder.watch(clock, board.changed), name="recorder")
-            tasks.create_task(health.run(board.changed), name="health")
-            tasks.create_task(events.run(lambda: watch.reached), name="events")
-            clocks = build_clock_watch(clock, recorder.recorder)
-            tasks.create_task(clocks.run(lambda: watch.reached, watch.note_clock), name="clocks")
+            site.begin(tasks)
             notify_service_manager("READY=1", "STATUS=looking for cameras")
-            enrolment = identity.load_enrolment() or await _enrol(keys, identity, clock, latch, cutter)
+            enrolment = identity.load_enrolment() or await enrolled(keys, identity, clock, latch, cutter)
             log.info("enrolled as hub %s: %s", enrolment.hub_id, enrolment.site)
-            hub = _Hub(config, clock, keys, identity, enrolment, recorder, cutter, board, journal, topics, health)
+            hub = _Hub(_Ground(config, clock, keys, identity, topics, journal, cutter, site), enrolment)
             async with hub.open() as conversation:
                 notify_service_manager("STATUS=in service")
                 await conversation.run()
 
 
-def _tell_troubles(watch: CameraWatch, board: PresenceBoard) -> None:
-    for camera, trouble in watch.troubles.items():
-        log.warning("camera %s at %s: %s", camera, trouble.address, trouble.why)
-    board.changed()
-
-
-async def _enrol(
-    keys: Keystore, identity: IdentityStore, clock: HostClock, latch: KeyFrameLatch, cutter: ChildCutter
-) -> Enrolment:
-    log.info("this hub is blank: hold the installer's claim code before any of its cameras")
-    public = keys.evidence_key().public_key().public_bytes_raw()
-
-    def try_claim(text: str) -> Enrolment:
-        return enrol(identity, text, evidence_key=public, now_s=clock.now() // SECOND_NS, check=_check_trust)
-
-    return await ClaimWatch(latch, cutter, try_claim).run()
-
-
-def _check_trust(enrolment: Enrolment) -> None:
-    try:
-        open_first_bundle(enrolment.trust_bundle.encode())
-    except BadInputError as error:
-        raise BadAnswerError(f"the server's trust bundle: {error}", cure="tell the operator") from error
-
-
-def _open_events(clock: HostClock) -> Callable[[CameraStream, str], EventService]:
-    return lambda stream, address: EventService(address, stream.login, clock.now)
-
-
-def _health_watch(
-    config: Config, clock: HostClock, hub: str, recorder: Recorder, watch: CameraWatch, events: EventWatch
-) -> HealthWatch:
-    def names() -> dict[CameraId, str]:
-        return {camera: stream.name for camera, stream in watch.streams.items()}
-
-    outlets = [Outlet(config.status_file, encode_vitals, STATUS_EVERY_S)]
-    if config.metrics_file is not None:
-        outlets.append(Outlet(config.metrics_file, encode_metrics, METRICS_EVERY_S))
-    return HealthWatch(hub, recorder.health, names, config.ring.settings(), clock, outlets, events.health)
-
-
 class _Hub:
     """An enrolled hub: everything that needs to know who it is."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what exists before a hub is enrolled
-        self,
-        config: Config,
-        clock: HostClock,
-        keys: Keystore,
-        identity: IdentityStore,
-        enrolment: Enrolment,
-        recorder: RecorderThread,
-        cutter: ChildCutter,
-        board: PresenceBoard,
-        journal: Database,
-        topics: Topics,
-        health: HealthWatch,
-    ) -> None:
-        self._config, self._clock, self._keys, self._identity = config, clock, keys, identity
-        self._enrolment, self._recorder, self._cutter, self._board = enrolment, recorder, cutter, board
-        self._journal, self._topics, self._hub, self._health = journal, topics, enrolment.hub_id, health
-        self._clock_past = ClockPast(journal, clock, lambda: recorder.recorder.clock_changes)
-        self._evidence, self._enrolment_pin = keys.evidence_key(), identity.enrolment_pin()
+    def __init__(self, ground: _Ground, enrolment: Enrolment) -> None:
+        self._config, self._clock, self._journal = ground.config, ground.clock, ground.journal
+        self._keys, self._identity, self._topics = ground.keys, ground.identity, ground.topics
+        self._recorder, self._board, self._health = ground.site.thread, ground.site.board, ground.site.health
+        self._cutter, self._enrolment, self._hub = ground.cutter, enrolment, enrolment.hub_id
+        recorder = ground.site.recorder
+        self._clock_past = ClockPast(ground.journal, ground.clock, lambda: recorder.clock_changes)
+        self._evidence, self._enrolment_pin = ground.keys.evidence_key(), ground.identity.enrolment_pin()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Conversation]:
@@ -206,7 +115,7 @@ class _Hub:
             audit, boot = await stack.enter_async_context(
                 kept_audit(config, self._hub, self._evidence, self._clock, self._journal)
             )
-            desk = self._desk(audit)
+            desk = open_desk(config, self._clock, self._identity, self._enrolment, self._journal, audit)
             server_time = self._server_time(desk, audit)
             ring = self._ring(is_paired=desk.standing.owner is not None)
             stack.callback(ring.close)
@@ -303,26 +212,6 @@ class _Hub:
         self._recorder.recorder.obey(desk.may_record)
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring, lambda camera: masks_of(camera, desk.standing.policy))
-
-    def _desk(self, audit: AuditFile) -> Desk:
-        identity, factory = self._identity, self._identity.load_factory()
-
-        def decide(statement: bytes) -> OwnerKey | str:
-            now_s = self._clock.instant() / SECOND_NS
-            since_s = seconds_since_press(self._config.bridge_socket) if self._config.bridge_socket else None
-            return pair_owner(
-                statement,
-                hub_id=factory.hub_id,
-                owner_secret=factory.owner_secret,
-                enrolment=self._enrolment_pin,
-                paired=identity.load_owner(),
-                pressed_s=None if since_s is None else now_s - since_s,
-                now_s=now_s,
-            )
-
-        enrolment = self._enrolment
-        first = first_standing(self._hub, enrolment.pairing_epoch, enrolment.trust_bundle, identity.load_owner())
-        return Desk(first, self._journal, audit, Pairing(decide, identity.save_owner), self._clock)
 
     def _parts(self, ring: SlabLog, audit: AuditFile, desk: Desk) -> HubParts:
         return HubParts(

@@ -15,7 +15,7 @@ from agent.acquire.health import CameraState
 from agent.acquire.identity import Known, Marks
 from agent.acquire.stream import CameraId
 from agent.acquire.timeline import ClockOffset
-from agent.camera_watch import CameraWatch, Recognition
+from agent.camera_watch import CameraWatch, Questions
 from agent.clock_watch import ClockWatch
 from agent.config import Config
 from agent.errors import UnavailableError
@@ -70,17 +70,14 @@ def build_camera_watch(
 
         return is_still(known, answers, host, logins.usable_login_of(known.camera), clock.now, has_twin=has_twin)
 
-    recognition = Recognition(IdentityFile(config.data_dir / "cameras.json"), ask_who, verify)
-    pause_s, has_sound = config.cameras.search_every_s, config.cameras.sound
     watch = CameraWatch(
-        search,
-        ask,
+        Questions(search, ask, ask_who, verify),
         recorder,
         journal,
+        IdentityFile(config.data_dir / "cameras.json"),
         logins.usable_login_of,
-        pause_s,
-        has_sound=has_sound,
-        recognition=recognition,
+        config.cameras.search_every_s,
+        has_sound=config.cameras.sound,
     )
     return watch
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from agent.clock import SECOND_NS, Clock, Instant
 from agent.consent.mask import Masks
 from agent.errors import UnavailableError
 from agent.health_warnings import WarningWatch
+from agent.loose_thread import in_thread
 from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
 from agent.picture_watch import PictureWatch, no_masks
@@ -36,7 +37,7 @@ LOOK_EVERY_S: Final = 5.0
 FIRST_TEST_S: Final = 60.0  # after the start: by then the cameras record
 TEST_EVERY_S: Final = 900.0
 STOP_S_MAX: Final = 2.0  # for a read that is under way; one that hangs is left to itself
-_Result = TypeVar("_Result")
+WRITE_S_MAX: Final = 1.0  # for a file that is being written at the end
 
 log: Final = logging.getLogger("transom.health")
 
@@ -67,6 +68,8 @@ class HealthWatch:
         self._hub, self._health, self._names, self._settings, self._clock = hub, health, names, settings, clock
         self._outlets, self._events = outlets, events
         self._silent: set[Path] = set()  # outlets whose failure was said
+        self._writing = {outlet.path: threading.Lock() for outlet in outlets}
+        self._is_over = False
         self._warnings = WarningWatch()
         self._ring: SlabLog | None = None
         self._pictures: PictureWatch | None = None
@@ -120,8 +123,9 @@ class HealthWatch:
                 for outlet in self._outlets:
                     tasks.create_task(self._show_for_ever(outlet), name=outlet.path.name)
         finally:
+            self._is_over = True
             for outlet in self._outlets:
-                hide(outlet.path)
+                self._take_away(outlet)
 
     def look(self) -> HubVitals:
         """See how the hub does now."""
@@ -174,7 +178,7 @@ class HealthWatch:
                     self._tests.pop(camera, None)
                     continue
                 try:
-                    self._tests[camera] = await _in_a_thread(partial(test.run, camera))
+                    self._tests[camera] = await in_thread(partial(test.run, camera))
                 except StoppedError:
                     return
                 except asyncio.CancelledError:
@@ -193,7 +197,7 @@ class HealthWatch:
     async def _show_for_ever(self, outlet: Outlet) -> None:
         while True:
             vitals = self.vitals or self.look()
-            await _in_a_thread(partial(self._show, outlet, vitals))
+            await in_thread(partial(self._show, outlet, vitals))
             await asyncio.sleep(outlet.every_s)
 
     async def _test_for_ever(self) -> None:
@@ -202,38 +206,21 @@ class HealthWatch:
             await self.test_now()
 
     def _show(self, outlet: Outlet, vitals: HubVitals) -> None:
-        try:
-            show(outlet.path, outlet.encode(vitals))
-        except UnavailableError as error:
-            if outlet.path not in self._silent:
-                log.info("%s", error)
-            self._silent.add(outlet.path)
-        else:
-            self._silent.discard(outlet.path)
+        with self._writing[outlet.path]:
+            if self._is_over:
+                return
+            try:
+                show(outlet.path, outlet.encode(vitals))
+            except UnavailableError as error:
+                if outlet.path not in self._silent:
+                    log.info("%s", error)
+                self._silent.add(outlet.path)
+            else:
+                self._silent.discard(outlet.path)
 
-
-async def _in_a_thread(work: Callable[[], _Result]) -> _Result:
-    """Do blocking work in a thread that nobody waits for at the end: a disk may hang."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_Result] = loop.create_future()
-
-    def settle(result: _Result | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type] # without an error there is a result
-
-    def run() -> None:
-        result: _Result | None = None
-        caught: BaseException | None = None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - raised where the work was asked for
-            caught = error
-        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
-            loop.call_soon_threadsafe(settle, result, caught)
-
-    threading.Thread(target=run, name="health", daemon=True).start()
-    return await done
+    def _take_away(self, outlet: Outlet) -> None:
+        """Show a file no more; whoever is writing it now is waited for, unless the disk hangs."""
+        is_free = self._writing[outlet.path].acquire(timeout=WRITE_S_MAX)
+        hide(outlet.path)
+        if is_free:
+            self._writing[outlet.path].release()

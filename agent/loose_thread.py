@@ -29,5 +29,5 @@ async def in_thread(call: Callable[[], _Answer]) -> _Answer:
         else:
             settle(lambda: answer.set_result(result))
 
-    threading.Thread(target=work, name="camera", daemon=True).start()
+    threading.Thread(target=work, name="loose", daemon=True).start()
     return await answer

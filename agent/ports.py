@@ -53,10 +53,6 @@ class ChunkSource(Protocol):
         """Read and decrypt one chunk's payload. Raises UnavailableError if it is gone or damaged."""
 
 
-class ChunkLog(ChunkSink, ChunkSource, Protocol):
-    """The encrypted ring on disk."""
-
-
 class Cuts(Protocol):
     """One part of one camera's clip after the other, by a child that is kept for the next part."""
 

@@ -1,8 +1,8 @@
 """Story one, for ever: every camera's wire bytes into the ring, one thread and one tick loop for all of them.
 
 Rules of this file: one camera's failure never disturbs another; a ring that cannot take a chunk never stops the
-reading; UTC is read once per round; nothing here waits but the loop itself; what the owner does not let be recorded
-is not read.
+reading; steps of UTC are looked for once per round; nothing here waits but the loop itself; what the owner does not let
+be recorded is not read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from agent.acquire.wire import wire_memory
 from agent.buffer.clock_eras import ClockChange
 from agent.buffer.event_chunk import event_chunk
 from agent.camera_link import CameraDialer
-from agent.camera_recording import URGENT_TICK_MS, CameraRecording, Tick
+from agent.camera_media import Tick
+from agent.camera_recording import URGENT_TICK_MS, CameraRecording
 from agent.clock import SECOND_NS, Clock, Instant, WallTime
 from agent.errors import BadInputError, UnavailableError
 from agent.ports import ChunkSink

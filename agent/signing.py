@@ -73,12 +73,3 @@ def open_statement(token: str, key: SigningKey, typ: str) -> bytes:
     if payload is None:
         raise BadInputError("a statement without claims")
     return bytes(payload)
-
-
-def statement_kid(token: str) -> str:
-    """Read the key name out of a statement's header without believing it; empty if there is none."""
-    try:
-        kid = jws.extract_compact(token.encode()).headers().get("kid")
-    except (JoseError, ValueError, TypeError):
-        return ""
-    return kid if isinstance(kid, str) else ""

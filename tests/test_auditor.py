@@ -7,40 +7,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.auditor import verify_audit
-from agent.clock import ClockStanding, Instant, TimeSource, WallTime
+from agent.clock import WallTime
 from agent.errors import ConfigurationError
 from agent.evidence.audit import LOG_NAME
 from agent.evidence.note import verifier_of
 from agent.outside.audit_file import AuditFile
+from tests.simulators.set_clock import SetClock
 
 KEY = Ed25519PrivateKey.generate()
 VKEY = str(verifier_of("hub-1", KEY))
 
 
-class StoppedClock:
-    """A clock that stands still."""
-
-    def now(self) -> WallTime:
-        """Return the same time."""
-        return WallTime(0)
-
-    def instant(self) -> Instant:
-        """Return the same time."""
-        return Instant(0)
-
-    def is_trusted(self) -> bool:
-        """Trust it."""
-        return True
-
-    def standing(self) -> ClockStanding:
-        """Say the same."""
-        return ClockStanding(TimeSource.NETWORK)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Write a log of 6 entries, 5 of them signed."""
-    log = AuditFile(tmp_path / LOG_NAME, "hub-1", KEY, StoppedClock())
+    log = AuditFile(tmp_path / LOG_NAME, "hub-1", KEY, SetClock(WallTime(0)))
     for number in range(6):
         if number in {2, 5}:
             log.checkpoint()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import pytest
 
 from agent.errors import UnavailableError
 from agent.loose_thread import in_thread
+from tests.simulators.eventually import PATIENCE_S
 
 
 def test_answers_and_errors_come_back() -> None:
@@ -31,14 +31,13 @@ def test_a_call_that_hangs_holds_up_nothing() -> None:
     is_over, has_ended = threading.Event(), threading.Event()
 
     def hang() -> None:
-        is_over.wait(10)
+        is_over.wait(60)
         has_ended.set()
 
     async def run() -> None:
         await asyncio.wait({asyncio.ensure_future(in_thread(hang))}, timeout=0.1)
 
-    began = time.monotonic()
     asyncio.run(run())
-    assert time.monotonic() - began < 3
+    assert not has_ended.is_set()
     is_over.set()
-    assert has_ended.wait(10)
+    assert has_ended.wait(PATIENCE_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -11,19 +11,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from agent.acquire.camera import CameraStream, Login
-from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
-from agent.camera_watch import CameraWatch
 from agent.clock import TimeSource
 from agent.command.trust import open_first_bundle
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
-from agent.crypto import Secret
-from agent.errors import UnavailableError
 from agent.evidence.note import verifier_of
 from agent.health_warnings import Changes, find_warnings
 from agent.outside.database import Database
+from agent.outside.identity_file import IdentityFile
 from agent.outside.mqtt import PACKET_BYTES_MAX
 from agent.presence import NOTE_CHARS_MAX, CameraPresence, Presence, PresenceBoard
 from agent.self_test import CameraTest
@@ -31,9 +27,10 @@ from provisioning.pairing import read_enrolment
 from tests.simulators import vital_signs
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, STATUS_TOPIC
 from tests.simulators.roster import ListedRoster
+from tests.simulators.searched_network import Network, at, named
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, NOW, OWNER, trust_claims
 
-FRONT, BACK, SHED = CameraId("front"), CameraId("back"), CameraId("shed")
+FRONT, BACK, SHED = named("front"), named("back"), named("shed")
 TRUST = open_first_bundle(AUTHORITY.trust_bundle(trust_claims()))
 NOBODY = Standing(AUDIENCE, TRUST)
 OWNED = Standing(AUDIENCE, TRUST, OWNER.key, open_policy(OWNER.policy(NOW, 7), OWNER.key, HUB, 0))
@@ -41,30 +38,26 @@ EVIDENCE = verifier_of(HUB, EVIDENCE_KEY)
 ENROLMENT = bytes(range(32))
 
 
-def examine(found: FoundCamera) -> CameraStream:
-    """Ask a camera for its stream; the shed's refuses."""
-    if found.camera == SHED:
-        raise UnavailableError("the password is wrong")
-    return CameraStream(found.camera, found.name, f"rtsp://{found.sender}/1", Login("u", Secret("hunter2")), None)
-
-
 @pytest.fixture
-def roster() -> ListedRoster:
-    """Make whoever records."""
-    return ListedRoster()
-
-
-@pytest.fixture
-def board(tmp_path: Path, roster: ListedRoster) -> PresenceBoard:
-    """Make a board of two cameras that work and one that does not."""
-    here = [
-        FoundCamera(name, f"urn:uuid:{name}", name.title(), "", f"10.0.0.{place}", (f"http://10.0.0.{place}/",))
-        for place, name in enumerate((FRONT, BACK, SHED), 1)
-    ]
+def network(tmp_path: Path) -> Iterator[Network]:
+    """Make a network of two cameras that work and one that refuses the hub's login."""
     with closing(Database(tmp_path / "journal.db", STATUS_TOPIC)) as book:
-        watch = CameraWatch(lambda: here, examine, roster, book, lambda _: None, 60)
-        asyncio.run(watch.look_once())
-    return PresenceBoard(watch, roster.health)
+        network = Network(book, IdentityFile(tmp_path / "cameras.json"))
+        network.refusing[SHED] = "the password is wrong"
+        network.look(at("front", "10.0.0.1"), at("back", "10.0.0.2"), at("shed", "10.0.0.3"))
+        yield network
+
+
+@pytest.fixture
+def roster(network: Network) -> ListedRoster:
+    """Return whoever records."""
+    return network.roster
+
+
+@pytest.fixture
+def board(network: Network) -> PresenceBoard:
+    """Make the board."""
+    return PresenceBoard(network.watch, network.roster.health)
 
 
 def read(message: bytes) -> Presence:
@@ -81,8 +74,8 @@ def test_the_birth_message_says_who_is_there(board: PresenceBoard, roster: Liste
     assert not presence.pairing
     assert presence.evidence_key == str(EVIDENCE)
     assert presence.cameras == (
-        CameraPresence(BACK, "Back", "waiting", "check its cable"),
         CameraPresence(FRONT, "Front", "recording"),
+        CameraPresence(BACK, "Back", "waiting", "check its cable"),
         CameraPresence(SHED, "", "trouble", "the password is wrong"),
     )
 
@@ -118,8 +111,8 @@ def test_warnings_and_minutes_are_in_it(board: PresenceBoard, roster: ListedRost
     presence = read(told)
     words = "5.0% of its packets were lost in the last minute (check cable, switch and Wi-Fi, or lower its bit rate)"
     assert presence.cameras == (
-        CameraPresence(BACK, "Back", "waiting", "check its cable", ("no_video",)),
         CameraPresence(FRONT, "Front", "recording", words, ("packets_lost", "tampered"), 91, 59, "subscribed"),
+        CameraPresence(BACK, "Back", "waiting", "check its cable", ("no_video",)),
         CameraPresence(SHED, "", "trouble", "the password is wrong"),
     )
     assert (presence.warnings, "Input/output error" in presence.note) == (("disk_failing",), True)
@@ -139,7 +132,7 @@ def test_whoever_vouches_for_the_time_is_in_it(roster: ListedRoster, board: Pres
 def test_the_message_of_a_large_hub_fits(board: PresenceBoard, roster: ListedRoster) -> None:
     """Words are cut off, so that 64 cameras in trouble need less than half of a broker's packet."""
     roster.falls_silent(BACK, "x" * 10_000)
-    (back, *_) = read(board.online(4, OWNED, EVIDENCE, ENROLMENT)).cameras
+    (_, back, _) = read(board.online(4, OWNED, EVIDENCE, ENROLMENT)).cameras
     assert len(back.note) == NOTE_CHARS_MAX
     codes = ("no_video", "packets_lost", "clock_wrong", "footage_short", "self_test_failed")
     assert 64 * len(msgspec.json.encode(replace(back, name="n" * 64, warnings=codes))) < PACKET_BYTES_MAX / 2

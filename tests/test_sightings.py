@@ -11,6 +11,7 @@ from agent.acquire.discovery import FoundCamera
 from agent.acquire.stream import CameraId
 from agent.errors import UnavailableError
 from agent.sightings import SETTLE_S, Sightings
+from tests.simulators.eventually import PATIENCE_S, eventually
 
 DOOR, YARD = CameraId("door"), CameraId("yard")
 
@@ -27,7 +28,7 @@ def test_a_sighting_does_not_wait_for_the_end_of_the_search() -> None:
     def search() -> Iterator[FoundCamera]:
         yield at(DOOR, "10.0.0.1")
         yield at(DOOR, "10.0.0.2")
-        assert is_over.wait(10)
+        assert is_over.wait(PATIENCE_S), "the first ones were not given before the search was over"
         yield at(YARD, "10.0.0.3")
 
     async def run() -> list[tuple[float, int]]:
@@ -39,7 +40,7 @@ def test_a_sighting_does_not_wait_for_the_end_of_the_search() -> None:
         return batches
 
     (first_s, first), (_, second) = asyncio.run(run())
-    assert SETTLE_S <= first_s < SETTLE_S + 2
+    assert first_s >= SETTLE_S
     assert (first, second) == (2, 1)
 
 
@@ -58,10 +59,12 @@ def test_a_search_that_fails_has_seen_what_it_has_seen() -> None:
 
 def test_nobody_waits_for_a_search_when_the_hub_stops() -> None:
     """It is left to itself."""
-    is_over = threading.Event()
+    has_begun, is_over, has_ended = threading.Event(), threading.Event(), threading.Event()
 
     def search() -> Iterator[FoundCamera]:
-        is_over.wait(10)
+        has_begun.set()
+        is_over.wait(60)
+        has_ended.set()
         yield at(DOOR, "10.0.0.1")
 
     async def run() -> None:
@@ -70,14 +73,14 @@ def test_nobody_waits_for_a_search_when_the_hub_stops() -> None:
 
     async def stop_soon() -> None:
         task = asyncio.create_task(run())
-        await asyncio.sleep(0.3)
+        await eventually(has_begun.is_set)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    began = time.monotonic()
     asyncio.run(stop_soon())
-    assert time.monotonic() - began < 3
+    assert not has_ended.is_set()
     is_over.set()
+    assert has_ended.wait(PATIENCE_S)
 
 
 def test_who_was_seen_elsewhere_is_known() -> None:

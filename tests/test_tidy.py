@@ -39,6 +39,8 @@ TESTED_ELSEWHERE: Final = {
     "agent/command/orders.py": "types only",
     "agent/command/parameters.py": "tests/command/test_vectors.py",
     "agent/daemon_exports.py": "tests/stories, as a real process",
+    "agent/daemon_provisioning.py": "tests/stories, as a real process",
+    "agent/daemon_recording.py": "tests/stories, as a real process",
     "agent/held_footage.py": "tests/test_holding.py, with a ring that lost its footage",
     "agent/outside/journal_rows.py": "tests/outside/test_database.py",
     "agent/command/claims.py": "tests/command/test_envelope.py and its vectors",
@@ -103,6 +105,8 @@ MAY_LOG: Final = (
     "agent/demo/",
     "agent/daemon.py",
     "agent/daemon_page.py",
+    "agent/daemon_provisioning.py",
+    "agent/daemon_recording.py",
     "agent/__main__.py",
     "agent/hub_commands.py",
 )
@@ -162,6 +166,7 @@ def parsed(name: str) -> ast.Module:
 def texts() -> Iterator[Path]:
     """Name every text file that belongs to the project."""
     top = [path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".md", ".toml", ""}]
+    top = [path for path in top if path.name != ".git"]  # in a second worktree, a file with the path of the first
     deep = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     for path in sorted(top + deep):
         if "__pycache__" not in path.parts and path.suffix not in {".pyc", ".png", ".mp4", ".h264", ".bin", ".gz"}:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, ClockOffset, Timeline
+from agent.acquire.clock_recovery import Timeline
+from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, ClockOffset
 from agent.acquire.wire_event import SenderReport, Span
 from agent.clock import SECOND_NS, Instant, WallTime
 from agent.errors import BadInputError

@@ -224,11 +224,6 @@ class RingIndex:
         """Return when the newest byte of each slab came from its camera, by slab number."""
         return {number: slab.newest for number, slab in self._slabs.items()}
 
-    def newest_arrival(self, number: int) -> WallTime | None:
-        """Return the same of one slab; None if nothing of it is known."""
-        slab = self._slabs.get(number)
-        return slab.newest if slab else None
-
     def _add_events(self, number: int, camera: CameraId, rows: Rows, newest: WallTime) -> None:
         if camera not in self._events:
             self._events[camera] = EventTrack()

@@ -70,21 +70,20 @@ class ParameterSets:
         return f"packetization-mode=1;profile-level-id={self.sps[1:4].hex().upper()};sprop-parameter-sets={sprop}"
 
 
-class H264Encoder:
-    """x264 as small cameras use it: constant rate, a key picture every `gop`, headers before each of them."""
+class LibavEncoder:
+    """One of libav's encoders, by `name`, that takes pictures and gives access units of the type `unit`."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
-        self._settings = settings
-        context = av.CodecContext.create("libx264", "w")
+    def __init__(self, name: str, settings: EncoderSettings, options: dict[str, str], unit: type[AccessUnit]) -> None:
+        context = av.CodecContext.create(name, "w")
         if not isinstance(context, VideoCodecContext):
-            raise TypeError("libx264 is not a video encoder")
+            raise TypeError(f"{name} is not a video encoder")
         context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
         context.time_base, context.framerate = Fraction(1, TICKS_HZ), Fraction(settings.fps)
         context.bit_rate, context.gop_size, context.max_b_frames = settings.bitrate_bps, settings.gop, settings.b_frames
         context.thread_count = 1
-        context.options = _x264_options(settings)
+        context.options = options
         context.open()
-        self._context = context
+        self._unit, self._context = unit, context
 
     def encode(self, planes: Planes, ticks: int, *, is_key: bool = False) -> list[AccessUnit]:
         """Take one picture, as a key picture if one was asked for; return the access units that are now complete.
@@ -95,11 +94,23 @@ class H264Encoder:
         if is_key:
             frame.pict_type = PictureType.I
         frame.pts, frame.time_base = ticks, Fraction(1, TICKS_HZ)
-        return [_access_unit(packet) for packet in self._context.encode(frame)]
+        return [self._access_unit(packet) for packet in self._context.encode(frame)]
 
     def flush(self) -> list[AccessUnit]:
         """End the stream; return what the encoder still held."""
-        return [_access_unit(packet) for packet in self._context.encode(None)]
+        return [self._access_unit(packet) for packet in self._context.encode(None)]
+
+    def _access_unit(self, packet: av.Packet[VideoStream]) -> AccessUnit:
+        if packet.pts is None:
+            raise ValueError("the encoder lost a picture's time")
+        return self._unit(packet.pts, packet.is_keyframe, tuple(split_annex_b(bytes(packet))))
+
+
+class H264Encoder(LibavEncoder):
+    """x264 as small cameras use it: constant rate, a key picture every `gop`, headers before each of them."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__("libx264", settings, _x264_options(settings), AccessUnit)
 
 
 def parameter_sets(settings: EncoderSettings) -> ParameterSets:
@@ -167,12 +178,6 @@ def _x264_options(settings: EncoderSettings) -> dict[str, str]:
         return options | {"tune": "zerolatency"}
     options["x264-params"] += f":bframes={settings.b_frames}:b-adapt=0:b-pyramid=0"
     return options | {"preset": "superfast"}
-
-
-def _access_unit(packet: av.Packet[VideoStream]) -> AccessUnit:
-    if packet.pts is None:
-        raise ValueError("the encoder lost a picture's time")
-    return AccessUnit(packet.pts, packet.is_keyframe, tuple(split_annex_b(bytes(packet))))
 
 
 def split_annex_b(stream: bytes) -> Iterator[bytes]:

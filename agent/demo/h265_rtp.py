@@ -9,17 +9,11 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
-import av
 import numpy as np
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType
 
-from agent.demo.camera_cadence import TICKS_HZ
-from agent.demo.h264_rtp import PACKET_BYTES_MAX, AccessUnit, EncoderSettings, split_annex_b
-from agent.demo.scene import Planes
+from agent.demo.h264_rtp import PACKET_BYTES_MAX, AccessUnit, EncoderSettings, LibavEncoder
 
 _VPS, _SPS, _PPS = 32, 33, 34  # NAL unit types, H.265 table 7-1
 _AP, _FU = 48, 49  # packet types, RFC 7798 section 4.4
@@ -59,38 +53,11 @@ class H265ParameterSets:
         return ";".join(f"sprop-{name}={b64encode(nal).decode()}" for name, nal in named)
 
 
-class H265Encoder:
+class H265Encoder(LibavEncoder):
     """x265 as small cameras use it: closed groups of `gop` pictures, parameter sets before each."""
 
     def __init__(self, settings: EncoderSettings) -> None:
-        context = av.CodecContext.create("libx265", "w")
-        if not isinstance(context, VideoCodecContext):
-            raise TypeError("libx265 is not a video encoder")
-        context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
-        context.time_base, context.framerate = Fraction(1, TICKS_HZ), Fraction(settings.fps)
-        context.bit_rate, context.thread_count = settings.bitrate_bps, 1
-        gop, kbps = settings.gop, settings.bitrate_bps // 1000
-        exact = (
-            f"log-level=none:keyint={gop}:min-keyint={gop}:scenecut=0:bframes={settings.b_frames}:b-adapt=0:open-gop=0"
-            f":repeat-headers=1:rc-lookahead={settings.b_frames + 1}:pools=1:frame-threads=1:b-pyramid=0"
-            f":vbv-maxrate={kbps}:vbv-bufsize={kbps}"
-        )
-        context.options = {"preset": "ultrafast", "forced-idr": "1", "x265-params": exact}
-        context.options |= {"tune": "zerolatency"} if settings.b_frames == 0 else {}
-        context.open()
-        self._context = context
-
-    def encode(self, planes: Planes, ticks: int, *, is_key: bool = False) -> list[AccessUnit]:
-        """Take one picture; return the access units that are now complete, as `H264Encoder.encode` does."""
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        if is_key:
-            frame.pict_type = PictureType.I
-        frame.pts, frame.time_base = ticks, Fraction(1, TICKS_HZ)
-        return [_access_unit(packet) for packet in self._context.encode(frame)]
-
-    def flush(self) -> list[AccessUnit]:
-        """End the stream; return what the encoder still held."""
-        return [_access_unit(packet) for packet in self._context.encode(None)]
+        super().__init__("libx265", settings, _x265_options(settings), H265AccessUnit)
 
 
 def h265_parameter_sets(settings: EncoderSettings) -> H265ParameterSets:
@@ -102,10 +69,15 @@ def h265_parameter_sets(settings: EncoderSettings) -> H265ParameterSets:
     return H265ParameterSets(by_kind[_VPS], by_kind[_SPS], by_kind[_PPS])
 
 
-def _access_unit(packet: av.Packet[av.video.stream.VideoStream]) -> AccessUnit:
-    if packet.pts is None:
-        raise ValueError("the encoder lost a picture's time")
-    return H265AccessUnit(packet.pts, packet.is_keyframe, tuple(split_annex_b(bytes(packet))))
+def _x265_options(settings: EncoderSettings) -> dict[str, str]:
+    gop, kbps = settings.gop, settings.bitrate_bps // 1000
+    exact = (
+        f"log-level=none:keyint={gop}:min-keyint={gop}:scenecut=0:bframes={settings.b_frames}:b-adapt=0:open-gop=0"
+        f":repeat-headers=1:rc-lookahead={settings.b_frames + 1}:pools=1:frame-threads=1:b-pyramid=0"
+        f":vbv-maxrate={kbps}:vbv-bufsize={kbps}"
+    )
+    options = {"preset": "ultrafast", "forced-idr": "1", "x265-params": exact}
+    return options | ({"tune": "zerolatency"} if settings.b_frames == 0 else {})
 
 
 def _kind(nal: bytes) -> int:

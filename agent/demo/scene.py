@@ -33,7 +33,6 @@ _PHONE_TOP: Final = 15
 _CODE_TEXT_BYTES_MAX: Final = 1000
 
 _INK: Final[Colour] = (240, 242, 244)
-_FAINT: Final[Colour] = (170, 160, 150)
 _DARK: Final[Colour] = (34, 28, 26)
 
 

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.clock import SECOND_NS, WallTime
 from agent.evidence.note import SignatureLine, has_signed, key_id, parse_vkey, split_note, write_line, write_vkey
 
-WITNESSES_MAX: Final = 8  # of a trust bundle; the owner is one more
 _COSIGNATURE: Final = b"\x04"  # signature type of an Ed25519 cosignature
 _TIME_BYTES: Final = 8
 _TIME_S_MAX: Final = 2**33  # some time in the year 2242: what RFC 3339 can write

@@ -21,7 +21,6 @@ from agent.evidence.note import NOTE_CHARS_MAX
 STAMPS_NAME: Final = "stamps"  # beside the log
 STAMPS_BYTES_MAX: Final = 1024 * 1024  # some 300 stamps
 RESPONSE_BYTES_MAX: Final = 32 * 1024
-STAMP_LINE_BYTES_MAX: Final = 64 * 1024
 ROOTS_MAX: Final = 16
 _CURE: Final = "pip install 'transom[stamps]'"
 

@@ -263,21 +263,6 @@ class HeldLog:
         self._states[hold.name] = HoldState(hold, size, is_whole=False)
 
 
-class HeldFootage:
-    """One hold as a source of chunks, for whoever cuts from it."""
-
-    def __init__(self, log: HeldLog, name: str) -> None:
-        self._log, self._name = log, name
-
-    def footage(self, camera: CameraId, window: Window) -> Footage:
-        """Return what is held for a window."""
-        return self._log.footage(self._name, camera, window)
-
-    def read(self, chunk: StoredChunk) -> bytes:
-        """Read and decrypt one chunk's payload. Raises UnavailableError if it is gone or damaged."""
-        return self._log.read(self._name, chunk)
-
-
 def _free_bytes(directory: Path) -> int:
     try:
         room = os.statvfs(directory)

@@ -41,7 +41,6 @@ _SUFFIX: Final = ".age"
 _SITE_FILE: Final = "_site.age"  # no camera's name has an underscore
 _RECIPIENT_FILE: Final = "recipient"
 _log: Final = logging.getLogger(__name__)
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -60,7 +60,9 @@ class RingStats:
 
 
 class SlabLog:
-    """`ports.ChunkLog` on slab files in one directory. `append` and `commit` belong to one thread, the rest to any.
+    """`ports.ChunkSink` and `ports.ChunkSource` on slab files in one directory.
+
+    `append` and `commit` belong to one thread, the rest to any.
 
     Opening rebuilds the index. `known` is a file elsewhere that remembers which disk is the ring's: while that disk is
     not there, the ring holds what is recorded in memory and waits for it. With `keep` False everything that is found

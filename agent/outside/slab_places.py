@@ -20,6 +20,11 @@ from agent.outside.slab_shelf import SlabShelf
 from agent.outside.slab_volume import SlabVolume
 
 EXPIRY_CHECK_S: Final = 60
+
+PLACE_ERRORS: Final = frozenset({errno.EIO, errno.ENODATA, errno.EREMOTEIO, errno.EILSEQ, errno.EUCLEAN, errno.EBADMSG})
+"""What a bad place on a disk is called: by most drivers EIO, past the page cache ENODATA for a bad medium (Linux
+block/blk-core.c), by file systems EUCLEAN and EBADMSG where their own structures are damaged."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -73,13 +78,16 @@ class SlabPlaces:
         used = sum(headers[slot].size if slot in headers else usual for slot in slots)
         return max(used, len(slots) * usual) - self._settings.bytes_max
 
-    def failed(self, slot: int, error: OSError, *, is_new: bool, is_bad: bool) -> None:
-        """Note that no slab could be made in a slot: there is no room for a new file, or its blocks are bad."""
+    def failed(self, slot: int, error: OSError, *, is_new: bool, is_last_try: bool) -> None:
+        """Note that no slab could be made in a slot: there is no room for a new file, or its blocks are bad.
+
+        A slot whose blocks are bad is handed out again until the last try.
+        """
         if is_new:
             # Only a full disk has a cure in the ring itself; on any other error footage would be given up for nothing.
             self._is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
             self._volume.unlink(slot)
-        elif is_bad:
+        elif is_last_try and error.errno in PLACE_ERRORS:
             self._bad.add(slot)
 
     def made(self, slot: int) -> None:

@@ -7,20 +7,18 @@ left, a failing disk is waited for.
 
 from __future__ import annotations
 
-import errno
 import logging
 import mmap
-import os
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from agent.buffer.chunk import ChunkKind, ChunkMeta, StoredChunk
-from agent.buffer.slab import BLOCK_BYTES, NONCE_BYTES, SlabHeader, padded, wrap_key
+from agent.buffer.chunk import ChunkKind
+from agent.buffer.slab import BLOCK_BYTES, SlabHeader, padded
 from agent.clock import Clock
 from agent.crypto import Secret
-from agent.errors import BadInputError, TransomError, UnavailableError
+from agent.errors import BadInputError, TransomError
+from agent.outside.open_slabs import OpenSlabs
 from agent.outside.slab_batches import (
     BATCH_BYTES,
     Batch,
@@ -36,16 +34,13 @@ from agent.outside.slab_batches import (
 from agent.outside.slab_file import SlabFile
 from agent.outside.slab_last_words import write_last_words
 from agent.outside.slab_moves import SlabMoves, find_stream
-from agent.outside.slab_places import EXPIRY_CHECK_S, SlabPlaces
+from agent.outside.slab_places import EXPIRY_CHECK_S, PLACE_ERRORS, SlabPlaces
 from agent.outside.slab_shelf import SlabShelf
+from agent.outside.slab_unsynced import Unsynced
 from agent.outside.slab_volume import SlabVolume
 
 RETRY_S: Final = 1.0
 PATIENCE: Final = 3  # errors of a place until another one is tried; then ten times as many
-
-PLACE_ERRORS: Final = frozenset({errno.EIO, errno.ENODATA, errno.EREMOTEIO, errno.EILSEQ, errno.EUCLEAN, errno.EBADMSG})
-"""What a bad place on a disk is called: by most drivers EIO, past the page cache ENODATA for a bad medium (Linux
-block/blk-core.c), by file systems EUCLEAN and EBADMSG where their own structures are damaged."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -63,15 +58,6 @@ class WriterStats:
 
 
 @dataclass(slots=True)
-class _Unsynced:
-    """Chunks of one batch that are written but not synced."""
-
-    slab: Slab
-    offset: int
-    chunks: list[Placed]
-
-
-@dataclass(slots=True)
 class SlabWriter:
     """Writes what the queue holds until it is closed; `run` is the thread's target."""
 
@@ -83,29 +69,29 @@ class SlabWriter:
     key_encryption_key: Secret
     stats: WriterStats
     retry_s: float = RETRY_S
-    _files: dict[Slab, SlabFile] = field(default_factory=dict)
-    _unsynced: list[_Unsynced] = field(default_factory=list)
     _left: list[Slab] = field(default_factory=list)  # get their index with the next commit
-    _doubtful: set[Slab] = field(default_factory=set)  # a sync failed: what was written before must be looked at
     _at_work: Slab | None = None  # whose file is written or synced
     _failures: int = 0  # errors of a place in a row
     _patience: int = PATIENCE
     _moves: SlabMoves = field(init=False)
+    _open: OpenSlabs = field(init=False)
+    _unsynced: Unsynced = field(init=False)
 
     def __post_init__(self) -> None:
         self._moves = SlabMoves(self.clock)
+        self._open = OpenSlabs(self.volume, self.shelf, self.places, self.key_encryption_key)
+        self._unsynced = Unsynced(self.shelf)
 
     def resume(self, slab: Slab, slot: int, header: SlabHeader) -> None:
         """Go on in a slab of before a restart. Raises OSError."""
-        self._files[slab] = SlabFile(self.volume, slot, header, end=slab.end)
-        slab.is_begun = True
+        self._open.resume(slab, slot, header)
 
     def finish(self, slab: Slab) -> None:
         """Give a slab its index that nobody goes on with. Raises OSError; the slab is left all the same."""
         try:
             self._finish(slab)
         finally:
-            self._close(slab)
+            self._open.close(slab)
 
     def run(self) -> None:
         """Write until the queue is closed and empty; after closing, the first failure ends it."""
@@ -130,8 +116,7 @@ class SlabWriter:
 
     def close(self) -> None:
         """Close all files."""
-        for slab in list(self._files):
-            self._close(slab)
+        self._open.close_all()
 
     def _act(self, item: Item) -> None:
         self._at_work = None
@@ -149,7 +134,7 @@ class SlabWriter:
     def _expire(self) -> None:
         """Destroy what is too old; if that fails, recording goes on, and it is tried again in a minute."""
         try:
-            self.places.expire(self._slots())
+            self.places.expire(self._open.slots)
         except OSError as error:
             self._note(error)
 
@@ -175,7 +160,7 @@ class SlabWriter:
             offset = file.append(blocks)
             self.stats.bytes_written += len(blocks)
         self.stats.is_direct = file.is_direct
-        self._unsynced.append(_Unsynced(batch.slab, offset, batch.chunks))
+        self._unsynced.note(batch, offset)
         batch.slab.in_file |= {_run(placed) for placed in batch.chunks if placed.meta.kind is ChunkKind.STREAM}
 
     def _missing_streams(self, batch: Batch) -> list[SealedStream]:
@@ -187,53 +172,20 @@ class SlabWriter:
 
     def _sync(self) -> None:
         """Bring everything written to the disk, then let readers find it."""
-        for slab in {one.slab: None for one in self._unsynced}:
+        slabs = self._unsynced.slabs
+        for slab in slabs:
             self._at_work = slab
             try:
-                self._files[slab].sync()
+                self._open.files[slab].sync()
             except OSError:
-                self._doubtful.add(slab)
+                self._unsynced.doubt(slab)
                 raise
-        self.stats.commits += bool(self._unsynced)
-        for slab in {one.slab: None for one in self._unsynced}:
+        self.stats.commits += bool(slabs)
+        for slab in slabs:
             self._publish(slab)
 
     def _publish(self, slab: Slab) -> None:
-        """Name what was written to a slab. After a failed sync, leave out what is not on the disk.
-
-        A later sync that works says nothing about what an earlier one lost.
-        """
-        file = self._files[slab]
-        for one in self._take_unsynced(slab):
-            chunks = [
-                StoredChunk(placed.meta, file.header.number, one.offset + placed.offset, placed.length)
-                for placed in one.chunks
-            ]
-            if slab in self._doubtful:
-                there = [chunk for chunk in chunks if self._is_whole(chunk, file)]
-                self._lost(slab, [chunk.meta for chunk in chunks if chunk not in there])
-                chunks = there
-            self.shelf.publish(chunks)
-        self._doubtful.discard(slab)
-
-    def _take_unsynced(self, slab: Slab) -> list[_Unsynced]:
-        taken = [one for one in self._unsynced if one.slab is slab]
-        self._unsynced = [one for one in self._unsynced if one.slab is not slab]
-        return taken
-
-    def _lost(self, slab: Slab, chunks: Iterable[ChunkMeta]) -> None:
-        """Count media chunks that were written and are gone; a stream chunk comes again with the next batch."""
-        for meta in chunks:
-            self.stats.lost_chunks += meta.kind is ChunkKind.MEDIA
-            slab.in_file.discard((meta.camera, meta.run))
-
-    def _is_whole(self, chunk: StoredChunk, file: SlabFile) -> bool:
-        try:
-            _, opener = self.shelf.opener(chunk.slab)
-            opener.open(file.read_back(chunk.offset, chunk.length))
-        except (BadInputError, UnavailableError, OSError):
-            return False
-        return True
+        self.stats.lost_chunks += self._unsynced.publish(slab, self._open.files[slab])
 
     def _finish_left(self) -> None:
         """Give the slabs that were left their indexes: all that is in them has been synced."""
@@ -244,51 +196,22 @@ class SlabWriter:
     def _finish(self, slab: Slab) -> None:
         """Append the slab's index, so that the next start need not scan it."""
         self._at_work = slab
-        file = self._files.get(slab)
+        file = self._open.files.get(slab)
         if file is None:
             return  # nothing ever came to it
         with suppress(BadInputError):  # more rows than an index holds: the slab is scanned
             rows = self.shelf.pack(file.header.number)
             self.stats.bytes_written += write_last_words(file, slab, rows, self.clock.now())
-        self._close(slab)
+        self._open.close(slab)
 
     def _file(self, slab: Slab) -> SlabFile:
         """Return the slab's file, made now if this is its first batch."""
-        if slab not in self._files:
-            if self._left and not self.places.has_more(self._slots()):
-                self._sync()  # the slab that was just left may have to make room for this one
-                self._finish_left()
-            slot, is_new = self.places.take(self._slots())
-            # Counted before the attempt: two files with one number would hide each other after a restart.
-            header = SlabHeader(
-                number=self.shelf.take_number(),
-                id=slab.id,
-                volume=self.volume.id,
-                cipher=slab.cipher,
-                lane=slab.lane,
-                created=slab.created,
-                size=slab.size,
-            )
-            header = wrap_key(header, slab.data_key, self.key_encryption_key, os.urandom(NONCE_BYTES))
-            try:
-                file = SlabFile.create(self.volume, slot, header)
-            except OSError as error:
-                is_bad = error.errno in PLACE_ERRORS and self._failures + 1 >= self._patience
-                self.places.failed(slot, error, is_new=is_new, is_bad=is_bad)
-                raise
-            self.places.made(slot)
-            self.shelf.put(slot, header)
-            self._files[slab] = file
-            slab.is_begun = True
-        return self._files[slab]
-
-    def _slots(self) -> list[int]:
-        return [file.slot for file in self._files.values()]
-
-    def _close(self, slab: Slab) -> None:
-        file = self._files.pop(slab, None)
-        if file is not None:
-            file.close()
+        if slab in self._open.files:
+            return self._open.files[slab]
+        if self._left and not self.places.has_more(self._open.slots):
+            self._sync()  # the slab that was just left may have to make room for this one
+            self._finish_left()
+        return self._open.make(slab, is_last_try=self._failures + 1 >= self._patience)
 
     def _note(self, error: OSError) -> None:
         self.stats.errors += 1
@@ -299,7 +222,7 @@ class SlabWriter:
 
         A full, read-only or absent disk is waited for; a dying one must not recycle the ring, so patience grows.
         """
-        self._note(error)
+        self._note(error)  # at once: a dying disk may hold up what comes next
         try:
             is_back = self.volume.renew()
         except (TransomError, OSError) as away:
@@ -311,34 +234,33 @@ class SlabWriter:
         self._failures += error.errno in PLACE_ERRORS
         if self._failures >= self._patience:
             self._patience *= 10
-            if self._at_work is not None and self._at_work in self._files:
-                _log.warning("slab file %d cannot be written: another one is begun", self._files[self._at_work].slot)
+            if self._at_work is not None and (file := self._open.files.get(self._at_work)):
+                _log.warning("slab file %d cannot be written: another one is begun", file.slot)
                 self._give_up(self._at_work)
 
     def _give_up(self, slab: Slab) -> None:
         """Leave a slab where it is; what waits for it goes to another one."""
         try:
-            self._files[slab].sync()
+            self._open.files[slab].sync()
         except OSError:
-            self._doubtful.add(slab)
+            self._unsynced.doubt(slab)
         self._publish(slab)
-        self._close(slab)
+        self._open.close(slab)
         self._moves.give_up(slab)
 
     def _reopen(self) -> None:
         """Open the files again of a disk that was taken out and put back in; keep what is really there."""
         _log.warning("the ring's disk is back")
-        for slab, file in list(self._files.items()):
+        for slab, file in list(self._open.files.items()):
             try:
-                self._files[slab] = file.again(self.volume)
+                self._open.open_again(slab)
             except OSError as error:
                 _log.warning("slab file %d did not come back: %s", file.slot, error.strerror)
-                self._lost(slab, [placed.meta for one in self._take_unsynced(slab) for placed in one.chunks])
-                self._close(slab)
+                self.stats.lost_chunks += self._unsynced.lose(slab)
+                self._open.close(slab)
                 self._moves.give_up(slab)
             else:
-                file.close()
-                self._doubtful.add(slab)
+                self._unsynced.doubt(slab)
 
 
 def _run(placed: Placed) -> RunKey:

@@ -19,7 +19,6 @@ import random
 import select
 import struct
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +30,7 @@ import msgspec
 from agent.demo.processes import Program
 from agent.errors import UnavailableError
 from tests.bench.own_namespaces import enter_network_of, enter_own_network, run_ip
+from tests.simulators.private_network import in_network
 
 NEAR, FAR = "10.77.0.2", "10.77.0.1"
 READY_S_MAX: Final = 20.0
@@ -98,22 +98,7 @@ class Link(Program):
 
     def near(self, work: Callable[[], _Result]) -> _Result:
         """Do something in the hub's network; what it starts stays there."""
-        results: list[_Result] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                enter_network_of(self._near)
-                results.append(work())
-            except BaseException as error:  # noqa: BLE001 - raised again where the caller stands
-                errors.append(error)
-
-        thread = threading.Thread(target=run, name="hub's network")
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return results[0]
+        return in_network(lambda: enter_network_of(self._near), work)
 
     def stop(self) -> float:
         """Take the line down."""

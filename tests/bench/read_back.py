@@ -9,7 +9,7 @@ import msgspec
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.errors import UnavailableError
-from agent.ports import ChunkLog
+from agent.ports import ChunkSource
 
 VIDEO_CHANNEL: Final = 0
 _SIDE_NS: Final = 3600 * SECOND_NS
@@ -32,7 +32,7 @@ class ReadBack(msgspec.Struct, frozen=True):
         return self.packets > 0 and not self.chunk_gaps + self.packet_gaps + self.unreadable
 
 
-def read_back(ring: ChunkLog, camera: CameraId) -> ReadBack:
+def read_back(ring: ChunkSource, camera: CameraId) -> ReadBack:
     """Read all that `ring` has of a camera. One run: a new one counts as a gap, for its packets do not follow."""
     newest = ring.footage(camera, Window(WallTime(0), WallTime(1))).newest_picture
     if newest is None:

@@ -160,8 +160,7 @@ def test_usage_says_how_much_there_is_of_each_camera() -> None:
     assert index.usage() == {CAMERA: CameraUsage(29 * 4000, at(1), at(29.9))}
     index.forget(0)
     assert index.usage() == {CAMERA: CameraUsage(20 * 4000, at(10), at(29.9))}
-    assert index.newest_arrival(0) is None
-    assert index.newest_arrival(1) == index.newest_arrivals()[1] == at(19.9)
+    assert index.newest_arrivals() == {1: at(19.9), 2: at(29.9)}
 
 
 def test_an_index_chunk_is_no_footage() -> None:

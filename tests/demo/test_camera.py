@@ -20,6 +20,7 @@ from agent.demo import block_code
 from agent.demo.camera import CameraSettings, VirtualCamera, running_camera
 from agent.demo.h264_rtp import AccessUnit, EncoderSettings
 from agent.errors import ConfigurationError, UnavailableError
+from tests.simulators.eventually import until
 
 LOGIN = Login("hub", Secret("pw"))
 
@@ -111,10 +112,7 @@ class Collector:
 
     def wait(self) -> None:
         """Wait until all have come."""
-        deadline = time.monotonic() + 20
-        while len(self.units) < self._stop_after:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: len(self.units) >= self._stop_after)
 
 
 def test_a_camera_that_was_late_makes_up_for_every_picture() -> None:

@@ -15,7 +15,8 @@ from agent.demo.camera import Ready
 from agent.demo.camera_events import SUBSCRIPTIONS_MAX, WAITING_MAX, EventManners
 from agent.demo.camera_soap import NAMESPACES
 from tests.demo.test_camera_onvif import wsse
-from tests.simulators.event_camera import event_camera, service, wait_for
+from tests.simulators.event_camera import event_camera, service
+from tests.simulators.eventually import until
 
 OFFSET_MS = 3_600_000  # as `wsse` has it
 SUBSCRIBE = "<tev:CreatePullPointSubscription/>"
@@ -147,6 +148,6 @@ def test_motion_on_order() -> None:
         camera.stdin.write('{"motion": true}\n')
         camera.stdin.flush()
         found: list[Element] = []
-        wait_for(lambda: found.extend(elements(client.pull(5, 8).body, "SimpleItem")) or found)  # type: ignore[func-returns-value] # for its effect
+        until(lambda: found.extend(elements(client.pull(5, 8).body, "SimpleItem")) or found)  # type: ignore[func-returns-value] # for its effect
         assert ("IsMotion", "true") in [(item.get("Name"), item.get("Value")) for item in found]
         camera.stdin.write('{"quit": true}\n')

@@ -17,6 +17,7 @@ from agent.outside.onvif import OnvifCamera, camera_of
 from agent.outside.onvif_media import MEDIA2, ask, get_services
 from agent.outside.onvif_services import MEDIA
 from agent.outside.soap_login import Refusals
+from tests.simulators.eventually import until
 
 LOGIN = Login("hub", Secret("pw"))
 GOP = 60
@@ -74,13 +75,10 @@ def test_a_key_picture_comes_on_request(camera: tuple[VirtualCamera, Ready, str]
     profile = client.main_profile()
     one._main.viewers.add(watcher)
     try:
-        until = time.monotonic() + 5
-        while not any(watcher.keys) and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: any(watcher.keys))
         watcher.keys.clear()
         assert client.ask_key_picture(profile)
-        while not any(watcher.keys) and time.monotonic() < until + 1:
-            time.sleep(0.02)
+        until(lambda: any(watcher.keys))
         assert watcher.keys.index(True) < GOP // 4
     finally:
         one._main.viewers.discard(watcher)

@@ -38,7 +38,8 @@ from agent.outside.host import HostClock
 from agent.outside.onvif import camera_of
 from agent.outside.onvif_failures import AccountLockedError, LoginRefusedError
 from agent.outside.soap_login import Refusals
-from tests.simulators.event_camera import event_camera, wait_for, watching
+from tests.simulators.event_camera import event_camera, watching
+from tests.simulators.eventually import until
 from tests.simulators.recording_hub import RecordingHub
 
 LOGIN = Login("hub", Secret("night-owl 7"))
@@ -161,9 +162,9 @@ def test_a_subscription_as_tapo_wants_it() -> None:
     """A lifetime must be asked for, and long pulls are cut off: motion comes all the same, by one subscription."""
     manners = EventManners(needs_lifetime=True, breaks_pulls_s=9)
     with event_camera(manners) as (one, ready), watching(("door", ready.onvif)) as (_, heard):
-        wait_for(lambda: one.events.pulls_s)
+        until(lambda: one.events.pulls_s)
         one.events.motion(is_so=True)
-        wait_for(lambda: heard.of("door"))
+        until(lambda: heard.of("door"))
         assert one.events.asked.count("CreatePullPointSubscription") == 1
         assert max(one.events.pulls_s) < manners.breaks_pulls_s
 
@@ -171,10 +172,10 @@ def test_a_subscription_as_tapo_wants_it() -> None:
 def test_stamps_without_t_and_zone_are_read() -> None:
     """A blank and no zone, as some firmware writes UTC."""
     with event_camera(EventManners(has_odd_stamps=True)) as (one, ready), watching(("door", ready.onvif)) as (_, heard):
-        wait_for(lambda: "PullMessages" in one.events.asked)
+        until(lambda: "PullMessages" in one.events.asked)
         before = time.time_ns()
         one.events.motion(is_so=True)
-        wait_for(lambda: heard.of("door"))
+        until(lambda: heard.of("door"))
         (event,) = heard.of("door")
     assert (event.kind, event.clock) == (EventKind.MOTION, EventClock.CAMERA)
     assert event.at - event.error_ns <= time.time_ns()

@@ -11,6 +11,7 @@ from typing import Final
 
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_clock import narrowed, next_question, offset_from_second, read_camera_time
+from agent.acquire.clock_recovery import Timeline
 from agent.acquire.digest import STALE_NONCES_MAX, Authenticator
 from agent.acquire.discovery import DATAGRAM_BYTES_MAX, NAME_CHARACTERS_MAX, ProbeKind, bracketed
 from agent.acquire.lenient_xml import parse_xml
@@ -20,7 +21,6 @@ from agent.acquire.sdp import FMTP_BYTES_MAX, TRACKS_MAX, parse_sdp
 from agent.acquire.search import CAMERAS_PER_SENDER_MAX, Search
 from agent.acquire.stream import CameraId
 from agent.acquire.stream_url import usable_url
-from agent.acquire.timeline import Timeline
 from agent.acquire.username_token import NONCE_BYTES, username_token
 from agent.clock import SECOND_NS, Instant, WallTime
 from agent.crypto import Secret

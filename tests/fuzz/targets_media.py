@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from agent.acquire.clock_recovery import FUTURE_NS_MAX, Timeline
 from agent.acquire.key_picture import key_finder
 from agent.acquire.reader import Reader, ReaderEvent, Recorded, RunBegan, RunNumbers
 from agent.acquire.rtsp_message import message_end
 from agent.acquire.span import SPAN_BYTES_MAX
 from agent.acquire.stream import Track, decode_stream_header, encode_stream_header
-from agent.acquire.timeline import FUTURE_NS_MAX, Anchor, ClockOffset, Timeline
+from agent.acquire.timeline import Anchor, ClockOffset
 from agent.acquire.wire import ROOM_BYTES_MIN, WireBuffer, wire_memory
 from agent.acquire.wire_event import Span, WireEvent
 from agent.buffer.chunk import PAYLOAD_BYTES_MAX, ChunkKind

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.clock import ClockStanding, Instant, TimeSource, WallTime
+from agent.clock import WallTime
 from agent.errors import ConfigurationError, UnavailableError
 from agent.evidence.audit import LOG_NAME, open_checkpoint
 from agent.evidence.kinds import STRANGERS_ENTRIES_PER_DAY_MAX
@@ -18,35 +18,16 @@ from agent.evidence.merkle import leaf_hash, root_of
 from agent.evidence.note import verifier_of
 from agent.evidence.room import LogFullError, LogRoom
 from agent.outside.audit_file import AuditFile, open_audit
+from tests.simulators.set_clock import SetClock
 
 KEY = Ed25519PrivateKey.generate()
 HUB = verifier_of("hub-1", KEY)
 
 
-class StoppedClock:
-    """A clock that stands still."""
-
-    def now(self) -> WallTime:
-        """Return the same time."""
-        return WallTime(1_800_000_000_000_000_000)
-
-    def instant(self) -> Instant:
-        """Return the same time."""
-        return Instant(0)
-
-    def is_trusted(self) -> bool:
-        """Trust it."""
-        return True
-
-    def standing(self) -> ClockStanding:
-        """Say the same."""
-        return ClockStanding(TimeSource.NETWORK)
-
-
 @contextmanager
 def opened(folder: Path, key: Ed25519PrivateKey = KEY) -> Iterator[AuditFile]:
     """Open the log in `folder`."""
-    log = AuditFile(folder / LOG_NAME, "hub-1", key, StoppedClock())
+    log = AuditFile(folder / LOG_NAME, "hub-1", key, SetClock(WallTime(1_800_000_000_000_000_000)))
     try:
         yield log
     finally:
@@ -225,7 +206,7 @@ def test_a_changed_log_is_kept_aside_and_a_new_one_begins_with_that(tmp_path: Pa
     path = written(folder, 5)
     changed = path.read_bytes().replace(b"ref-2", b"ref-X")
     path.write_bytes(changed)
-    log = open_audit(folder, "hub-1", KEY, StoppedClock())
+    log = open_audit(folder, "hub-1", KEY, SetClock(WallTime(1_800_000_000_000_000_000)))
     try:
         (entry,) = log.latest(10)
         assert entry.kind == "log_changed"
@@ -234,7 +215,7 @@ def test_a_changed_log_is_kept_aside_and_a_new_one_begins_with_that(tmp_path: Pa
         assert "changed" in str(entry.detail["why"])
     finally:
         log.close()
-    log = open_audit(folder, "hub-1", KEY, StoppedClock())
+    log = open_audit(folder, "hub-1", KEY, SetClock(WallTime(1_800_000_000_000_000_000)))
     assert log.head()[0] == 1
     log.close()
 
@@ -245,7 +226,7 @@ def test_a_log_that_was_cut_off_below_a_checkpoint_is_a_changed_one(tmp_path: Pa
         folder = tmp_path / f"audit-{remove}"
         path = written(folder, 5)
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: 5 - remove]))
-        log = open_audit(folder, "hub-1", KEY, StoppedClock())
+        log = open_audit(folder, "hub-1", KEY, SetClock(WallTime(1_800_000_000_000_000_000)))
         assert [entry.kind for entry in log.latest(10)] == ["log_changed"]
         log.close()
 
@@ -256,7 +237,7 @@ def test_a_log_in_use_is_not_taken_for_a_changed_one(tmp_path: Path) -> None:
     with opened(folder) as log:
         log.append("job", "one", {})
         with pytest.raises(ConfigurationError, match="in use"):
-            open_audit(folder, "hub-1", KEY, StoppedClock())
+            open_audit(folder, "hub-1", KEY, SetClock(WallTime(1_800_000_000_000_000_000)))
         assert [entry.ref for entry in log.latest(2)] == ["one"]
     assert [path.name for path in tmp_path.iterdir()] == ["audit"]
 

@@ -19,6 +19,7 @@ from agent.camera_link import CameraLink
 from agent.errors import UnavailableError
 from agent.outside.camera_tls import CIPHERTEXT_BYTES
 from agent.outside.rtsp_sockets import RtspDialer
+from tests.simulators.eventually import until
 from tests.simulators.tls_front import Certificate, server_context
 
 
@@ -26,13 +27,6 @@ from tests.simulators.tls_front import Certificate, server_context
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """Make a camera's own certificate."""
     return Certificate.made(tmp_path_factory.mktemp("camera"))
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Ask until something holds, at most five seconds."""
-    due = time.monotonic() + 5
-    while not is_so():
-        assert time.monotonic() < due
 
 
 @contextmanager
@@ -87,10 +81,13 @@ def test_much_is_read_in_few_calls_and_never_more_than_there_is_room(certificate
     with served(server_context(certificate), serve) as link:
         until(link.is_open)
         got, sizes = bytearray(), (1, 17, 100_000, 2 * CIPHERTEXT_BYTES, 300_000)
-        due = time.monotonic() + 5
-        while len(got) < len(sent) and time.monotonic() < due:
+
+        def has_all() -> bool:
             room = memoryview(bytearray(sizes[len(got) % len(sizes)]))
-            got += room[: link.receive_into(room)]
+            got.extend(room[: link.receive_into(room)])
+            return len(got) >= len(sent)
+
+        until(has_all)
     assert got == sent
 
 
@@ -166,7 +163,10 @@ def test_a_camera_cannot_choose_a_slow_group(certificate: Certificate) -> None:
 
 
 def test_a_handshake_that_drips_never_waits(certificate: Certificate) -> None:
-    """A server whose handshake comes byte by byte costs a moment per call, and opens in the end."""
+    """A server whose handshake comes byte by byte costs a moment per call, and opens in the end.
+
+    One thread is both sides here: a call that waited for the server would wait for ever.
+    """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     camera = server_context(certificate).wrap_bio(incoming, outgoing, server_side=True)
     longest_s = 0.0
@@ -174,11 +174,11 @@ def test_a_handshake_that_drips_never_waits(certificate: Certificate) -> None:
         link = RtspDialer().dial("127.0.0.1", server.getsockname()[1], is_secure=True)
         far, _ = server.accept()
         far.settimeout(0)
-        due, is_open = time.monotonic() + 5, False
-        while not is_open and time.monotonic() < due:
-            began = time.monotonic()
+        is_open = False
+        while not is_open:
+            began = time.thread_time()
             is_open = link.is_open()
-            longest_s = max(longest_s, time.monotonic() - began)
+            longest_s = max(longest_s, time.thread_time() - began)
             with suppress(BlockingIOError):
                 incoming.write(far.recv(1000))
             with suppress(ssl.SSLWantReadError):
@@ -187,7 +187,6 @@ def test_a_handshake_that_drips_never_waits(certificate: Certificate) -> None:
                 far.send(outgoing.read(1))
         link.close()
         far.close()
-    assert is_open
     assert longest_s < 0.2
 
 

@@ -20,7 +20,8 @@ from agent.demo.camera_events import EventManners
 from agent.errors import BadInputError, TransomError
 from agent.outside.event_soap import event_address
 from agent.outside.onvif_failures import CameraFaultError, CameraUnreachableError, LoginNeededError, LoginRefusedError
-from tests.simulators.event_camera import event_camera, service, wait_for
+from tests.simulators.event_camera import event_camera, service
+from tests.simulators.eventually import until
 
 ENVELOPE = '<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body>{}</e:Body></e:Envelope>'
 
@@ -46,7 +47,7 @@ def test_a_subscription_from_find_to_goodbye(*, has_parameters: bool) -> None:
 
 
 def test_a_goodbye_need_not_wait_for_a_pull() -> None:
-    """While one thread waits for something to be told, another ends the subscription within a second."""
+    """While one thread waits five seconds for something to be told, another ends the subscription."""
     with event_camera() as (camera, ready):
         client = service(ready.onvif)
         client.find()
@@ -60,10 +61,10 @@ def test_a_goodbye_need_not_wait_for_a_pull() -> None:
 
         thread = threading.Thread(target=pull)
         thread.start()
-        wait_for(lambda: "PullMessages" in camera.events.asked)
+        until(lambda: "PullMessages" in camera.events.asked)
         began = time.monotonic()
         client.unsubscribe()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         assert camera.events.subscriptions == 0
         thread.join(10)
         assert ended

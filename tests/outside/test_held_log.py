@@ -15,7 +15,7 @@ from agent.buffer.hold import Hold, HoldRefusedError, HoldSettings
 from agent.buffer.ring import RingSettings
 from agent.clock import Window
 from agent.errors import BadInputError, UnavailableError
-from agent.outside.held_log import SLAB_BYTES, HeldFootage, HeldLog
+from agent.outside.held_log import SLAB_BYTES, HeldLog
 from agent.outside.slab_files import SlabLog
 from tests.simulators.ring_child import KEK, MIB
 from tests.simulators.ring_content import CAMERA, START, StillClock, at, media, stream
@@ -71,9 +71,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def seconds(holds: HeldLog, name: str = "job-1", camera: CameraId = CAMERA) -> list[int]:
     """Return the seconds of a camera that are held, having read each of them."""
-    held = HeldFootage(holds, name)
-    chunks = held.footage(camera, EVERYTHING).chunks
-    assert [held.read(chunk) for chunk in chunks] == [content(camera, chunk.meta.sequence) for chunk in chunks]
+    chunks = holds.footage(name, camera, EVERYTHING).chunks
+    assert [holds.read(name, chunk) for chunk in chunks] == [content(camera, chunk.meta.sequence) for chunk in chunks]
     return [chunk.meta.sequence for chunk in chunks]
 
 

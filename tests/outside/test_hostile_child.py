@@ -20,6 +20,7 @@ from agent.errors import BadInputError, UnavailableError
 from agent.outside.cutter import ChildCutter
 from agent.outside.cutter_child import ChildLimits
 from tests.simulators.clips import shown_by_pyav, window_of
+from tests.simulators.eventually import until
 from tests.simulators.h264_source import Recipe, film
 from tests.simulators.poison_taster import GROWTH_BYTES_MAX, own_bytes, peak_bytes, taste
 from tests.simulators.poisoned_streams import KINDS, huge_pictures, many_slices, poison
@@ -57,7 +58,7 @@ def test_a_child_that_hangs_is_ended_at_its_deadline() -> None:
     began_s = time.monotonic()
     with pytest.raises(UnavailableError, match="longer than 1 s"):
         broken("hang", deadline_s=1).cut(ORDER, SOURCE.chunks * 50, lambda _: None)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 20  # it would hang for minutes
 
 
 @pytest.mark.parametrize("behaviour", ["flood", "trickle", "empty frames", "orders", "complaints"])
@@ -66,7 +67,7 @@ def test_a_child_that_talks_without_end_is_ended_long_before_its_deadline(behavi
     before, began_s = own_bytes(), time.monotonic()
     with pytest.raises(UnavailableError, match="more than"):
         broken(behaviour, deadline_s=60).cut(ORDER, SOURCE.chunks, lambda _: None)
-    assert time.monotonic() - began_s < 20
+    assert time.monotonic() - began_s < 40
     assert own_bytes() - before < GROWTH_BYTES_MAX
 
 
@@ -139,20 +140,10 @@ def test_a_child_does_not_outlive_its_parent() -> None:
         hub.stdin.write(job)
         hub.stdin.close()
         child = int(hub.stdout.readline())
-        _wait_for(child, "Seccomp:\t2")
+        until(lambda: "Seccomp:\t2" in Path(f"/proc/{child}/status").read_text())
         os.kill(child, signal.SIGSTOP)  # so deep that it does not see the end of its input
         hub.kill()
-    deadline_s = time.monotonic() + 5
-    while _is_alive(child):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
-def _wait_for(child: int, what: str) -> None:
-    deadline_s = time.monotonic() + 10
-    while what not in Path(f"/proc/{child}/status").read_text():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+    until(lambda: not _is_alive(child))
 
 
 def _is_alive(child: int) -> bool:

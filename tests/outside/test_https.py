@@ -13,36 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.clock import ClockStanding, Instant, TimeSource, WallTime
 from agent.command.request import UploadTarget
 from agent.crypto import Secret
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.host import HostClock
 from agent.outside.https import HttpsUploader, Patience
 from tests.simulators.tus_server import Fault, TusStore, tus_server
 
 SIZE = 9 * 1024 * 1024 + 11  # three PATCH requests
 QUICK = Patience(connect_s=2, silence_s=2, request_s=5, upload_s=5)
-
-
-class SystemClock:
-    """The real clocks."""
-
-    def now(self) -> WallTime:
-        """Return UTC."""
-        return WallTime(time.time_ns())
-
-    def instant(self) -> Instant:
-        """Return the monotonic time."""
-        return Instant(time.monotonic_ns())
-
-    def is_trusted(self) -> bool:
-        """Trust it."""
-        return True
-
-    def standing(self) -> ClockStanding:
-        """Say the same."""
-        return ClockStanding(TimeSource.NETWORK)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +49,7 @@ def target(url: str, bearer: str = "token-1") -> UploadTarget:
 @asynccontextmanager
 async def uploader(pem: str, patience: Patience = QUICK) -> AsyncIterator[HttpsUploader]:
     """Make the uploader under test."""
-    async with HttpsUploader([pem], SystemClock(), patience) as made:
+    async with HttpsUploader([pem], HostClock(unsafe_assume_synchronised=True), patience) as made:
         yield made
 
 
@@ -313,7 +293,7 @@ def test_an_uploader_needs_an_authority(authorities: list[str]) -> None:
     """Without a certificate to believe in there is no uploader; the system's store is no fallback."""
 
     async def run() -> None:
-        HttpsUploader(authorities, SystemClock())
+        HttpsUploader(authorities, HostClock(unsafe_assume_synchronised=True))
 
     with pytest.raises(ConfigurationError, match="authority"):
         asyncio.run(run())

@@ -95,7 +95,7 @@ def test_what_is_no_camera_is_not_found_and_holds_nothing_up() -> None:
         hosts = [f"127.0.71.7:{silent.getsockname()[1]}", "127.0.71.8:9", "127.0.71.9"]
         began = time.monotonic()
         assert ask(*given_hosts(hosts, [])) == {}
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
 
 
 def test_cameras_that_record_are_left_alone() -> None:
@@ -112,19 +112,19 @@ def test_a_range_is_asked_bit_by_bit_at_a_pace() -> None:
     with answering_alone("127.0.73.0", 7) as last, answering_alone("127.0.72.200", 8):
         began = time.monotonic()
         assert [found.sender for found in knocking.search()] == ["127.0.72.200"]
-        assert 2.5 < time.monotonic() - began < 8
+        assert time.monotonic() - began > 2.5
         assert not last
         assert {found.sender for found in knocking.search()} == {"127.0.73.0", "127.0.72.200"}
 
 
 def test_a_search_that_is_stopped_ends_soon() -> None:
-    """The daemon does not wait for a range."""
+    """The daemon does not wait for a range, nor for one that does not answer."""
     stop = Event()
     stop.set()
     began = time.monotonic()
     assert list(Knocking(given_hosts([], ["127.0.74.1-127.0.74.200"]), hub_now, stop).search()) == []
-    assert list(probe_one("127.0.74.1", stop)) == []
-    assert time.monotonic() - began < 1
+    assert list(probe_one("127.0.74.1", stop, 60)) == []
+    assert time.monotonic() - began < 2  # two datagrams to each of the range take as long
 
 
 def test_hosts_of_either_family_are_asked() -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -349,75 +346,3 @@ def test_stopping_takes_less_than_two_seconds_without_a_broker(net: Net) -> None
 
     with silent:
         run(test)
-
-
-# ------------------------------------------------------------------- who is it there?
-
-
-@contextmanager
-def tls_server(context: ssl.SSLContext, host: str = "127.0.0.1") -> Iterator[tuple[int, list[str]]]:
-    """Serve one TLS handshake; give the port, and afterwards what became of it ("done", or the alert)."""
-    listener, outcome = socket.create_server((host, 0)), list[str]()
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        connection.settimeout(10)
-        try:
-            with context.wrap_socket(connection, server_side=True) as wrapped:
-                wrapped.recv(1)
-        except (ssl.SSLError, OSError) as error:
-            outcome.append(str(error))
-        else:
-            outcome.append("done")
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield listener.getsockname()[1], outcome
-    thread.join(15)
-    listener.close()
-
-
-def server_context(net: Net, authority: Authority) -> ssl.SSLContext:
-    """Make a server's side by a certificate of `authority`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue_server(net.folder / "servers", net.hub))
-    return context
-
-
-def outcome_at(net: Net, context: ssl.SSLContext, host: str = "127.0.0.1") -> str:
-    """Let a hub connect to a server; return what became of the handshake at the server."""
-    with tls_server(context, host) as (port, outcome):
-
-        async def test() -> None:
-            address = net.address()
-            place = BrokerAddress(host, port, address.anchors_pem, address.certificate, address.key)
-            link, connected = net.link(place)
-            link.start()
-            await eventually(lambda: outcome)
-            assert not connected.is_set()
-            stop(link, net)
-
-        run(test)
-    return outcome[0]
-
-
-@paho_drops_failed_sockets
-def test_a_broker_of_another_authority_is_refused(net: Net) -> None:
-    """The hub says so before it shows who it is."""
-    assert "unknown ca" in outcome_at(net, server_context(net, Authority()))
-
-
-@paho_drops_failed_sockets
-def test_a_broker_with_another_name_is_refused(net: Net) -> None:
-    """A true certificate for another address is no certificate for this one."""
-    assert "bad certificate" in outcome_at(net, server_context(net, net.authority), "127.0.0.2")
-
-
-@paho_drops_failed_sockets
-def test_tls_1_2_is_refused(net: Net) -> None:
-    """A server that speaks nothing newer gets nothing."""
-    context = server_context(net, net.authority)
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert "unsupported protocol" in outcome_at(net, context).replace("_", " ").lower()

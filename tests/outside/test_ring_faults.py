@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulators.eventually import until
 from tests.simulators.failing_disk import OWN_MOUNTS, WRITES, FailingCalls, need_own_mounts
 from tests.simulators.ring_child import Child
-from tests.simulators.ring_log import MIB, opened, record, sequences, until
+from tests.simulators.ring_log import MIB, opened, record, sequences
 
 
 @pytest.fixture
@@ -195,8 +196,7 @@ def test_a_disk_that_is_not_mounted_at_the_start_is_waited_for(mounted: Child, t
     mounted.tell("close")
     mounted.tell("run", "mount", "--move", str(tmp_path / "disk"), str(tmp_path / "spare"))
     mounted.record(range(4, 51), size=500_000)
-    stats = mounted.stats()
-    assert "cannot be used: No such file" in stats["last_error"]
+    stats = mounted.wait_for("error", saying="cannot be used: No such file")
     assert 14 * MIB < stats["waiting_bytes"] <= 16 * MIB
     dropped = stats["dropped_chunks"]
     assert dropped == 47 - stats["waiting_bytes"] // 500_000
@@ -310,4 +310,4 @@ def test_the_memory_of_an_outage_is_given_back(child: Child) -> None:
         child.record(range(404, 421), size=500_000)
     child.wait_for("settled")
     assert child.ask("sequences") == list(range(1, 421))
-    until(lambda: child.ask("memory_bytes") < 8 * MIB, within_s=2)
+    until(lambda: child.ask("memory_bytes") < 8 * MIB)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 
 import pytest
 
 from agent.clock import Instant
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside.rtsp_sockets import PARTING_MS, SEND_QUEUE_BYTES_MAX, RtspDialer, RtspLink
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Ask until something holds, at most five seconds."""
-    due = time.monotonic() + 5
-    while not is_so():
-        assert time.monotonic() < due
+from tests.simulators.eventually import until
 
 
 def connected() -> tuple[RtspLink, socket.socket]:

@@ -17,6 +17,7 @@ from agent.clock import SECOND_NS, WallTime
 from agent.errors import BadInputError, UnavailableError
 from agent.outside.slab_files import RATES_EVERY_S, SlabLog, pick_cipher
 from agent.outside.slab_places import EXPIRY_CHECK_S
+from tests.simulators.eventually import until
 from tests.simulators.ring_child import Child
 from tests.simulators.ring_content import CAMERA, StillClock, at, media, stream
 from tests.simulators.ring_log import (
@@ -31,7 +32,6 @@ from tests.simulators.ring_log import (
     record,
     sequences,
     settle,
-    until,
 )
 
 BLOB = 500_000

@@ -114,12 +114,12 @@ def test_a_new_file_that_could_not_be_made_is_removed(site: Site) -> None:
     site.make(0)
     assert site.places.take([]) == (1, True)
     (site.directory / "slab-00001").touch()
-    site.places.failed(1, FULL, is_new=True, is_bad=False)
+    site.places.failed(1, FULL, is_new=True, is_last_try=False)
     assert site.volume.slots() == [0]
     site.places.expire([])
     site.make(0)
     assert site.places.take([]) == (1, True)
-    site.places.failed(1, FULL, is_new=True, is_bad=False)
+    site.places.failed(1, FULL, is_new=True, is_last_try=False)
     assert site.places.take([]) == (0, False)
 
 
@@ -128,7 +128,7 @@ def test_no_footage_is_given_up_for_a_disk_that_is_not_full(site: Site, error: i
     """A disk that refuses a new file for another reason is waited for."""
     site.make(0)
     assert site.places.take([]) == (1, True)
-    site.places.failed(1, OSError(error, os.strerror(error)), is_new=True, is_bad=True)
+    site.places.failed(1, OSError(error, os.strerror(error)), is_new=True, is_last_try=True)
     assert site.places.take([]) == (1, True)
     assert sorted(site.shelf.headers()) == [0]
 
@@ -140,7 +140,7 @@ def test_bad_places_are_passed_by_and_tried_again_when_they_are_all_there_is(sit
     taken = []
     for _ in range(4):
         slot, is_new = site.places.take([])
-        site.places.failed(slot, BAD, is_new=is_new, is_bad=True)
+        site.places.failed(slot, BAD, is_new=is_new, is_last_try=True)
         taken.append(slot)
     assert taken == [0, 1, 2, 3]
     with pytest.raises(OSError, match="every slab"):

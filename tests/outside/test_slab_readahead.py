@@ -12,7 +12,8 @@ from agent.buffer.slab import BLOCK_BYTES
 from agent.buffer.slab_index import unpack_footer
 from agent.outside.slab_readahead import read_ahead
 from agent.outside.slab_volume import SlabVolume
-from tests.simulators.ring_log import KEK, MIB, opened, record, sequences, until
+from tests.simulators.eventually import until
+from tests.simulators.ring_log import KEK, MIB, opened, record, sequences
 
 
 def left_slab(directory: Path) -> Path:

@@ -29,7 +29,7 @@ from agent.outside.login_folder import LoginFolder
 from agent.outside.onvif import examine
 from agent.outside.soap_login import Refusals
 from tests.simulators.camera_networks import camera_networks
-from tests.simulators.eventually import eventually
+from tests.simulators.eventually import PATIENCE_S, eventually, until
 from tests.simulators.export_site import STATUS_TOPIC
 from tests.simulators.foreign_cameras import gst_camera, ipycam
 from tests.simulators.private_network import in_private_network
@@ -103,7 +103,7 @@ def test_a_device_on_ipv6_is_heard_and_found() -> None:
             listener = HelloListener(networks.interfaces, heard.append)
             listener.start()
             stack.callback(listener.stop)
-            assert listener.wait_listening(5)
+            assert listener.wait_listening(PATIENCE_S)
             _, enter = networks.add_host(1, 20)
             command = [*enter, sys.executable, "-m", "tests.simulators.device_on_ipv6", "eth0", UUID]
             process = stack.enter_context(
@@ -114,9 +114,7 @@ def test_a_device_on_ipv6_is_heard_and_found() -> None:
             stack.callback(process.kill)
             assert process.stdout.readline() == b"ready\n"
             found = discover(networks.interfaces, 1.5)
-            until_s = time.monotonic() + 5
-            while not heard and time.monotonic() < until_s:
-                threading.Event().wait(0.05)
+            until(lambda: heard)
         return found, heard
 
     found, heard = in_private_network(work)
@@ -135,7 +133,7 @@ def test_a_camera_on_ipv6_alone_is_found_examined_and_recorded(tmp_path: Path) -
             listener = HelloListener(networks.interfaces, heard.append)
             listener.start()
             stack.callback(listener.stop)
-            assert listener.wait_listening(5)
+            assert listener.wait_listening(PATIENCE_S)
             _, enter = networks.add_host(1, 21)
             command = [*enter, sys.executable, "-m", "agent.demo.camera", "--user", "hub", "--password-stdin"]
             command += ["--address", "fd77:1::21", "--interface", "eth0", "--width", "320", "--height", "180"]
@@ -158,10 +156,8 @@ def test_a_camera_on_ipv6_alone_is_found_examined_and_recorded(tmp_path: Path) -
                 recorded_s = hub.recorded_s(door)
             process.stdin.close()
             process.wait(10)
-            until_s = time.monotonic() + 5
-            while len(kinds := [one.kind for one in heard if one.epr == ready.epr]) < 2 and time.monotonic() < until_s:
-                threading.Event().wait(0.05)
-        return ready, found, stream.url, kinds, recorded_s
+            until(lambda: len([one for one in heard if one.epr == ready.epr]) >= 2)
+        return ready, found, stream.url, [one.kind for one in heard if one.epr == ready.epr], recorded_s
 
     ready, found, url, kinds, recorded_s = in_private_network(work)
     assert [(one.sender, one.addresses) for one in found] == [("fd77:1::21", (ready.onvif,))]

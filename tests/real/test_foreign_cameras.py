@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +38,7 @@ from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
 from agent.recorder import Recorder, RecorderSettings
 from provisioning.claim import make_claim
+from tests.simulators.eventually import until
 from tests.simulators.foreign_cameras import FPS, IPYCAM_NAME, gst_camera, ipycam, tool
 from tests.simulators.grants import grant_for
 from tests.simulators.private_network import in_private_network
@@ -46,14 +46,6 @@ from tests.simulators.private_network import in_private_network
 RING = RingSettings(slab_bytes=8 * 1024**2, bytes_max=64 * 1024**2)
 FOOTAGE_NS = 5 * SECOND_NS
 CLOCK = HostClock(unsafe_assume_synchronised=True)
-
-
-def wait_until(is_so: Callable[[], object], what: str, within_s: float = 30) -> None:
-    """Look again and again until something holds."""
-    ticker, deadline = threading.Event(), time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"in vain for {within_s} s: {what}"
-        ticker.wait(0.02)
 
 
 class Hub:
@@ -74,7 +66,7 @@ class Hub:
 
     def wait_recorded(self, camera: CameraId) -> Footage:
         """Wait for enough footage that is mapped by sender reports; no error and no reconnection is tolerated."""
-        wait_until(lambda: self.recorded_ns(camera) >= FOOTAGE_NS, f"{self.recorder.health()}")
+        until(lambda: self.recorded_ns(camera) >= FOOTAGE_NS, 30, self.recorder.health)
         health = next(one for one in self.recorder.health() if one.camera == camera)
         assert (health.state, health.error, health.reconnects) == (CameraState.RECORDING, "", 0)
         assert (health.reports_ignored, health.chunks_lost) == (0, 0)
@@ -185,9 +177,7 @@ def test_gst_rtsp_server_refuses_a_wrong_password_once(tmp_path: Path) -> None:
     with gst_camera("viewer", "correct horse", tmp_path / "gst.log") as (url, _):
         stream = CameraStream(door, "Front door", url, login, None)
         with recording(stream, tmp_path / "ring") as hub:
-            wait_until(
-                lambda: any(one.state is CameraState.LOGIN_REFUSED for one in hub.recorder.health()), "a refused login"
-            )
+            until(lambda: any(one.state is CameraState.LOGIN_REFUSED for one in hub.recorder.health()))
             (health,) = hub.recorder.health()
     assert "password" in health.error
     assert "battery" not in health.error

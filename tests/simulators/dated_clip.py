@@ -9,7 +9,8 @@ from agent.clock import WallTime, parse_rfc3339
 from agent.demo.alarm import Alarm
 from agent.demo.prove import read_frames
 from agent.demo.site import Site
-from agent.opener import Opened, open_clip
+from agent.opener import open_clip
+from agent.opening.words import Opened
 
 ROUNDING_NS: Final = 25_000  # a tick of the camera's 90 kHz, and one of the file's
 

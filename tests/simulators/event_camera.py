@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,37 +11,17 @@ from typing import Final
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_event import CameraEvent
 from agent.acquire.stream import CameraId
-from agent.clock import ClockStanding, Instant, TimeSource, WallTime
 from agent.crypto import Secret
 from agent.demo.camera import CameraSettings, Ready, VirtualCamera, running_camera
 from agent.demo.camera_events import EventManners
 from agent.demo.h264_rtp import EncoderSettings
 from agent.event_watch import EventWatch
 from agent.outside.event_soap import EventService
+from agent.outside.host import HostClock
 from agent.outside.soap_login import Refusals
 
 LOGIN: Final = Login("hub", Secret("pw"))
-WAIT_S: Final = 10.0
-
-
-class PlainClock:
-    """The machine's clocks."""
-
-    def now(self) -> WallTime:
-        """Read UTC."""
-        return WallTime(time.time_ns())
-
-    def instant(self) -> Instant:
-        """Read the monotonic clock."""
-        return Instant(time.monotonic_ns())
-
-    def is_trusted(self) -> bool:
-        """Say yes."""
-        return True
-
-    def standing(self) -> ClockStanding:
-        """Say the same."""
-        return ClockStanding(TimeSource.NETWORK)
+CLOCK: Final = HostClock(unsafe_assume_synchronised=True)
 
 
 @contextmanager
@@ -65,7 +44,7 @@ def stream(name: str = "door", login: Login | None = LOGIN) -> CameraStream:
 
 def service(address: str, login: Login | None = LOGIN) -> EventService:
     """Return the client of a camera's events, with a memory of refused logins of its own."""
-    return EventService(address, login, PlainClock().now, refusals=Refusals())
+    return EventService(address, login, CLOCK.now, refusals=Refusals())
 
 
 @dataclass
@@ -90,17 +69,9 @@ class Heard:
 def watching(*cameras: tuple[str, str], login: Login | None = LOGIN) -> Iterator[tuple[EventWatch, Heard]]:
     """Watch cameras, (name, address of the device service) each, until the end of the block."""
     heard = Heard()
-    watch = EventWatch(lambda known, address: service(address, known.login), heard.keep, PlainClock())
+    watch = EventWatch(lambda known, address: service(address, known.login), heard.keep, CLOCK)
     try:
         watch.follow({CameraId(name): (stream(name, login), address) for name, address in cameras})
         yield watch, heard
     finally:
         watch.stop()
-
-
-def wait_for(is_so: Callable[[], bool], seconds: float = WAIT_S) -> None:
-    """Wait until something is so; fail after so many seconds."""
-    until_s = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until_s, "it never came"
-        time.sleep(0.01)

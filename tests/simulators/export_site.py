@@ -155,7 +155,9 @@ class Site:
         del described["upload"]
         claims = {"exp": params.pop("exp")} if "exp" in params else {}
         params = {**described, **params}
-        return AUTHORITY.order(self.clock.now(), AUDIENCE, command_id, action=action, params=params, **claims)
+        return AUTHORITY.order(
+            self.clock.now(), AUDIENCE, command_id, action=action, params=params, role="officer", **claims
+        )
 
     def command(self, command_id: str, window: Window | None = None, **claims: object) -> bytes:
         """Sign a command for a window of the film."""

@@ -43,7 +43,7 @@ def gst_camera(
     command = [
         *enter,
         SYSTEM_PYTHON,
-        ROOT / "tests/simulators/gst_camera.py",
+        str(ROOT / "tests/simulators/gst_camera.py"),
         "--user",
         user,
         "--fps",
@@ -89,7 +89,7 @@ def ipycam(
     scene = ["-f", "lavfi", "-i", "testsrc2=s=640x360"]
     if code:
         segno.make(code).save(str(folder / "code.png"), scale=5, border=4)
-        scene = ["-loop", "1", "-i", folder / "code.png", "-vf", "pad=640:360:-1:-1:white,format=yuv420p"]
+        scene = ["-loop", "1", "-i", str(folder / "code.png"), "-vf", "pad=640:360:-1:-1:white,format=yuv420p"]
     make = [tool("ffmpeg", "ffmpeg"), "-v", "error", *scene, "-t", "4", "-r", str(FPS)]
     subprocess.run([*make, "-c:v", "libx264", "-preset", "ultrafast", film], check=True, timeout=30)
     config = {
@@ -110,7 +110,8 @@ def ipycam(
     }
     (folder / "camera.json").write_text(json.dumps(config))
     with (folder / "ipycam.log").open("wb") as log:
-        command = [*enter, sys.executable, "-m", "ipycam", "--config", folder / "camera.json", "--source", film]
+        command = [*enter, sys.executable, "-m", "ipycam", "--config", str(folder / "camera.json")]
+        command += ["--source", str(film)]
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield

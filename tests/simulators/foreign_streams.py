@@ -101,7 +101,7 @@ def gst_streams(
     }
     log = folder / "server.log"
     with log.open("wb") as errors:
-        command = [SYSTEM_PYTHON, ROOT / "tests/simulators/gst_streams.py"]
+        command = [SYSTEM_PYTHON, str(ROOT / "tests/simulators/gst_streams.py")]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
     with process:
         assert process.stdin
@@ -137,7 +137,7 @@ def depacketize(packets: Iterable[bytes], encoding: str, folder: Path) -> bytes:
     """Let GStreamer make an elementary stream of RTP packets."""
     stored, made = folder / f"{encoding}.rtp", folder / f"{encoding}.stream"
     stored.write_bytes(b"".join(len(packet).to_bytes(2, "big") + packet for packet in packets))  # RFC 4571
-    command = [SYSTEM_PYTHON, ROOT / "tests/simulators/gst_depacketize.py", encoding, stored, made]
+    command = [SYSTEM_PYTHON, str(ROOT / "tests/simulators/gst_depacketize.py"), encoding, str(stored), str(made)]
     ran = subprocess.run(command, capture_output=True, check=False, timeout=30)
     assert ran.returncode == 0, f"install {GST_PACKAGES}: {ran.stderr.decode()[-400:]}"
     return made.read_bytes()

@@ -177,8 +177,8 @@ def film_pictures(
     x264: str = "",
 ) -> Source:
     """Film these gray pictures, all of one size; without a loss they are decoded as they are."""
-    how = {"profile": "high444", "x264": "qp=0"} if is_lossless else {"x264": x264}
-    recipe = Recipe(len(pictures), gop=gop, width=pictures[0].shape[1], height=pictures[0].shape[0], **how)
+    recipe = Recipe(len(pictures), gop=gop, width=pictures[0].shape[1], height=pictures[0].shape[0], x264=x264)
+    recipe = replace(recipe, profile="high444", x264="qp=0") if is_lossless else recipe
     return _send(recipe, _encode(recipe, pictures), run, start, 13, in_band=True)
 
 

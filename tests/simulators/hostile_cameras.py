@@ -58,7 +58,7 @@ class Stalling(_Hostile):
         for _ in range(25):
             yield self.picture()
         yield rtp_frame(0, 1, 1, b"\x41" * 1000, marker=False)[:500]
-        self._stopped.wait()
+        self.stopped.wait()
 
 
 class Flooding(_Hostile):
@@ -75,14 +75,14 @@ class Dripping(_Hostile):
     def _media(self) -> Iterator[bytes]:
         for octet in self.picture():
             yield bytes([octet])
-            self._stopped.wait(1)
+            self.stopped.wait(1)
 
 
 class Babbling(_Hostile):
     """Sends rubbish instead of video."""
 
     def _media(self) -> Iterator[bytes]:
-        while not self._stopped.wait(0.01):
+        while not self.stopped.wait(0.01):
             yield self.chance.randbytes(4000)
 
 
@@ -90,7 +90,7 @@ class Lying(_Hostile):
     """Sends frames whose lengths are those of others."""
 
     def _media(self) -> Iterator[bytes]:
-        while not self._stopped.wait(0.01):
+        while not self.stopped.wait(0.01):
             frames = [bytearray(frame) for frame in picture_frames(self.pictures, 0, is_key=True)]
             self.pictures += 1
             for frame in frames:
@@ -101,11 +101,12 @@ class Lying(_Hostile):
 class Reopening(_Hostile):
     """Takes every connection and closes it, now at once, now after its answers, now in the middle of a picture."""
 
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
+        """Hold a session, or none."""
         if self.sessions % 3 == 1:
             client.close()
         else:
-            super()._serve(client)
+            super().serve(client)
 
     def _media(self) -> Iterator[bytes]:
         if self.sessions % 3 == 2:
@@ -124,12 +125,12 @@ class Slow(RtspCamera):
         for at in range(len(octets)):
             client.settimeout(5)
             client.sendall(octets[at : at + 1])
-            if self._stopped.wait(0.2):
+            if self.stopped.wait(0.2):
                 return
         client.settimeout(0.005)
 
 
-KINDS: Final = {
+KINDS: Final[dict[str, type[_Hostile | Slow]]] = {
     kind.__name__.lower(): kind for kind in (Stalling, Flooding, Dripping, Babbling, Lying, Reopening, Slow)
 }
 
@@ -162,12 +163,16 @@ class CameraProcess:
         return told
 
 
+def _camera(name: str) -> Healthy | _Hostile | Slow:
+    return Healthy(int(name)) if name.isdigit() else KINDS[name]()
+
+
 def main() -> None:
     """Be these cameras until nobody is there."""
     with ExitStack() as stack:
-        cameras = {
-            name: stack.enter_context(Healthy(int(name)) if name.isdigit() else KINDS[name]()) for name in sys.argv[1:]
-        }
+        cameras = {name: _camera(name) for name in sys.argv[1:]}
+        for camera in cameras.values():
+            stack.enter_context(camera)
         print(json.dumps({name: camera.port for name, camera in cameras.items()}), flush=True)  # noqa: T201 - its answer
         sys.stdin.read()
         told = {name: {"pictures": camera.pictures, "sessions": camera.sessions} for name, camera in cameras.items()}

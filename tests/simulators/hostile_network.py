@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -148,11 +149,12 @@ def _sending(hostile: list[bytes]) -> Iterator[None]:
 def _answering_well(good: dict[int, str]) -> Iterator[None]:
     with ExitStack() as stack:
         for number, url in good.items():
-            described = match(number + 40, url)
-            stack.enter_context(
-                answering(f"127.0.82.{number + 1}", lambda probe_id, text=described: [reply(probe_id, text)])
-            )
+            stack.enter_context(answering(f"127.0.82.{number + 1}", partial(_answer, match(number + 40, url))))
         yield
+
+
+def _answer(described: str, probe_id: str) -> list[bytes]:
+    return [reply(probe_id, described)]
 
 
 def _datagrams(rnd: random.Random, count: int) -> list[bytes]:

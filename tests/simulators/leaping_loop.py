@@ -15,7 +15,7 @@ from agent.clock import SECOND_NS, Instant, WallTime
 _Result = TypeVar("_Result")
 
 
-class _LeapingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # which class it is, is the platform's
+class _LeapingSelector(selectors.DefaultSelector):
     """Waits for nothing, but says how long it would have waited."""
 
     passed_s = 0.0

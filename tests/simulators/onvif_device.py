@@ -261,7 +261,7 @@ def serve(device: OnvifDevice, host: str = "127.0.0.1") -> Iterator[str]:
             if self.path.endswith("/media2"):
                 content = device.answer_media2(operation, body)
             else:
-                content = device.answer(operation, f"{host}:{self.server.server_address[1]}")
+                content = device.answer(operation, f"{host}:{self.connection.getsockname()[1]}")
             self._send(400 if "s:Fault" in content else 200, content)
 
         def _send(self, status: int, content: str) -> None:

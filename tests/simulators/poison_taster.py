@@ -37,7 +37,7 @@ class Tasted(msgspec.Struct, frozen=True):
 
 def taste(number: int, poison: Poison) -> Tasted:
     """Let the child cut or search one poisoned stream, and hold what happened against what must."""
-    cutter, pieces, wrong = ChildCutter(LIMITS), [], []
+    cutter, pieces, wrong = ChildCutter(LIMITS), list[bytes](), list[str]()
     before, began_s, said, end = _children(), time.monotonic(), "", "clip"
     try:
         if poison.is_code_search:

@@ -255,7 +255,8 @@ def _sent(source: Source, units: Sequence[Nals]) -> tuple[WireChunk, ...]:
 def _sent_units(units: Sequence[Nals], order: Sequence[int] = ()) -> tuple[WireChunk, ...]:
     """Send access units as RTP; the pictures' times are those of the film."""
     anchor = _anchor()
-    chunks, wire, sequence = [], bytearray(), 0
+    chunks: list[WireChunk] = []
+    wire, sequence = bytearray(), 0
     for place, nals in enumerate(units):
         timestamp = anchor.rtp + (order[place] if order else place) * _TICKS
         payloads = [payload for nal in nals if nal for payload in _payloads(nal)]

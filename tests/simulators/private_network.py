@@ -21,17 +21,22 @@ def in_private_network(work: Callable[[], _Result]) -> _Result:
     Multicast goes to loopback there. Nothing can leave: there is no other interface. The kernel takes it down with the
     last process in it.
     """
+    return in_network(enter_private_network, work)
+
+
+def in_network(enter: Callable[[], object], work: Callable[[], _Result]) -> _Result:
+    """Run `work` in a thread of its own that has entered another network before; raise here what it raises there."""
     results: list[_Result] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            enter_private_network()
+            enter()
             results.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again where the test stands
+        except BaseException as error:  # noqa: BLE001 - raised again where the caller stands
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="private network")
+    thread = threading.Thread(target=run, name="another network")
     thread.start()
     thread.join()
     if errors:

@@ -10,9 +10,9 @@ from agent.clock import WallTime, Window
 from agent.consent.mask import Masks
 from agent.cut.clip import ClipReport, CutOrder
 from agent.cut.splice import make_clip
-from agent.demo.camera_log import LoggedPicture
+from agent.demo.camera_log import TICKS_HZ, LoggedPicture
 from agent.demo.clip_proof import How, Proof, prove
-from tests.simulators.logged_streams import TICKS_HZ, Filmed, log_of
+from tests.simulators.logged_streams import Filmed, log_of
 
 TICK_NS = 1_000_000_000 // TICKS_HZ  # rounded down: 11111 ns
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.simulators.tus_server import Server, served
+from tests.simulators.tls_store import Server, StoreRequest, served
 
 KEY = b"the signer's and the store's"
 URLS_AT_ONCE = 2
@@ -93,22 +93,8 @@ def seal(part: str, number: int, until: int, digest: str) -> str:
     return hmac.new(KEY, f"{part} {number} {until} {digest}".encode(), "sha256").hexdigest()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = 5  # of a connection on which nothing comes: nobody may be left to close it
+class _Handler(StoreRequest, BaseHTTPRequestHandler):
     store: ClassVar[PutStore]
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Stay silent."""
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def is_refused(self) -> bool:
         """Answer what a request to the signer may meet; True if that was the answer."""
@@ -188,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         stated = checksum(b"other") if self.store.fault(PutFault.OTHER_CHECKSUM) else checksum(body)
-        self.answer(200, **{CHECKSUM: stated, "ETag": '"no md5"'})
+        self.answer(200, b"", **{CHECKSUM: stated, "ETag": '"no md5"'})
 
     def do_DELETE(self) -> None:
         if not self.is_refused():

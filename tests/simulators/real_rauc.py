@@ -127,7 +127,7 @@ class BundleMaker:
         content.mkdir()
         (content / "rootfs.img").write_bytes(image_of(version))
         (content / "manifest.raucm").write_text(_MANIFEST.format(compatible=compatible, version=version))
-        build = ["rauc", f"--cert={self._certificate}", f"--key={self._key}", "bundle", content, path]
+        build = ["rauc", f"--cert={self._certificate}", f"--key={self._key}", "bundle", str(content), str(path)]
         done = subprocess.run(build, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return path

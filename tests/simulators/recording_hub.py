@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from agent.outside.host import HostClock
 from agent.outside.rtsp_sockets import RtspDialer
 from agent.outside.slab_files import SlabLog
 from agent.recorder import Recorder, RecorderSettings
+from tests.simulators.eventually import until
 
 EVER = Window(WallTime(0), WallTime(2**62))
 RING = RingSettings(slab_bytes=8 * 1024**2, bytes_max=64 * 1024**2)
@@ -85,10 +85,7 @@ class RecordingHub:
 
     def wait(self, is_so: Callable[[], object], what: str, within_s: float = 30) -> None:
         """Look again and again until something holds."""
-        ticker, deadline = threading.Event(), time.monotonic() + within_s
-        while not is_so():
-            assert time.monotonic() < deadline, f"in vain for {within_s} s: {what}: {self.recorder.health()}"
-            ticker.wait(0.05)
+        until(is_so, within_s, lambda: f"{what}: {self.recorder.health()}")
 
     def wait_recorded(self, camera: CameraId, seconds: float = 3, within_s: float = 30) -> None:
         """Wait until a run of a camera is so long."""

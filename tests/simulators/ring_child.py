@@ -27,7 +27,7 @@ from tests.simulators.ring_log import EVERYTHING, KEK, MIB, SETTINGS, append, pa
 
 ROOT: Final = Path(__file__).parents[2]
 _PR_SET_PTRACER: Final = 0x59616D61
-_SETTLE_S: Final = 15.0
+_SETTLE_S: Final = 40.0
 _RETRY_S: Final = 0.1
 
 

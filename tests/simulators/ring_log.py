@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import RingSettings
@@ -30,16 +27,6 @@ def payload(sequence: int, size: int = 20_000) -> bytes:
 def opened(directory: Path, settings: RingSettings = SETTINGS, clock: StillClock | None = None) -> SlabLog:
     """Open a ring."""
     return SlabLog(directory, KEK, settings, clock or StillClock())
-
-
-def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    """Wait for the writer thread."""
-    ticker = threading.Event()
-    for _ in range(round(within_s * 1000)):
-        if condition():
-            return
-        ticker.wait(0.001)
-    pytest.fail("it did not happen")
 
 
 def append(

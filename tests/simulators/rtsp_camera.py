@@ -11,11 +11,11 @@ import hashlib
 import re
 import socket
 import struct
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
+
+from tests.simulators.threaded_server import ThreadedServer
 
 PICTURE_TICKS = 900  # 10 ms at 90 kHz
 SDP = """v=0\r
@@ -90,25 +90,16 @@ class CameraScript:
     drips: bool = False  # media comes byte by byte, and so do answers
 
 
-class RtspCamera:
+class RtspCamera(ThreadedServer):
     """The server, a context manager: `requests` holds what clients asked (method, headers), `media` what was sent."""
 
     def __init__(self, script: CameraScript) -> None:
+        super().__init__()
         self.script = script
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.sessions_of: list[int] = []  # in which session each was asked
         self.responses: list[str] = []  # status lines that the client sent
         self.media: list[bytes] = []  # the frames of each session, joined
-        self.sessions = 0
-        self._stopped = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(0.05)
-        self._threads = [threading.Thread(target=self._accept)]
-
-    @property
-    def port(self) -> int:
-        """The RTSP port."""
-        return int(self._server.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -127,31 +118,13 @@ class RtspCamera:
             if "authorization" in headers and session in {None, of}
         ]
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in list(self._threads):
-            thread.join()
-        self._server.close()
-
-    def _accept(self) -> None:
-        while not self._stopped.is_set():
-            with contextlib.suppress(TimeoutError):
-                client, _ = self._server.accept()
-                self.sessions += 1
-                thread = threading.Thread(target=self._serve, args=(client,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
+        """Hold one session, as the script says."""
         with client, contextlib.suppress(OSError):
             client.settimeout(0.005)
             media: Iterator[bytes] | None = None
             received = b""
-            while not self._stopped.is_set():
+            while not self.stopped.is_set():
                 with contextlib.suppress(TimeoutError):
                     more = client.recv(65536)
                     if not more:
@@ -178,7 +151,7 @@ class RtspCamera:
             client.settimeout(5)
             client.sendall(octets[at : at + size])
             client.settimeout(0.005)
-            if self.script.drips and self._stopped.wait(0.001):
+            if self.script.drips and self.stopped.wait(0.001):
                 return
 
     def _answer(self, head: str) -> tuple[bytes, str]:
@@ -240,4 +213,4 @@ class RtspCamera:
                 yield b"OPTIONS * RTSP/1.0\r\nCSeq: 77\r\n\r\nSET_PARAMETER * RTSP/1.0\r\nCSeq: 78\r\n\r\n"
             yield joined
             number += 1
-            self._stopped.wait(script.picture_s)
+            self.stopped.wait(script.picture_s)

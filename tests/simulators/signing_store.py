@@ -24,6 +24,7 @@ class SignedReceipts(dict[str, bytes]):
         self.lies = 0  # so many receipts are about other bytes
         self.withheld = False
         self.withheld_of = ""  # of parts whose name ends so; empty: of none
+        self.only_of = ""  # there are receipts of this part and no other; empty: of all
         self.late = 0  # so many times there is none yet
         self.mistaken = 0  # so many are the receipt of another part
         self.asked: list[str] = []
@@ -33,6 +34,8 @@ class SignedReceipts(dict[str, bytes]):
         self.asked.append(part)
         whole = contents_of(self._store).get(part)
         if not whole or self.withheld or (self.withheld_of and part.endswith(self.withheld_of)):
+            return default
+        if self.only_of not in {"", part}:
             return default
         if self.late:
             self.late -= 1

@@ -91,11 +91,11 @@ def encode(name: str, mic: Microphone, frames: Iterable[Samples]) -> list[bytes]
     out: list[bytes] = []
     for number, frame in enumerate(frames):
         if name == "aac":
-            shaped = np.tile(frame.astype(np.float32) / 32768, (mic.channels, 1))
-            sent = AudioFrame.from_ndarray(np.ascontiguousarray(shaped), format="fltp", layout=layout)
+            planes = np.tile(frame.astype(np.float32) / 32768, (mic.channels, 1))
+            sent = AudioFrame.from_ndarray(np.ascontiguousarray(planes), format="fltp", layout=layout)
         else:
-            shaped = np.repeat(frame, mic.channels).reshape(1, -1)
-            sent = AudioFrame.from_ndarray(shaped, format="s16", layout=layout)
+            woven = np.repeat(frame, mic.channels).reshape(1, -1)
+            sent = AudioFrame.from_ndarray(woven, format="s16", layout=layout)
         sent.sample_rate, sent.pts = mic.rate_hz, number * len(frame)
         out += [bytes(packet) for packet in encoder.encode(sent)]
     return out

@@ -45,7 +45,7 @@ class TimedCamera(RtspCamera):
 
     def _media(self) -> Iterator[bytes]:
         begin, shown = time.monotonic(), 0
-        while not self._stopped.wait(max(0.0, begin + shown / PICTURES_PER_S - time.monotonic())):
+        while not self.stopped.wait(max(0.0, begin + shown / PICTURES_PER_S - time.monotonic())):
             number = len(self.sent_at)
             if shown == 1:
                 yield sender_report_frame(1, ntp64(time.time_ns()), number * _TICKS)

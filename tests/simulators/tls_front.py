@@ -7,15 +7,15 @@ import datetime as dt
 import select
 import socket
 import ssl
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+from tests.simulators.threaded_server import ThreadedServer
 
 
 @dataclass(frozen=True)
@@ -53,55 +53,30 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-class TlsFront:
+class TlsFront(ThreadedServer):
     """Takes TLS connections and hands their bytes to the plain server on `port`; a context manager.
 
     While `is_stuck`, it takes connections and never answers their handshake.
     """
 
     def __init__(self, port: int, certificate: Certificate) -> None:
+        super().__init__()
         self.certificate = certificate
         self.is_stuck = False
         self.refused = 0  # connections that ended before a byte came
         self._target = port
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(0.05)
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._accept)]
-
-    @property
-    def port(self) -> int:
-        """Where it takes connections."""
-        return int(self._server.getsockname()[1])
 
     @property
     def url(self) -> str:
         """A camera's stream."""
         return f"rtsps://127.0.0.1:{self.port}/stream"
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in list(self._threads):
-            thread.join()
-        self._server.close()
-
-    def _accept(self) -> None:
-        while not self._stopped.is_set():
-            with contextlib.suppress(TimeoutError):
-                client, _ = self._server.accept()
-                thread = threading.Thread(target=self._serve, args=(client,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
+        """Carry one connection to the plain server, in the clear from here on."""
         heard = 0
         with client, contextlib.suppress(OSError):
             if self.is_stuck:
-                self._stopped.wait()
+                self.stopped.wait()
                 return
             client.settimeout(5)
             with (
@@ -113,7 +88,7 @@ class TlsFront:
 
     def _relay(self, near: ssl.SSLSocket, far: socket.socket) -> int:
         heard = 0
-        while not self._stopped.is_set():
+        while not self.stopped.is_set():
             readable, _, _ = select.select([near, far], [], [], 0.05)
             if near in readable or near.pending():
                 octets = near.recv(65536)

@@ -92,7 +92,7 @@ class Scene:
         image += random.normal(0, moment.noise, image.shape[:2])[..., None]
         if not moment.is_infrared:
             image += random.normal(0, moment.noise / 2, image.shape)
-        taken = np.clip(image, 0, 255).astype(np.uint8)
+        taken: Picture = np.clip(image, 0, 255).astype(np.uint8)
         minute = moment.seed if moment.clock_min is None else moment.clock_min
         caption = f"CAM {self.seed:03d}  2026-11-28 {minute // 60 % 24:02d}:{minute % 60:02d}"
         cv2.putText(taken, caption, (16, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (250, 250, 250), 2)
@@ -151,8 +151,8 @@ def _paint(random: np.random.Generator, across: int, down: int) -> tuple[Picture
         _both(visible, infrared, random, (x, y, x + wide, y + high), (10, 245), (10, 245))
     for _ in range(int(random.integers(8, 20))):  # kerbs, poles, lines
         points = [(int(random.integers(0, across)), int(random.integers(horizon // 2, down))) for _ in range(2)]
-        for canvas, shade in ((visible, random.integers(10, 250)), (infrared, random.integers(10, 250))):
-            cv2.line(canvas, points[0], points[1], (int(shade),) * 3, int(random.integers(2, 5)), cv2.LINE_AA)
+        for canvas, grey in ((visible, random.integers(10, 250)), (infrared, random.integers(10, 250))):
+            cv2.line(canvas, points[0], points[1], (int(grey),) * 3, int(random.integers(2, 5)), cv2.LINE_AA)
     for _ in range(int(random.integers(0, 4))):  # trees: dark by day, white by infrared
         x, y, size = int(random.integers(0, across)), int(horizon), int(random.integers(40, 130))
         leaves = random.normal(0, size / 2.5, (900, 2))

@@ -11,18 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from agent.acquire.clock_recovery import LEARN_NS, REORDER_NS_MAX, Timeline
 from agent.acquire.least_late import LEAST_NS
-from agent.acquire.timeline import (
-    ARRIVAL_ERROR_NS,
-    LEARN_NS,
-    RATE_PPM_MAX,
-    REORDER_NS_MAX,
-    Anchor,
-    ClockOffset,
-    ClockSource,
-    Timeline,
-    hub_time,
-)
+from agent.acquire.timeline import ARRIVAL_ERROR_NS, RATE_PPM_MAX, Anchor, ClockOffset, ClockSource, hub_time
 from agent.clock import SECOND_NS, WallTime
 from tests.simulators.rtsp_camera import ntp64
 
