@@ -1,7 +1,7 @@
 """Copied and re-encoded segments become one stream: ids that do not collide, one list of samples.
 
-Rules of this file: the first copied segment keeps its ids; every other set of parameters gets ids of its own. Slices
-under kept ids pass untouched.
+Rules of this file: the first copied segment keeps its ids; every other set of parameters gets ids of its own, the same
+ones in every part of a clip. Slices under kept ids pass untouched.
 """
 
 from __future__ import annotations
@@ -41,24 +41,28 @@ def kept_nals(codec: Codec, nals: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple(nal for nal in nals if codec.is_kept(nal))
 
 
-def join_segments(segments: Sequence[CodedSegment], codec: Codec) -> tuple[list[CodedPicture], ParameterSets]:
+def join_segments(
+    segments: Sequence[CodedSegment], codec: Codec, camera: ParameterSets
+) -> tuple[list[CodedPicture], ParameterSets]:
     """Give every segment ids of its own where their sets differ; return all pictures and all sets.
 
+    If nothing is copied, ids of `camera` are left to the parts in which something is; empty if there is none.
     Raises BadInputError if the ids run out: then everything must be re-encoded.
     """
     form = codec.clip
     if form is None:
         raise BadInputError(f"{codec.name} cannot stand in a clip")
-    first = next((segment for segment in segments if segment.is_copy), segments[0])
-    union: dict[tuple[int, int], bytes] = dict(first.sets)
-    known: dict[tuple[tuple[tuple[int, int], bytes], ...], Renumbering] = {_identity(first.sets): {}}
+    kept = next((segment.sets for segment in segments if segment.is_copy), camera or segments[0].sets)
+    union: dict[tuple[int, int], bytes] = {}
+    known: dict[tuple[tuple[tuple[int, int], bytes], ...], Renumbering] = {_identity(kept): {}}
     pictures: list[CodedPicture] = []
     for segment in segments:
         identity = _identity(segment.sets)
         if identity not in known:
-            known[identity] = ids = form.fresh_ids(union, segment.sets)
-            union |= codec.parameter_sets([form.renumber_set(nal, ids) for nal in segment.sets.values()])
-        if ids := known[identity]:
+            known[identity] = form.fresh_ids({**kept, **union}, segment.sets)
+        ids = known[identity]
+        union |= codec.parameter_sets([form.renumber_set(nal, ids) if ids else nal for nal in segment.sets.values()])
+        if ids:
             # SEI is left out here: a buffering period names the old SPS.
             pictures += [
                 CodedPicture(p.unit, p.is_sync, tuple(form.renumber_slice(n, ids) for n in p.nals if codec.is_slice(n)))

@@ -23,7 +23,7 @@ def test_the_first_copied_segment_passes_untouched() -> None:
     """The re-encoded head gets other ids; what the camera sent stays as it is."""
     head = segment(Recipe(pictures=2, profile="main"), is_copy=False)
     inside = segment(Recipe(pictures=3), is_copy=True)
-    pictures, sets = join_segments([head, inside], H264)
+    pictures, sets = join_segments([head, inside], H264, {})
     assert pictures[2:] == list(inside.pictures)
     assert len(sets) == 4
     assert parse_slice(pictures[0].nals[-1]).pps_id in range(15, 31)
@@ -33,7 +33,7 @@ def test_the_first_copied_segment_passes_untouched() -> None:
 def test_equal_sets_share_their_ids() -> None:
     """Two re-encoded edges by the same encoder need one pair of sets."""
     edge = segment(Recipe(pictures=2, profile="main"), is_copy=False)
-    _, sets = join_segments([edge, segment(Recipe(pictures=3), is_copy=True), edge], H264)
+    _, sets = join_segments([edge, segment(Recipe(pictures=3), is_copy=True), edge], H264, {})
     assert len(sets) == 4
 
 
@@ -41,7 +41,7 @@ def test_too_many_different_sets_are_an_error() -> None:
     """There are sixteen PPS ids of the right length for id 0."""
     segments = [segment(Recipe(pictures=1, x264=f"chroma-qp-offset={n - 9}"), is_copy=True) for n in range(18)]
     with pytest.raises(BadInputError):
-        join_segments(segments, H264)
+        join_segments(segments, H264, {})
 
 
 def test_only_pictures_and_harmless_sei_are_kept() -> None:
