@@ -5,7 +5,7 @@ Rules of this file: types only. A function here that reads a camera's bytes rais
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
@@ -68,8 +68,8 @@ class PayloadFormat(Protocol):
     def is_pending(self) -> bool:
         """Whether the beginning of something came, and its end is still to come."""
 
-    def take(self, payload: bytes, *, is_marked: bool) -> Iterator[bytes | None]:
-        """Yield the NAL units (or JPEG pictures) that end in this payload; None where something was lost.
+    def take(self, payload: bytes, *, is_marked: bool) -> Iterable[bytes | None]:
+        """Give the NAL units (or JPEG pictures) that end in this payload; None where something was lost.
 
         Raises BadInputError if a limit is passed.
         """

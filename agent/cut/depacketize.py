@@ -112,9 +112,10 @@ class _Assembler:
         if self._next_chunk is not None and chunk.sequence != self._next_chunk:
             self._lose()
         self._next_chunk = chunk.sequence + 1
+        own, payload_type, anchor = self._track.channel, self._track.payload_type, chunk.anchor
         for channel, frame in interleaved_frames(chunk.wire):
-            if channel == self._track.channel and (packet := parse_rtp(frame, self._track.payload_type)):
-                self._take_packet(packet, chunk.anchor)
+            if channel == own and (packet := parse_rtp(frame, payload_type)):
+                self._take_packet(packet, anchor)
         return self._take_done()
 
     def finish(self) -> list[AccessUnit]:
@@ -129,11 +130,10 @@ class _Assembler:
         return done
 
     def _take_packet(self, packet: Packet, anchor: Anchor) -> None:
-        if self._next_packet is not None:
+        if packet.sequence != self._next_packet and self._next_packet is not None:
             if packet.sequence == (self._next_packet - 1) % 65536:
                 return  # sent twice
-            if packet.sequence != self._next_packet:
-                self._lose(packet.timestamp)
+            self._lose(packet.timestamp)
         self._next_packet = (packet.sequence + 1) % 65536
         unit = self._unit
         if unit is None or unit.timestamp != packet.timestamp:

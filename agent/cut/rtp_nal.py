@@ -36,23 +36,23 @@ class Fragments:
         """Forget the pieces."""
         self._pieces, self._size = [], 0
 
-    def take(self, header: bytes, piece: bytes, *, is_start: bool, is_end: bool) -> Iterator[bytes | None]:
-        """Add a piece; `header` is the NAL unit's, rebuilt. Yields the whole NAL unit, or None for a broken one."""
+    def take(self, header: bytes, piece: bytes, *, is_start: bool, is_end: bool) -> tuple[bytes | None, ...]:
+        """Add a piece; `header` is the NAL unit's, rebuilt, of the first one. Returns the whole NAL unit, or None for a broken one."""
+        ended: tuple[bytes | None, ...] = ()
         if is_start:
             if self._pieces:
-                yield None
+                ended = (None,)
             self._pieces, self._size = [header], len(header)
         elif not self._pieces:
-            yield None
-            return
+            return (None,)
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size > NAL_BYTES_MAX:
             raise BadInputError(f"a NAL unit of more than {NAL_BYTES_MAX} bytes")
         if is_end:
-            nal = b"".join(self._pieces)
+            ended = (*ended, b"".join(self._pieces))
             self.drop()
-            yield nal
+        return ended
 
 
 def separated(nal: bytes) -> Iterator[bytes]:
@@ -60,7 +60,7 @@ def separated(nal: bytes) -> Iterator[bytes]:
 
     Some cameras (V380, GW) send parameter sets and key picture so, under the header of the first.
     """
-    if _START_CODE not in nal:
+    if nal.rfind(_START_CODE) < 0:  # CPython looks from the end in half the time
         yield nal
         return
     for piece in nal.split(_START_CODE, NALS_INSIDE_MAX):

@@ -37,6 +37,22 @@ def test_equal_sets_share_their_ids() -> None:
     assert len(sets) == 4
 
 
+def test_a_part_without_copies_leaves_the_camera_its_ids() -> None:
+    """The parts of one edge name the same sets alike, whether the camera's stand beside them or in another part."""
+    edge, inside = segment(Recipe(pictures=2, profile="main"), is_copy=False), segment(Recipe(pictures=3), is_copy=True)
+    alone, own = join_segments([edge], H264, inside.sets)
+    beside, every = join_segments([edge, inside], H264, {})
+    assert alone == beside[:2]
+    assert every == {**own, **inside.sets}
+    assert len(own) == 2
+
+
+def test_what_is_coded_like_the_camera_shares_its_ids() -> None:
+    """Sets that are alike are one, though no picture of the camera is here."""
+    edge = segment(Recipe(pictures=2), is_copy=False)
+    assert join_segments([edge], H264, edge.sets) == (list(edge.pictures), edge.sets)
+
+
 def test_too_many_different_sets_are_an_error() -> None:
     """There are sixteen PPS ids of the right length for id 0."""
     segments = [segment(Recipe(pictures=1, x264=f"chroma-qp-offset={n - 9}"), is_copy=True) for n in range(18)]
