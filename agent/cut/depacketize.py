@@ -7,8 +7,9 @@ what to do about either is decided in `pictures`. Whatever the bytes are, only B
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from agent.acquire.stream import StreamHeader
 from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, hub_time
@@ -24,8 +25,7 @@ NALS_PER_UNIT_MAX: Final = 1024
 WIRE_BYTES_MAX: Final = 512 * 1024 * 1024  # of one part
 
 
-@dataclass(frozen=True, slots=True)
-class AccessUnit:
+class AccessUnit(Struct, frozen=True):
     """One coded picture as it was sent, in the order it was sent (which is decode order)."""
 
     time: WallTime  # when it was taken, by the hub's clock
@@ -77,8 +77,7 @@ def depacketize(headers: Sequence[StreamHeader], chunks: Iterable[WireChunk]) ->
     return units + (assembler.finish() if assembler else [])
 
 
-@dataclass(slots=True)
-class _Unit:
+class _Unit(Struct):
     """An access unit that is still being collected."""
 
     timestamp: int

@@ -7,8 +7,9 @@ ones in every part of a clip. Slices under kept ids pass untouched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.codec import Codec, ParameterSets, Renumbering
@@ -18,8 +19,7 @@ from agent.errors import BadInputError
 _ONE_PICTURE_TICKS: Final = 3600  # how long a picture alone in its clip stays: 40 ms
 
 
-@dataclass(frozen=True, slots=True)
-class CodedPicture:
+class CodedPicture(Struct, frozen=True):
     """One picture of the clip: which access unit it shows, and its NAL units."""
 
     unit: int
@@ -27,8 +27,7 @@ class CodedPicture:
     nals: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CodedSegment:
+class CodedSegment(Struct, frozen=True):
     """Pictures in decode order with the parameter sets they are coded under."""
 
     is_copy: bool

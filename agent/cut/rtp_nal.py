@@ -37,7 +37,7 @@ class Fragments:
         self._pieces, self._size = [], 0
 
     def take(self, header: bytes, piece: bytes, *, is_start: bool, is_end: bool) -> tuple[bytes | None, ...]:
-        """Add a piece; `header` is the NAL unit's, rebuilt, of the first one. Returns the whole NAL unit, or None for a broken one."""
+        """Add a piece; `header` is the NAL unit's, rebuilt, of its first. Returns the unit if whole, None if broken."""
         ended: tuple[bytes | None, ...] = ()
         if is_start:
             if self._pieces:

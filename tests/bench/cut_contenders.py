@@ -25,7 +25,7 @@ import msgspec
 from agent.cut.clip import CutOrder, WireChunk
 from agent.errors import BadInputError, UnavailableError
 from agent.opening.clip_boxes import take_apart
-from agent.outside.cutter import ChildCutter, ChildCuts
+from agent.outside.cutter import ChildCuts, ChildCutter
 from agent.outside.cutter_child import ChildLimits
 from tests.bench.cut_footage import CutFootage
 from tests.bench.measure import family
@@ -132,7 +132,7 @@ def run_transom(footage: CutFootage, window_s: float, edge_s: float) -> CutMeasu
 
 
 def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
-    """Divide a window as `agent.cut.plan` does: in a long edge or after FIRST_S, then within PART_S, at key pictures."""
+    """Divide a window as `agent.cut.plan` does: in a long edge, or after FIRST_S; then within PART_S, at keys."""
     key_s = -(-start_s // footage.gop_s) * footage.gop_s
     border_s = -(-(start_s + FIRST_S) // footage.gop_s) * footage.gop_s
     if start_s + 2 * EDGE_S <= min(key_s, end_s):
@@ -148,9 +148,7 @@ def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[f
     yield start_s, end_s
 
 
-def _cut_part(
-    cuts: ChildCuts, order: CutOrder, chunks: list[WireChunk], began_s: float
-) -> tuple[float, bytes, int]:
+def _cut_part(cuts: ChildCuts, order: CutOrder, chunks: list[WireChunk], began_s: float) -> tuple[float, bytes, int]:
     first_s, pieces = 0.0, list[bytes]()
 
     def sink(piece: bytes) -> None:
