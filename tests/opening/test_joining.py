@@ -81,7 +81,7 @@ def test_parts_with_other_parameter_sets_share_a_movie(codec: str) -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_border_inside_an_edge_leaves_no_trace(codec: str) -> None:
-    """Joined, an edge that came in two parts is exact, and no slice of it, or behind it, names other sets than before."""
+    """Joined, an edge that came in two parts is exact, and no slice of it or behind it names other sets."""
     filmed = film(Sort(codec=codec, gops_s=(2.0,)))
     parted = cut_in_parts(filmed, (0.15, 0.25, 0.9))
     assert [report.copied > 0 for report in parted.reports] == [False, True]
