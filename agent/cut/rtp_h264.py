@@ -43,7 +43,7 @@ class H264Payload:
         is_start, is_end = payload[1] & 0x80 != 0, payload[1] & 0x40 != 0
         header = bytes([payload[0] & 0xE0 | payload[1] & 0x1F]) if is_start else b""
         ended = self._fragments.take(header, payload[2:], is_start=is_start, is_end=is_end)
-        return [unit for nal in ended for unit in (separated(nal) if nal else (None,))] if ended else ended
+        return (unit for nal in ended for unit in (separated(nal) if nal else (None,))) if ended else ended
 
     def _unfragmented(self, kind: int, payload: bytes) -> Iterator[bytes | None]:
         if payload and kind != _FU_A and self._fragments.is_pending:
