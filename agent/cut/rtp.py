@@ -24,7 +24,7 @@ def interleaved_frames(wire: bytes) -> Iterator[tuple[int, memoryview]]:
     view, position, end = memoryview(wire), 0, len(wire)
     while position < end:
         begin = position + _FRAME.size
-        if begin > end or wire[position] != 0x24:  # noqa: PLR2004 - "$"
+        if begin > end or wire[position] != 0x24:  # noqa: PLR2004 - every frame begins with "$"
             raise BadInputError("a chunk is not whole interleaved frames")
         _, channel, length = _FRAME.unpack_from(wire, position)
         position = begin + length
