@@ -162,7 +162,7 @@ class ClipMaker:
         start = WallTime(until - SOUND_LEAD_NS) if has_sound else until
         settings = self.settings
         if camera.errand.masks(camera.id):
-            settings = replace(settings, past_ns=MASKED_PART_NS, longest_ns=MASKED_PART_NS)
+            settings = replace(settings, past_ns=MASKED_PART_NS, longest_ns=MASKED_PART_NS, has_copies=False)
         return plan_next(
             grant=camera.errand.grant,
             camera=camera.id,

@@ -5,10 +5,11 @@ Rules of this file: types only. A function here that reads a camera's bytes rais
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Protocol
+
+from msgspec import Struct
 
 ParameterSets = Mapping[tuple[int, int], bytes]
 """NAL units of parameter sets by (NAL type, id)."""
@@ -28,8 +29,7 @@ class PictureKind(Enum):
     OTHER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class PictureForm:
+class PictureForm(Struct, frozen=True):
     """What the active parameter sets say about a picture."""
 
     width: int  # cropped, in pixels
@@ -68,8 +68,8 @@ class PayloadFormat(Protocol):
     def is_pending(self) -> bool:
         """Whether the beginning of something came, and its end is still to come."""
 
-    def take(self, payload: bytes, *, is_marked: bool) -> Iterator[bytes | None]:
-        """Yield the NAL units (or JPEG pictures) that end in this payload; None where something was lost.
+    def take(self, payload: bytes, *, is_marked: bool) -> Iterable[bytes | None]:
+        """Give the NAL units (or JPEG pictures) that end in this payload; None where something was lost.
 
         Raises BadInputError if a limit is passed.
         """
@@ -78,8 +78,7 @@ class PayloadFormat(Protocol):
         """Forget what is pending: packets are missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClipForm:
+class ClipForm(Struct, frozen=True):
     """How pictures of a codec stand in a clip, and what the hub does with them there (ISO/IEC 14496-15)."""
 
     sample_entry: bytes  # "avc1"
@@ -93,25 +92,24 @@ class ClipForm:
     as_first: Callable[[Sequence[bytes]], tuple[bytes, ...]]  # NAL units of a picture with which a copied run begins
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(Struct, frozen=True):
     """A codec that cameras send."""
 
     name: str  # as reports have it
     encoding: str  # as SDP has it (RFC 4855)
     decoder: str  # libav's name
-    payload_format: Callable[[str], PayloadFormat] = field(repr=False)  # made of the SDP's format parameters
-    announced_sets: Callable[[str], list[bytes]] = field(repr=False)  # of the SDP's format parameters
-    is_known: Callable[[bytes], bool] = field(repr=False)  # a NAL unit to keep; others are nobody's
-    is_slice: Callable[[bytes], bool] = field(repr=False)
-    is_set: Callable[[bytes], bool] = field(repr=False)
-    is_leader: Callable[[bytes], bool] = field(repr=False)  # behind a slice, this NAL unit begins the next picture
-    is_kept: Callable[[bytes], bool] = field(repr=False)  # a NAL unit that a clip may hold
-    is_end: Callable[[bytes], bool] = field(repr=False)  # a NAL unit after which decoding begins anew
-    begins_picture: Callable[[bytes], bool] = field(repr=False)  # a slice
-    kind: Callable[[Sequence[bytes]], PictureKind] = field(repr=False)  # of the NAL units of a whole picture
-    parameter_sets: Callable[[Iterable[bytes]], dict[tuple[int, int], bytes]] = field(repr=False)
-    form: Callable[[ParameterSets, bytes], PictureForm] = field(repr=False)  # of a slice under these sets
-    stream: Callable[[Iterable[bytes]], bytes] = field(repr=False)  # NAL units as libav's decoder takes them
-    proof: Callable[[], Proof] | None = field(default=None, repr=False)  # None: no picture of it is RECOVERY
-    clip: ClipForm | None = field(default=None, repr=False)  # None: cannot stand in a clip, must be re-encoded
+    payload_format: Callable[[str], PayloadFormat]  # made of the SDP's format parameters
+    announced_sets: Callable[[str], list[bytes]]  # of the SDP's format parameters
+    is_known: Callable[[bytes], bool]  # a NAL unit to keep; others are nobody's
+    is_slice: Callable[[bytes], bool]
+    is_set: Callable[[bytes], bool]
+    is_leader: Callable[[bytes], bool]  # behind a slice, this NAL unit begins the next picture
+    is_kept: Callable[[bytes], bool]  # a NAL unit that a clip may hold
+    is_end: Callable[[bytes], bool]  # a NAL unit after which decoding begins anew
+    begins_picture: Callable[[bytes], bool]  # a slice
+    kind: Callable[[Sequence[bytes]], PictureKind]  # of the NAL units of a whole picture
+    parameter_sets: Callable[[Iterable[bytes]], dict[tuple[int, int], bytes]]
+    form: Callable[[ParameterSets, bytes], PictureForm]  # of a slice under these sets
+    stream: Callable[[Iterable[bytes]], bytes]  # NAL units as libav's decoder takes them
+    proof: Callable[[], Proof] | None = None  # None: no picture of it is RECOVERY
+    clip: ClipForm | None = None  # None: cannot stand in a clip, must be re-encoded

@@ -8,9 +8,10 @@ import platform
 import resource
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from agent.errors import UnavailableError
 
@@ -26,8 +27,7 @@ _NICENESS: Final = 10
 _OOM_FIRST: Final = "1000"  # proc(5): when memory runs out, the kernel ends this process and not the recording
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of one child."""
 
     memory_bytes: int = 1536 * 1024 * 1024  # address space

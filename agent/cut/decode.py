@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, cast
 
@@ -17,6 +16,7 @@ import av
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from msgspec import Struct, field
 
 from agent.cut.codec import PictureKind
 from agent.cut.depacketize import AccessUnit
@@ -84,8 +84,7 @@ def _among(wanted: set[int], frames: Iterable[tuple[int, VideoFrame]]) -> Iterat
     return ((index, frame) for index, frame in frames if index in wanted)
 
 
-@dataclass(slots=True)
-class _Judge:
+class _Judge(Struct):
     """Holds frames back until all before them in decode order have come out without a complaint."""
 
     due: list[int] = field(default_factory=list)  # units that have not come out, in decode order

@@ -7,8 +7,9 @@ what to do about either is decided in `pictures`. Whatever the bytes are, only B
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from agent.acquire.stream import StreamHeader
 from agent.acquire.timeline import VIDEO_CLOCK_HZ, Anchor, hub_time
@@ -24,8 +25,7 @@ NALS_PER_UNIT_MAX: Final = 1024
 WIRE_BYTES_MAX: Final = 512 * 1024 * 1024  # of one part
 
 
-@dataclass(frozen=True, slots=True)
-class AccessUnit:
+class AccessUnit(Struct, frozen=True):
     """One coded picture as it was sent, in the order it was sent (which is decode order)."""
 
     time: WallTime  # when it was taken, by the hub's clock
@@ -77,8 +77,7 @@ def depacketize(headers: Sequence[StreamHeader], chunks: Iterable[WireChunk]) ->
     return units + (assembler.finish() if assembler else [])
 
 
-@dataclass(slots=True)
-class _Unit:
+class _Unit(Struct):
     """An access unit that is still being collected."""
 
     timestamp: int
@@ -112,9 +111,10 @@ class _Assembler:
         if self._next_chunk is not None and chunk.sequence != self._next_chunk:
             self._lose()
         self._next_chunk = chunk.sequence + 1
+        own, payload_type, anchor = self._track.channel, self._track.payload_type, chunk.anchor
         for channel, frame in interleaved_frames(chunk.wire):
-            if channel == self._track.channel and (packet := parse_rtp(frame, self._track.payload_type)):
-                self._take_packet(packet, chunk.anchor)
+            if channel == own and (packet := parse_rtp(frame, payload_type)):
+                self._take_packet(packet, anchor)
         return self._take_done()
 
     def finish(self) -> list[AccessUnit]:
@@ -129,11 +129,10 @@ class _Assembler:
         return done
 
     def _take_packet(self, packet: Packet, anchor: Anchor) -> None:
-        if self._next_packet is not None:
+        if packet.sequence != self._next_packet and self._next_packet is not None:
             if packet.sequence == (self._next_packet - 1) % 65536:
                 return  # sent twice
-            if packet.sequence != self._next_packet:
-                self._lose(packet.timestamp)
+            self._lose(packet.timestamp)
         self._next_packet = (packet.sequence + 1) % 65536
         unit = self._unit
         if unit is None or unit.timestamp != packet.timestamp:

@@ -6,10 +6,11 @@ Rules of this file: whatever the bytes are, only BadInputError is raised.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from agent.cut.bits import BitReader, unescape
 from agent.cut.codec import ParameterSets, PictureForm, PictureKind
@@ -102,8 +103,7 @@ def picture_kind(nals: Sequence[bytes]) -> PictureKind:
     return PictureKind.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class Sps:
+class Sps(Struct, frozen=True):
     """What a sequence parameter set says about its pictures (H.264 7.3.2.1.1)."""
 
     id: int
@@ -221,8 +221,7 @@ def pps_sps_id(nal: bytes) -> int:
     return reader.ue()
 
 
-@dataclass(frozen=True, slots=True)
-class SliceStart:
+class SliceStart(Struct, frozen=True):
     """The first fields of a slice header (H.264 7.3.3)."""
 
     first_macroblock: int

@@ -12,8 +12,9 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from agent.cut.codec import ParameterSets
 from agent.cut.h264 import Sps, is_slice
@@ -25,8 +26,7 @@ _RELEASE: Final = 1  # operations on the memory (table 7-9): a picture is no lon
 _NO_LONG_TERM: Final = (4, 0)  # no long-term references from here on
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """A picture that the decoder holds as a reference."""
 
     frame_number: int
@@ -38,8 +38,7 @@ _UNKNOWN: Final = None  # a reference from before the recovery point
 _List = list[_Held | None]
 
 
-@dataclass(slots=True)
-class ReferenceProof:
+class ReferenceProof(Struct):
     """What a decoder holds that began at a recovery point, picture by picture in decode order."""
 
     _held: list[_Held] = field(default_factory=list)  # in decode order

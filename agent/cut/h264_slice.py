@@ -6,10 +6,11 @@ redundant pictures and order counts of type 1 are refused: who asks wants a proo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from agent.cut.bits import BitReader, bit_string, bytes_of, escape, se_code, ue_code, unescape
 from agent.cut.codec import ParameterSets
@@ -33,8 +34,7 @@ class SliceKind(IntEnum):
     I = 2  # noqa: E741 - its name
 
 
-@dataclass(frozen=True, slots=True)
-class Pps:
+class Pps(Struct, frozen=True):
     """What a picture parameter set says that a slice header depends on (H.264 7.3.2.2)."""
 
     sps_id: int
@@ -50,8 +50,7 @@ Marks = tuple[tuple[int, ...], ...]
 """Memory management operations, each with its operands."""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceHeader:
+class SliceHeader(Struct, frozen=True):
     """What a slice of a whole frame says about references (H.264 7.3.3)."""
 
     sps: Sps

@@ -6,10 +6,11 @@ Rules of this file: only the lowest layer is looked at; whatever the bytes are, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from agent.cut.bits import BitReader, unescape
 from agent.cut.codec import ParameterSets, PictureForm, PictureKind
@@ -122,8 +123,7 @@ def is_harmless_sei(sei: bytes) -> bool:
     return all(kind in _HARMLESS_SEI for kind, _ in read_sei(unescape(sei), HEADER_BYTES))
 
 
-@dataclass(frozen=True, slots=True)
-class Sps:
+class Sps(Struct, frozen=True):
     """What a sequence parameter set says about its pictures (H.265 7.3.2.2.1)."""
 
     id: int

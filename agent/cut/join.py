@@ -1,14 +1,15 @@
 """Copied and re-encoded segments become one stream: ids that do not collide, one list of samples.
 
-Rules of this file: the first copied segment keeps its ids; every other set of parameters gets ids of its own. Slices
-under kept ids pass untouched.
+Rules of this file: the first copied segment keeps its ids; every other set of parameters gets ids of its own, the same
+ones in every part of a clip. Slices under kept ids pass untouched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.codec import Codec, ParameterSets, Renumbering
@@ -18,8 +19,7 @@ from agent.errors import BadInputError
 _ONE_PICTURE_TICKS: Final = 3600  # how long a picture alone in its clip stays: 40 ms
 
 
-@dataclass(frozen=True, slots=True)
-class CodedPicture:
+class CodedPicture(Struct, frozen=True):
     """One picture of the clip: which access unit it shows, and its NAL units."""
 
     unit: int
@@ -27,8 +27,7 @@ class CodedPicture:
     nals: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CodedSegment:
+class CodedSegment(Struct, frozen=True):
     """Pictures in decode order with the parameter sets they are coded under."""
 
     is_copy: bool
@@ -41,24 +40,28 @@ def kept_nals(codec: Codec, nals: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple(nal for nal in nals if codec.is_kept(nal))
 
 
-def join_segments(segments: Sequence[CodedSegment], codec: Codec) -> tuple[list[CodedPicture], ParameterSets]:
+def join_segments(
+    segments: Sequence[CodedSegment], codec: Codec, camera: ParameterSets
+) -> tuple[list[CodedPicture], ParameterSets]:
     """Give every segment ids of its own where their sets differ; return all pictures and all sets.
 
+    If nothing is copied, ids of `camera` are left to the parts in which something is; empty if there is none.
     Raises BadInputError if the ids run out: then everything must be re-encoded.
     """
     form = codec.clip
     if form is None:
         raise BadInputError(f"{codec.name} cannot stand in a clip")
-    first = next((segment for segment in segments if segment.is_copy), segments[0])
-    union: dict[tuple[int, int], bytes] = dict(first.sets)
-    known: dict[tuple[tuple[tuple[int, int], bytes], ...], Renumbering] = {_identity(first.sets): {}}
+    kept = next((segment.sets for segment in segments if segment.is_copy), camera or segments[0].sets)
+    union: dict[tuple[int, int], bytes] = {}
+    known: dict[tuple[tuple[tuple[int, int], bytes], ...], Renumbering] = {_identity(kept): {}}
     pictures: list[CodedPicture] = []
     for segment in segments:
         identity = _identity(segment.sets)
         if identity not in known:
-            known[identity] = ids = form.fresh_ids(union, segment.sets)
-            union |= codec.parameter_sets([form.renumber_set(nal, ids) for nal in segment.sets.values()])
-        if ids := known[identity]:
+            known[identity] = form.fresh_ids({**kept, **union}, segment.sets)
+        ids = known[identity]
+        union |= codec.parameter_sets([form.renumber_set(nal, ids) if ids else nal for nal in segment.sets.values()])
+        if ids:
             # SEI is left out here: a buffering period names the old SPS.
             pictures += [
                 CodedPicture(p.unit, p.is_sync, tuple(form.renumber_slice(n, ids) for n in p.nals if codec.is_slice(n)))

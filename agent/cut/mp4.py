@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from agent.clock import SECOND_NS
 from agent.cut.codec import ClipForm
@@ -25,8 +26,7 @@ _UNDETERMINED: Final = 0x55C4  # the language "und"
 _LARGE_HEADER_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One coded picture in decode order: when it is shown, whether decoding can start here, its bytes."""
 
     shown_at: int  # ticks of TIMESCALE_HZ, unique within the movie, the earliest is 0
@@ -34,8 +34,7 @@ class Sample:
     payload: bytes  # NAL units, each behind its 4-byte length
 
 
-@dataclass(frozen=True, slots=True)
-class VideoTrack:
+class VideoTrack(Struct, frozen=True):
     """A track of one sample entry."""
 
     width: int

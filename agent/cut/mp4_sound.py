@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _ES, _DECODER, _DECODER_SPECIFIC, _SYNC_LAYER = 3, 4, 5, 6  # descriptor tags, ISO/IEC 14496-1 7.2.6
 _MPEG4_AUDIO: Final = 0x40
@@ -17,8 +18,7 @@ _AUDIO_STREAM: Final = 0x15  # stream type 5, and the bit that is always set
 _FOR_MP4: Final = 2  # the sync layer's predefined configuration
 
 
-@dataclass(frozen=True, slots=True)
-class SoundTrack:
+class SoundTrack(Struct, frozen=True):
     """A track of AAC blocks."""
 
     rate_hz: int

@@ -14,9 +14,11 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.clip import Gap
@@ -36,8 +38,7 @@ WHY_OTHER_SHAPE: Final = "pictures of another size or format"
 WHY_OTHER_CODEC: Final = "pictures of another codec"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """Pictures that follow each other in the clip and are treated alike."""
 
     is_copy: bool
@@ -45,8 +46,7 @@ class Segment:
     sets: ParameterSets  # in force for the first of them
 
 
-@dataclass(frozen=True, slots=True)
-class PicturePlan:
+class PicturePlan(Struct, frozen=True):
     """What becomes of every picture of the window."""
 
     segments: tuple[Segment, ...]  # in presentation order

@@ -3,7 +3,8 @@
 Rules of this file:
 - Nothing outside `grant.window` is ever planned.
 - Parts follow each other without overlap: one ends where the next begins. Inner borders lie on the first picture of a
-  key chunk wherever there is one, so that only the two outer edges of a clip are re-encoded.
+  key chunk wherever there is one, or among pictures that are encoded anew in any case, so that only the two outer edges
+  of a clip are.
 - A part is planned only when no picture of it can still come.
 """
 
@@ -33,7 +34,7 @@ class CutPlan:
     grant: Granted
     camera: CameraId
     part: int  # counts from 0 within the clip
-    window: Window  # of this part; inner borders lie on key pictures
+    window: Window  # of this part; inner borders lie on key pictures, or inside an edge
     is_last: bool
     headers: tuple[StoredChunk, ...]
     chunks: tuple[StoredChunk, ...]
@@ -51,7 +52,9 @@ class PartSettings:
     """How a clip is divided, and how long to wait for pictures."""
 
     live_ns: int = 4 * SECOND_NS  # a part of a running incident ends at the first key picture at least this late
-    first_ns: int = 4 * SECOND_NS  # so does the first part of a window that is over: the first pictures leave at once
+    edge_ns: int = SECOND_NS // 2  # the first part is so short if as much again must be encoded before a key picture
+    has_copies: bool = True  # False under masks: all pictures are encoded, and none of them is a better border
+    first_ns: int = 4 * SECOND_NS  # a first part without such an edge ends at the first key picture at least this late
     past_ns: int = 20 * SECOND_NS  # a part of a window that is over ends at the last key picture within this ...
     longest_ns: int = 60 * SECOND_NS  # ... or at the first one behind it; no part is longer than this
     grace_ns: int = 5 * SECOND_NS  # this long after a part's end a silent camera is not waited for any more
@@ -91,10 +94,12 @@ def plan_next(
     if start >= grant.window.end:
         return Finished()
     is_over = now > grant.window.end + settings.grace_ns
-    end: WallTime | Wait
-    if is_over:
+    end: WallTime | Wait | None = None
+    if start == grant.window.start:
+        end = _end_in_edge(grant.window, footage, settings, is_over=is_over)
+    if end is None and is_over:
         end = _past_end(start, grant.window, footage, settings)
-    else:
+    elif end is None:
         end = _live_end(start, grant.window.end, footage, now, settings)
     if isinstance(end, Wait):
         return end
@@ -137,6 +142,22 @@ def _lead(chunks: tuple[StoredChunk, ...], footage: Footage) -> tuple[StoredChun
     limit = chunks[0].meta.first_picture - SOUND_LEAD_NS
     earlier = footage.chunks[:first]
     return tuple(c for c in earlier if c.meta.run == chunks[0].meta.run and c.meta.last_picture >= limit)
+
+
+def _end_in_edge(granted: Window, footage: Footage, settings: PartSettings, *, is_over: bool) -> WallTime | None:
+    """End the first part early if many pictures are encoded before one can be copied; None if they are few.
+
+    A part leaves when its last picture is encoded: so the first of them do not wait for all.
+    """
+    start, short = granted.start, settings.edge_ns
+    known = (moment for c in footage.chunks for moment in (c.meta.first_picture, c.meta.last_picture))
+    first = min((moment for moment in known if moment >= start), default=granted.end)
+    end = WallTime(max(start + short, first + 1))  # at least one picture is known to be in it
+    edge = Window(start, WallTime(end + short))
+    has_key = settings.has_copies and any(key in edge for key in _key_pictures(footage))
+    is_long = edge.end <= granted.end and not has_key and first <= start + 2 * short
+    has_come = is_over or (footage.newest_picture or 0) >= edge.end + settings.reorder_ns
+    return end if is_long and has_come else None
 
 
 def _past_end(start: WallTime, granted: Window, footage: Footage, settings: PartSettings) -> WallTime:

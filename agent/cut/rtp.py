@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from agent.errors import BadInputError
+
+_FRAME: Final = struct.Struct(">BBH")  # "$", channel, bytes of the packet
+_HEADER: Final = struct.Struct(">BBHI")  # of an RTP packet: flags, marker and type, sequence number, timestamp
+_HEADER_BYTES: Final = 12
+_PLAIN: Final = 0x80  # flags of version 2 with no padding, no extension and no further sources
 
 
 def interleaved_frames(wire: bytes) -> Iterator[tuple[int, memoryview]]:
     """Yield (channel, packet) of whole interleaved frames: `$`, channel, 16-bit length, packet (RFC 2326 10.12)."""
-    view, position = memoryview(wire), 0
-    while position < len(wire):
-        if len(wire) - position < 4 or wire[position] != 0x24:  # noqa: PLR2004 - "$" and the 4-byte frame header
+    view, position, end = memoryview(wire), 0, len(wire)
+    while position < end:
+        begin = position + _FRAME.size
+        if begin > end or wire[position] != 0x24:  # noqa: PLR2004 - every frame begins with "$"
             raise BadInputError("a chunk is not whole interleaved frames")
-        channel, length = struct.unpack_from(">BH", wire, position + 1)
-        packet = view[position + 4 : position + 4 + length]
-        if len(packet) != length:
+        _, channel, length = _FRAME.unpack_from(wire, position)
+        position = begin + length
+        if position > end:
             raise BadInputError("a chunk ends within a frame")
-        yield channel, packet
-        position += 4 + length
+        yield channel, view[begin:position]
 
 
 def only_channels(wire: bytes, channels: Collection[int]) -> bytes:
@@ -36,8 +43,7 @@ def only_channels(wire: bytes, channels: Collection[int]) -> bytes:
     return b"".join(kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(msgspec.Struct, frozen=True):
     """What an RTP packet says of its place, and what it carries."""
 
     sequence: int
@@ -48,16 +54,20 @@ class Packet:
 
 def parse_rtp(packet: memoryview, payload_type: int) -> Packet | None:
     """Read an RTP packet of the track (RFC 3550 5.1); None for anything else on the channel."""
-    if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] & 0x7F != payload_type:  # noqa: PLR2004 - fixed header
+    begin, end = _HEADER_BYTES, len(packet)
+    if end < begin:
         return None
-    sequence, timestamp = struct.unpack_from(">HI", packet, 2)
-    begin, end = 12 + 4 * (packet[0] & 15), len(packet)
-    if packet[0] & 0x10:
-        if end < begin + 4:
+    flags, kind, sequence, timestamp = _HEADER.unpack_from(packet)
+    if flags >> 6 != 2 or kind & 0x7F != payload_type:  # noqa: PLR2004 - the version
+        return None
+    if flags != _PLAIN:
+        begin += 4 * (flags & 15)
+        if flags & 0x10:
+            if end < begin + 4:
+                return None
+            begin += 4 + 4 * int.from_bytes(packet[begin + 2 : begin + 4], "big")
+        if flags & 0x20 and end > begin:
+            end -= packet[end - 1]
+        if begin > end:
             return None
-        begin += 4 + 4 * int.from_bytes(packet[begin + 2 : begin + 4], "big")
-    if packet[0] & 0x20 and end > begin:
-        end -= packet[end - 1]
-    if begin > end:
-        return None
-    return Packet(sequence, timestamp, packet[1] & 0x80 != 0, bytes(packet[begin:end]))
+    return Packet(sequence, timestamp, kind & 0x80 != 0, bytes(packet[begin:end]))

@@ -6,7 +6,7 @@ over one connection do not need it; PACI packets are losses, no camera sends the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from agent.cut.h265 import is_parameter_set
@@ -40,22 +40,25 @@ class H265Payload:
         """Forget the fragmentation unit that was begun."""
         self._fragments.drop()
 
-    def take(self, payload: bytes, *, is_marked: bool) -> Iterator[bytes | None]:  # noqa: ARG002 - as PayloadFormat has it
-        """Yield the NAL units that end in this payload; None where something was lost."""
+    def take(self, payload: bytes, *, is_marked: bool) -> Iterable[bytes | None]:  # noqa: ARG002 - as PayloadFormat has it
+        """Return the NAL units that end in this payload; None where something was lost."""
         if not payload:
-            return
+            return ()
         kind = payload[0] >> 1 & 63 if len(payload) > _HEADER_BYTES else _SINGLE_MAX + 1 + _FU
-        if kind != _FU and self._fragments.is_pending:
+        if kind != _FU:
+            return self._unfragmented(kind, payload)
+        is_start, is_end = payload[2] & 0x80 != 0, payload[2] & 0x40 != 0
+        header = bytes([payload[0] & 0x81 | (payload[2] & 63) << 1, payload[1]])
+        begin = 3 + (self._donl_bytes if is_start else 0)
+        return self._fragments.take(header, payload[begin:], is_start=is_start, is_end=is_end)
+
+    def _unfragmented(self, kind: int, payload: bytes) -> Iterator[bytes | None]:
+        if self._fragments.is_pending:
             self._fragments.drop()
             yield None
         if kind <= _SINGLE_MAX:
             yield payload[:_HEADER_BYTES] + payload[_HEADER_BYTES + self._donl_bytes :]
         elif kind == _AP:
             yield from aggregated(payload, _HEADER_BYTES, (self._donl_bytes, self._dond_bytes))
-        elif kind == _FU:
-            is_start, is_end = payload[2] & 0x80 != 0, payload[2] & 0x40 != 0
-            header = bytes([payload[0] & 0x81 | (payload[2] & 63) << 1, payload[1]])
-            begin = 3 + (self._donl_bytes if is_start else 0)
-            yield from self._fragments.take(header, payload[begin:], is_start=is_start, is_end=is_end)
         else:
             yield None

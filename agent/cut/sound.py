@@ -7,8 +7,9 @@ in the report, and the pictures go without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.acquire.stream import Track
 from agent.clock import WallTime, Window
@@ -42,8 +43,7 @@ _RATE_HZ_MIN: Final = 8000
 _RATE_HZ_MAX: Final = 48_000
 
 
-@dataclass(frozen=True, slots=True)
-class SoundCut:
+class SoundCut(Struct, frozen=True):
     """The sound of one part; `sound` and `start` are None if there is none to deliver."""
 
     report: SoundReport | None  # None: none was ordered

@@ -10,9 +10,10 @@ silence between blocks is always the same few bytes (ISO/IEC 14496-3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.cut.bits import BitReader, bytes_of
@@ -29,8 +30,7 @@ _AAC_LC: Final = 2
 _CONFIG_BYTES_MIN: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class AacConfiguration:
+class AacConfiguration(Struct, frozen=True):
     """What a decoder must know of AAC-LC."""
 
     rate_hz: int

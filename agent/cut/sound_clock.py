@@ -11,10 +11,11 @@ sound whose time then still is further than `STRAY_NS_MAX` from the pictures it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 from typing import Final
+
+from msgspec import Struct
 
 from agent.acquire.timeline import LATENCY_NS_MAX, MS_NS, VIDEO_CLOCK_HZ
 from agent.clock import SECOND_NS, WallTime
@@ -31,8 +32,7 @@ _WRAP: Final = 1 << 32
 _NTP_WRAP: Final = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class SoundClock:
+class SoundClock(Struct, frozen=True):
     """One run's mapping. `shifts` are what sound lies behind the pictures on their line, by the reports' place."""
 
     rate_hz: int  # of the sound's RTP clock

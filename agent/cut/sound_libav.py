@@ -7,7 +7,6 @@ its output is cut; the encoder is given samples of the window and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -16,6 +15,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
+from msgspec import Struct
 
 from agent.cut.sound_aac import AacConfiguration
 from agent.cut.sound_pcm import SAMPLE_BYTES
@@ -34,8 +34,7 @@ _LEAD_OUT: Final = 50  # of a second
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedSound:
+class EncodedSound(Struct, frozen=True):
     """AAC blocks; `durations` in samples of the configuration's rate, together as long as what was encoded."""
 
     configuration: AacConfiguration

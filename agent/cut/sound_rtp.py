@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agent.acquire.stream import StreamHeader, Track
 from agent.acquire.timeline import Anchor
@@ -23,16 +25,14 @@ _SENDER_REPORT: Final = 200
 _SENDER_REPORT_BYTES_MIN: Final = 28
 
 
-@dataclass(frozen=True, slots=True)
-class SenderReport:
+class SenderReport(Struct, frozen=True):
     """At `ntp64` by the camera's clock its track stood at the timestamp `rtp`."""
 
     ntp64: int
     rtp: int
 
 
-@dataclass(frozen=True, slots=True)
-class SoundPacket:
+class SoundPacket(Struct, frozen=True):
     """One RTP packet of the sound track, in the order of arrival."""
 
     rtp: int
@@ -43,8 +43,7 @@ class SoundPacket:
     video_rtp: int | None  # of the newest picture when it came; None if none is known
 
 
-@dataclass(slots=True)
-class SoundRun:
+class SoundRun(Struct):
     """What one run has of sound."""
 
     video: Track

@@ -7,8 +7,9 @@ hole; whatever the bytes are, only BadInputError is raised, and that for what th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.clock import SECOND_NS, WallTime
 from agent.cut.bits import BitReader
@@ -26,8 +27,7 @@ _AAC_UNKNOWN: Final = (
 _FIELD_BITS_MAX: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class SoundUnit:
+class SoundUnit(Struct, frozen=True):
     """One block of coded sound: an AAC access unit, or a packet's worth of another codec."""
 
     time: WallTime | None  # of its first sample; None: it has no time, and only prepares the decoder
@@ -85,8 +85,7 @@ def aac_units(packets: list[SoundPacket], clock: SoundClock, fmtp: str, rate_hz:
             position, is_lost = position + size, False
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """How many bits the fields of an AU header have."""
 
     size: int

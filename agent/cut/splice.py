@@ -61,7 +61,8 @@ def make_clip(order: CutOrder, chunks: Iterable[WireChunk]) -> tuple[Iterator[by
             report = _report(order, units, plan, segments, why)
             return iter(()), replace(report, sound=sound.withheld(order.window))
         try:
-            pictures, sets = join_segments(segments, plan.codec)
+            camera = plan.tracing.sets_at[segments[0].pictures[0].unit] if may_copy else {}
+            pictures, sets = join_segments(segments, plan.codec, camera)
             configuration = _form(plan.codec).configuration(sets)
         except BadInputError as error:
             if not may_copy:

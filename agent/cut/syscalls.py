@@ -13,8 +13,9 @@ import errno
 import os
 import platform
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.errors import UnavailableError
 
@@ -35,8 +36,7 @@ _PROT_EXEC: Final = 4
 _INSTRUCTION: Final = struct.Struct("=HBBI")
 
 
-@dataclass(frozen=True, slots=True)
-class _Machine:
+class _Machine(Struct, frozen=True):
     """Numbers of one architecture: `AUDIT_ARCH_...` (linux/audit.h) and asm/unistd.h."""
 
     architecture: int

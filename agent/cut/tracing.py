@@ -6,8 +6,9 @@ Rules of this file: nothing is decoded across a loss, and nothing is copied acro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.cut.codec import ParameterSets, PictureForm, PictureKind, Proof
 from agent.cut.depacketize import AccessUnit
@@ -17,8 +18,7 @@ _ENTRIES: Final = frozenset({PictureKind.CLOSED, PictureKind.OPEN})  # copying m
 _LEADING: Final = frozenset({PictureKind.LEADING, PictureKind.SKIPPED})
 
 
-@dataclass(frozen=True, slots=True)
-class CodedSequence:
+class CodedSequence(Struct, frozen=True):
     """Pictures from one where copying may begin up to the next such, to a loss, or to other parameter sets."""
 
     begin: int
@@ -27,8 +27,7 @@ class CodedSequence:
     leading: frozenset[int]  # its pictures that are shown before its first one
 
 
-@dataclass(frozen=True, slots=True)
-class Tracing:
+class Tracing(Struct, frozen=True):
     """What depends on what, by index of access units."""
 
     sets_at: Sequence[ParameterSets]  # the parameter sets in force for each unit
@@ -36,8 +35,7 @@ class Tracing:
     decode_from: Mapping[int, int]  # where decoding must start for this unit; missing if it cannot be decoded
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(Struct, frozen=True):
     """A picture that refers to no other."""
 
     index: int

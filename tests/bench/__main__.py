@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from compileall import compile_dir
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -27,6 +28,7 @@ from tests.bench import (
     torn,
     uplink,
 )
+from tests.bench.contenders import ROOT
 
 
 class Bench(Protocol):
@@ -69,6 +71,7 @@ def main() -> int:
         bench.add_arguments(commands.add_parser(name, help=bench.SUMMARY, description=bench.SUMMARY))
     arguments = parser.parse_args()
     console = Console()
+    compile_dir(ROOT / "agent", quiet=1)  # installed software is compiled: a cutter's child would do it at each start
     try:
         BENCHES[arguments.bench].run(arguments, console)
     except TransomError as error:

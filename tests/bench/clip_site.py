@@ -18,6 +18,7 @@ from agent.demo.processes import Program
 from agent.demo.site import CAMERA_NAMES, FOUND_S_MAX, Scene, Site
 from agent.errors import UnavailableError
 from agent.opener import open_clip
+from agent.opening.clip_boxes import take_apart
 from agent.presence import CameraPresence, Presence
 from tests.bench.clip_cameras import GOP_PICTURES, camera_name
 from tests.bench.loop import PICTURES_PER_S
@@ -83,15 +84,17 @@ class ClipSite(Site):
         return [camera.id for camera in self.own(hub)]
 
     def key_picture(self, camera: str) -> WallTime:
-        """Find out when one of a camera's key pictures was: the second part of a clip begins on one."""
+        """Find out when one of a camera's key pictures was: the last in a clip that has more than one."""
         now = time.time_ns()
         window = Window(WallTime(now - round((_PROBE_S + 8) * SECOND_NS)), WallTime(now - 8 * SECOND_NS))
         alarm = self.clip(f"probe-{camera}", window, [camera])
         folder = self.central.store.folder / f"{alarm.id}.{camera}"
-        opened = open_clip(folder, self.folder / "officer" / "key.txt", self.folder / f"{alarm.id}.mp4")
-        if len(opened.manifest.parts) < 2:
-            raise UnavailableError("the clip of a past window came in one part")
-        return parse_rfc3339(opened.manifest.parts[1].first_picture)
+        movie = self.folder / f"{alarm.id}.mp4"
+        opened = open_clip(folder, self.folder / "officer" / "key.txt", movie)
+        track = take_apart(movie.read_bytes()).video
+        shown_at = max(sample.shown_at for sample in track.samples if sample.is_sync)
+        first = parse_rfc3339(opened.manifest.parts[0].first_picture)
+        return WallTime(first + shown_at * SECOND_NS // track.timescale_hz)
 
     def clip(self, command: str, window: Window, cameras: Sequence[str]) -> Alarm:
         """Order a clip and wait until the job has ended well. Raises UnavailableError."""

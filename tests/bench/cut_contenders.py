@@ -25,13 +25,14 @@ import msgspec
 from agent.cut.clip import CutOrder, WireChunk
 from agent.errors import BadInputError, UnavailableError
 from agent.opening.clip_boxes import take_apart
-from agent.outside.cutter import ChildCutter
+from agent.outside.cutter import ChildCuts, ChildCutter
 from agent.outside.cutter_child import ChildLimits
 from tests.bench.cut_footage import CutFootage
 from tests.bench.measure import family
 
-PART_S: Final = 60  # what the hub's plan gives to one child, and at least to the first
+PART_S: Final = 20  # what the hub's plan gives to a part, at least to the first, and to one in a long edge
 FIRST_S: Final = 4
+EDGE_S: Final = 0.5
 SMARTCUT_VERSION: Final = "1.7"
 _LOOK_S: Final = 0.004  # how often memory is looked at; the kernel keeps the peak, only its last look counts
 _LIMITS: Final = ChildLimits(deadline_s=900, cpu_s=900)
@@ -108,20 +109,21 @@ def _children_cpu_s() -> float:
 
 
 def run_transom(footage: CutFootage, window_s: float, edge_s: float) -> CutMeasured:
-    """Cut with the daemon's cutter, part by part as the hub's plan does."""
+    """Cut with the daemon's cutter, part by part as the hub's plan does; the parts' footage is made between them."""
     start_s = footage.start_s(edge_s)
     end_s = start_s + window_s
-    cutter, first_byte_s = ChildCutter(_LIMITS), None
-    wall_s = cpu_s = 0.0
+    first_byte_s, wall_s, before_s = None, 0.0, _children_cpu_s()
     pictures = in_files = clip_bytes = peak = 0
-    for part_start_s, part_end_s in parts(footage, start_s, end_s):
-        order, chunks = footage.order(part_start_s, part_end_s), footage.chunks(part_start_s, part_end_s)
-        with watching() as watch:
-            first, clip, count = _cut_part(cutter, order, chunks, watch.began_s)
-        first_byte_s = first if first_byte_s is None else first_byte_s
-        wall_s, cpu_s, peak = wall_s + watch.wall_s, cpu_s + watch.cpu_s, max(peak, watch.peak_bytes)
-        pictures, clip_bytes = pictures + count, clip_bytes + len(clip)
-        in_files += len(take_apart(clip).video.samples)
+    with ChildCutter(_LIMITS).cuts() as cuts:
+        for part_start_s, part_end_s in parts(footage, start_s, end_s):
+            order, chunks = footage.order(part_start_s, part_end_s), footage.chunks(part_start_s, part_end_s)
+            with watching() as watch:
+                first, clip, count = _cut_part(cuts, order, chunks, watch.began_s)
+            first_byte_s = first if first_byte_s is None else first_byte_s
+            wall_s, peak = wall_s + watch.wall_s, max(peak, watch.peak_bytes)
+            pictures, clip_bytes = pictures + count, clip_bytes + len(clip)
+            in_files += len(take_apart(clip).video.samples)
+    cpu_s = _children_cpu_s() - before_s
     if pictures != footage.pictures(window_s):
         raise UnavailableError(f"the cutter gave {pictures} pictures for {window_s} s")
     outside = in_files - footage.pictures(window_s)
@@ -130,9 +132,13 @@ def run_transom(footage: CutFootage, window_s: float, edge_s: float) -> CutMeasu
 
 
 def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
-    """Divide a window as `agent.cut.plan` does: first after FIRST_S, then within PART_S, at key pictures."""
+    """Divide a window as `agent.cut.plan` does: in a long edge, or after FIRST_S; then within PART_S, at keys."""
+    key_s = -(-start_s // footage.gop_s) * footage.gop_s
     border_s = -(-(start_s + FIRST_S) // footage.gop_s) * footage.gop_s
-    if border_s <= min(start_s + PART_S, end_s - FIRST_S):
+    if start_s + 2 * EDGE_S <= min(key_s, end_s):
+        yield start_s, start_s + EDGE_S
+        start_s += EDGE_S
+    elif border_s <= end_s - FIRST_S:
         yield start_s, border_s
         start_s = border_s
     while end_s - start_s > PART_S:
@@ -142,9 +148,7 @@ def parts(footage: CutFootage, start_s: float, end_s: float) -> Iterator[tuple[f
     yield start_s, end_s
 
 
-def _cut_part(
-    cutter: ChildCutter, order: CutOrder, chunks: list[WireChunk], began_s: float
-) -> tuple[float, bytes, int]:
+def _cut_part(cuts: ChildCuts, order: CutOrder, chunks: list[WireChunk], began_s: float) -> tuple[float, bytes, int]:
     first_s, pieces = 0.0, list[bytes]()
 
     def sink(piece: bytes) -> None:
@@ -152,7 +156,7 @@ def _cut_part(
         first_s = first_s or time.monotonic() - began_s
         pieces.append(piece)
 
-    report = cutter.cut(order, chunks, sink)
+    report = cuts.cut(order, chunks, sink)
     return first_s, b"".join(pieces), report.pictures
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from msgspec.structs import replace
 
 from agent.cut.bits import split_annex_b
 from agent.cut.codec import ClipForm, PictureForm

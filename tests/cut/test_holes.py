@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import accumulate, cycle, islice
 
 import pytest
+from msgspec.structs import replace
 
 from agent.clock import WallTime, Window
 from agent.cut.depacketize import AccessUnit, depacketize

@@ -23,7 +23,7 @@ def test_the_first_copied_segment_passes_untouched() -> None:
     """The re-encoded head gets other ids; what the camera sent stays as it is."""
     head = segment(Recipe(pictures=2, profile="main"), is_copy=False)
     inside = segment(Recipe(pictures=3), is_copy=True)
-    pictures, sets = join_segments([head, inside], H264)
+    pictures, sets = join_segments([head, inside], H264, {})
     assert pictures[2:] == list(inside.pictures)
     assert len(sets) == 4
     assert parse_slice(pictures[0].nals[-1]).pps_id in range(15, 31)
@@ -33,15 +33,31 @@ def test_the_first_copied_segment_passes_untouched() -> None:
 def test_equal_sets_share_their_ids() -> None:
     """Two re-encoded edges by the same encoder need one pair of sets."""
     edge = segment(Recipe(pictures=2, profile="main"), is_copy=False)
-    _, sets = join_segments([edge, segment(Recipe(pictures=3), is_copy=True), edge], H264)
+    _, sets = join_segments([edge, segment(Recipe(pictures=3), is_copy=True), edge], H264, {})
     assert len(sets) == 4
+
+
+def test_a_part_without_copies_leaves_the_camera_its_ids() -> None:
+    """The parts of one edge name the same sets alike, whether the camera's stand beside them or in another part."""
+    edge, inside = segment(Recipe(pictures=2, profile="main"), is_copy=False), segment(Recipe(pictures=3), is_copy=True)
+    alone, own = join_segments([edge], H264, inside.sets)
+    beside, every = join_segments([edge, inside], H264, {})
+    assert alone == beside[:2]
+    assert every == {**own, **inside.sets}
+    assert len(own) == 2
+
+
+def test_what_is_coded_like_the_camera_shares_its_ids() -> None:
+    """Sets that are alike are one, though no picture of the camera is here."""
+    edge = segment(Recipe(pictures=2), is_copy=False)
+    assert join_segments([edge], H264, edge.sets) == (list(edge.pictures), edge.sets)
 
 
 def test_too_many_different_sets_are_an_error() -> None:
     """There are sixteen PPS ids of the right length for id 0."""
     segments = [segment(Recipe(pictures=1, x264=f"chroma-qp-offset={n - 9}"), is_copy=True) for n in range(18)]
     with pytest.raises(BadInputError):
-        join_segments(segments, H264)
+        join_segments(segments, H264, {})
 
 
 def test_only_pictures_and_harmless_sei_are_kept() -> None:

@@ -43,9 +43,15 @@ def footage(begin: int, end: int, gop_s: int = 2, without: range = range(0)) -> 
 
 
 def plan(
-    window: Window, ring: Footage, now: float, *, delivered: WallTime | None = None, part: int = 0
+    window: Window,
+    ring: Footage,
+    now: float,
+    *,
+    delivered: WallTime | None = None,
+    part: int = 0,
+    settings: PartSettings = SETTINGS,
 ) -> CutPlan | Wait | Finished:
-    """Plan with the usual settings."""
+    """Plan, with the usual settings unless others are given."""
     return plan_next(
         grant=grant_for(CAMERA, window),
         camera=CAMERA,
@@ -53,31 +59,33 @@ def plan(
         delivered_until=delivered if delivered is not None else window.start,
         footage=ring,
         now=at(now),
-        settings=SETTINGS,
+        settings=settings,
     )
 
 
-def whole_clip(window: Window, ring: Footage, now: float) -> list[CutPlan]:
+def whole_clip(window: Window, ring: Footage, now: float, settings: PartSettings = SETTINGS) -> list[CutPlan]:
     """Plan part after part until all is delivered."""
     plans: list[CutPlan] = []
-    while not isinstance(step := plan(window, ring, now, delivered=plans[-1].window.end if plans else None), Finished):
+    while not isinstance(
+        step := plan(window, ring, now, delivered=plans[-1].window.end if plans else None, settings=settings), Finished
+    ):
         assert isinstance(step, CutPlan), step
         plans.append(step)
     return plans
 
 
 def test_a_running_incident_is_cut_at_the_first_key_picture_after_four_seconds() -> None:
-    """With GOPs of 3 s, a part that begins at 1.5 s ends at the key picture at 6 s."""
-    step = plan(Window(at(1.5), at(60)), footage(0, 8, gop_s=3), now=8)
+    """With GOPs of 3 s, a part that begins at 2.2 s ends at the key picture at 9 s."""
+    step = plan(Window(at(2.2), at(60)), footage(0, 11, gop_s=3), now=11)
     assert isinstance(step, CutPlan)
-    assert (step.window, step.is_last, step.part) == (Window(at(1.5), at(6)), False, 0)
+    assert (step.window, step.is_last, step.part) == (Window(at(2.2), at(9)), False, 0)
 
 
 def test_a_part_reads_from_the_key_chunk_before_it_to_the_first_chunk_behind_it() -> None:
     """The child gets what it needs to decode the first picture, and one chunk more than the last."""
-    step = plan(Window(at(1.5), at(60)), footage(0, 8, gop_s=3), now=8)
+    step = plan(Window(at(2.5), at(60)), footage(0, 11, gop_s=3), now=11)
     assert isinstance(step, CutPlan)
-    assert [c.meta.first_picture for c in step.chunks] == [at(s) for s in range(7)]
+    assert [c.meta.first_picture for c in step.chunks] == [at(s) for s in range(10)]
     assert [h.meta.run for h in step.headers] == [1]
 
 
@@ -115,25 +123,59 @@ def test_a_running_part_of_a_silent_camera_ends_after_the_longest_part() -> None
 
 def test_a_window_that_is_over_is_cut_into_parts_on_key_pictures() -> None:
     """The first one is short, so that the first pictures leave at once; the others are as long as 20 s allow."""
-    plans = whole_clip(Window(at(1), at(150)), footage(0, 160, gop_s=4), now=1000)
+    plans = whole_clip(Window(at(4), at(150)), footage(0, 160, gop_s=4), now=1000)
     assert [p.window.end for p in plans] == [at(8), at(28), at(48), at(68), at(88), at(108), at(128), at(148), at(150)]
+
+
+def test_the_first_pictures_do_not_wait_for_a_long_edge() -> None:
+    """Half a second of them is a part, over or running, if as much again comes before the first key picture."""
+    ring = footage(0, 160, gop_s=4)
+    plans = whole_clip(Window(at(1), at(50)), ring, now=1000)
+    assert [p.window.end for p in plans] == [at(1.5), at(20), at(40), at(50)]
+    assert [c.meta.first_picture for c in plans[0].chunks] == [at(0), at(1), at(2)]
+    assert [p.window.end for p in whole_clip(Window(at(3), at(9)), ring, now=1000)] == [at(3.5), at(9)]
+    assert [p.window.end for p in whole_clip(Window(at(3.1), at(9)), ring, now=1000)] == [at(9)]
+    assert [p.window.end for p in whole_clip(Window(at(1), at(2)), ring, now=1000)] == [at(1.5), at(2)]
+    running = plan(Window(at(9), at(60)), footage(0, 11, gop_s=4), now=11)
+    assert isinstance(running, CutPlan)
+    assert running.window == Window(at(9), at(9.5))
+
+
+def test_a_part_of_an_edge_waits_for_its_pictures() -> None:
+    """While it runs, nobody knows how long an edge is before pictures behind it are here, late ones too."""
+    assert isinstance(plan(Window(at(9), at(60)), footage(0, 10, gop_s=4), now=11), Wait)
+    assert isinstance(plan(Window(at(8.97), at(60)), footage(0, 10, gop_s=4), now=10), Wait)
+
+
+def test_under_masks_every_window_begins_with_an_edge() -> None:
+    """Everything is encoded anew: a key picture ends no edge, though it ends later parts."""
+    masked = replace(SETTINGS, has_copies=False, past_ns=10 * SECOND_NS, longest_ns=10 * SECOND_NS)
+    plans = whole_clip(Window(at(4), at(30)), footage(0, 160, gop_s=4), now=1000, settings=masked)
+    assert [p.window.end for p in plans] == [at(4.5), at(12), at(20), at(30)]
+
+
+def test_a_part_of_an_edge_has_a_picture() -> None:
+    """Of pictures that come rarely one is in it; where nothing was recorded there is no such part."""
+    rare = Footage((), tuple(chunk(s, 0.9, is_key=s == 0, number=s) for s in range(20)), at(19.9))
+    plans = whole_clip(Window(at(1.2), at(10)), rare, now=1000)
+    assert [p.window.end for p in plans] == [WallTime(at(1.9) + 1), at(10)]
+    hole = footage(0, 60, gop_s=50, without=range(10, 20))
+    assert [p.window.end for p in whole_clip(Window(at(11), at(30)), hole, now=1000)] == [at(30)]
 
 
 def test_a_camera_with_few_key_pictures_gets_longer_parts() -> None:
     """A border between key pictures would be encoded anew: a part waits for one, though never longer than a minute."""
     rare, rarer = footage(0, 160, gop_s=32), footage(0, 160, gop_s=90)
-    assert [p.window.end for p in whole_clip(Window(at(1), at(110)), rare, now=1000)] == [
+    assert [p.window.end for p in whole_clip(Window(at(0), at(110)), rare, now=1000)] == [
         *(at(32), at(64), at(96), at(110))
     ]
-    assert [p.window.end for p in whole_clip(Window(at(1), at(130)), rarer, now=1000)] == [
-        *(at(90 - 29), at(90), at(130))
-    ]
+    assert [p.window.end for p in whole_clip(Window(at(0), at(130)), rarer, now=1000)] == [at(60), at(90), at(130)]
 
 
 def test_a_short_window_that_is_over_is_one_part() -> None:
     """As is one without a key picture to end a part at: nothing is encoded anew for a border."""
-    assert len(whole_clip(Window(at(1), at(8.9)), footage(0, 20), now=1000)) == 1
-    assert [p.window.end for p in whole_clip(Window(at(1), at(40)), footage(0, 50, gop_s=45), now=1000)] == [at(40)]
+    assert len(whole_clip(Window(at(1.3), at(8.9)), footage(0, 20), now=1000)) == 1
+    assert [p.window.end for p in whole_clip(Window(at(0), at(40)), footage(0, 50, gop_s=45), now=1000)] == [at(40)]
 
 
 def test_a_window_without_footage_is_one_plan_without_chunks() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agent.cut.rtp_h264 import H264Payload
+from agent.cut.rtp_h265 import H265Payload
 from agent.cut.rtp_nal import NAL_BYTES_MAX, Fragments, aggregated, decoded_sets, format_parameter, separated
 from agent.errors import BadInputError
 
@@ -17,6 +19,24 @@ def test_a_nal_unit_without_an_end_is_too_long_at_some_point() -> None:
         assert list(subject.take(b"h", piece, is_start=False, is_end=False)) == []
     with pytest.raises(BadInputError, match="more than"):
         list(subject.take(b"h", 2 * piece, is_start=False, is_end=False))
+
+
+@pytest.mark.parametrize(
+    ("subject", "start", "end"),
+    [(H264Payload(), b"\x7c\x85ab", b"\x7c\x45cd"), (H265Payload(), b"\x62\1\x93ab", b"\x62\1\x53cd")],
+)
+def test_a_unit_that_begins_in_the_middle_of_another_is_whole(
+    subject: H264Payload | H265Payload, start: bytes, end: bytes
+) -> None:
+    """Whoever hears that the first one is broken drops what is pending: that is not yet the second one."""
+    heard = []
+    for payload in (start, start, end):
+        for nal in subject.take(payload, is_marked=False):
+            heard.append(nal)
+            if nal is None:
+                subject.drop()
+    assert heard[0] is None
+    assert [nal and nal[-4:] for nal in heard[1:]] == [b"abcd"]
 
 
 def test_order_numbers_between_aggregated_units_are_skipped() -> None:

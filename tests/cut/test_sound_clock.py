@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.acquire.stream import Track
 from agent.acquire.timeline import LATENCY_NS_MAX, Anchor, ClockSource

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.buffer.ring import Footage
 from agent.clock import SECOND_NS, WallTime, Window
+from agent.consent.mask import Masks
 from agent.cut.clip import WireChunk
 from agent.cut.plan import CutPlan, PartSettings, plan_next
 from agent.errors import BadInputError
@@ -132,6 +133,19 @@ def test_parts_join_without_loss_or_doubling(recipe: Recipe) -> None:
         until, parts = plan.window.end, parts + 1
     assert parts == 4
     assert shown == [n for moment, n in zip(source.times, source.numbers, strict=True) if moment in window]
+
+
+@pytest.mark.parametrize("masks", [(), (((9000, 9000), (10_000, 9000), (10_000, 10_000)),)])
+def test_a_part_that_ends_inside_an_edge_loses_and_doubles_nothing(masks: Masks) -> None:
+    """With B-frames over the border, too: both parts are encoded anew from the same key picture."""
+    source = film(Recipe(pictures=150, gop=75, b_frames=2))
+    whole, parts = window_of(0.71, 5.33), [window_of(0.71, 1.21), window_of(1.21, 5.33)]
+    made = [cut([source], part, masks=masks) for part in parts]
+    shown = [number for clip, _ in made for _, number in shown_by_pyav(clip)]
+    assert shown == [n for moment, n in zip(source.times, source.numbers, strict=True) if moment in whole]
+    _, report = cut([source], whole, masks=masks)
+    assert report.reencoded == sum(one.reencoded for _, one in made)
+    assert (made[0][1].copied, made[1][1].copied) == (0, report.copied)
 
 
 def _holds(chunk: WireChunk, nals: tuple[bytes, ...]) -> bool:

@@ -51,6 +51,11 @@ def test_a_joined_movie_is_exact(sort: Sort) -> None:
     assert take_apart(movie).faults == ()
 
 
+def dependent_pictures(clip: bytes) -> list[bytes]:
+    """Take all samples out of a file but the sync samples, before which H.265 has parameter sets."""
+    return [clip[sample.begin : sample.end] for sample in take_apart(clip).video.samples if not sample.is_sync]
+
+
 def pictures(clip: bytes) -> list[np.ndarray]:
     """Play a clip."""
     with av.open(io.BytesIO(clip)) as container:
@@ -72,6 +77,21 @@ def test_parts_with_other_parameter_sets_share_a_movie(codec: str) -> None:
     together, apart = pictures(movie), [picture for clip in clips for picture in pictures(clip)]
     assert len(together) == len(apart)
     assert all(np.array_equal(one, other) for one, other in zip(together, apart, strict=True))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_a_border_inside_an_edge_leaves_no_trace(codec: str) -> None:
+    """Joined, an edge that came in two parts is exact, and no slice of it or behind it names other sets."""
+    filmed = film(Sort(codec=codec, gops_s=(2.0,)))
+    parted = cut_in_parts(filmed, (0.15, 0.25, 0.9))
+    assert [report.copied > 0 for report in parted.reports] == [False, True]
+    assert all(report.reencoded > 1 for report in parted.reports)
+    plan = one_plan([opened(clip, report) for clip, report in zip(parted.clips, parted.reports, strict=True)])
+    movie = joined(plan, parted.clips)
+    assert dependent_pictures(movie) == [picture for clip in parted.clips for picture in dependent_pictures(clip)]
+    proof = prove([movie], log_of(filmed), parted.window)
+    assert proof.is_exact, (proof.faults, proof.outside, proof.missing)
+    assert proof.count(How.REENCODED) == sum(report.reencoded for report in parted.reports)
 
 
 def test_a_gap_stays_a_gap() -> None:
