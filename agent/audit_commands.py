@@ -22,7 +22,7 @@ from agent.evidence.audit import CHECKPOINTS_NAME, LOG_NAME, Entry
 from agent.evidence.note import Verifier, parse_verifier, verifier_of
 from agent.evidence.stamp import STAMPS_NAME
 from agent.evidence.witnessed import COSIGNATURES_NAME
-from agent.opening.check import printable
+from agent.opening.plain import printable
 from agent.outside.keystore import Keystore
 from provisioning.store import IdentityStore
 

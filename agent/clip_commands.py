@@ -23,6 +23,7 @@ from agent.errors import BadInputError, ConfigurationError
 from agent.opener import open_clip
 from agent.opening.check import FaultyClipError
 from agent.opening.meter import Progress
+from agent.opening.plain import as_json
 from agent.opening.report import refusal_page, report_page
 from agent.opening.words import Opened, describe
 
@@ -83,15 +84,15 @@ def _open_clip(options: argparse.Namespace) -> int:
         if options.report:
             _write(options.report, refusal_page(error.manifest, error.faults, now))
         if options.json:
-            print(msgspec.json.encode({"faults": error.faults}).decode())
+            print(as_json({"faults": error.faults}))
         raise
     except BadInputError as error:
         if options.json:
-            print(msgspec.json.encode({"faults": [str(error)]}).decode())
+            print(as_json({"faults": [str(error)]}))
         raise
     if options.report:
         _write(options.report, report_page(opened, now))
-    print(msgspec.json.encode(opened).decode() if options.json else _shown(opened))
+    print(as_json(opened) if options.json else _shown(opened))
     return 0
 
 

@@ -7,7 +7,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -22,6 +22,7 @@ from agent.opening.sets import CODEC_OF_ENTRY, SetsOfPart, leader_of, rewrite, s
 
 PICTURES, SOUND = 0, 1
 SAMPLES_MAX: Final = 2_000_000  # of one movie: 12 hours at 46 pictures a second
+SAMPLES_HELD_MAX: Final = 4_000_000  # of all parts whose tables are in memory at once: 24 hours with their sound
 SPAN_S_MAX: Final = 12 * 3600  # of one movie: times have 32 bits in its headers
 BLOCK_BYTES_MAX: Final = 64 * 1024  # of sound
 RATE_HZ_MAX: Final = 96_000
@@ -82,6 +83,15 @@ class JoinPlan:
                 raise BadInputError("a key picture without the parameter sets of its part")
             lead, payload = self._leader, payload[len(sets.leader) :]
         return lead + (rewrite(self._codec, payload, sets.ids) if sets.ids else payload)
+
+
+def held_back(parts: Iterable[OpenedPart], samples_max: int = SAMPLES_HELD_MAX) -> list[OpenedPart]:
+    """Keep the tables of the first parts, as far as they have so many samples; the rest stand alone."""
+    kept, samples = [], 0
+    for part in parts:
+        samples += sum(len(track.samples) for track in part.movie.tracks) if part.movie else 0
+        kept.append(part if samples <= samples_max else OpenedPart(None, part.first_picture))
+    return kept
 
 
 def plan_movies(parts: Sequence[OpenedPart]) -> list[JoinPlan | int]:

@@ -12,9 +12,9 @@ from typing import Final
 
 from agent.clock import WallTime, rfc3339
 from agent.evidence.statement import Manifest, PartFacts
-from agent.opening.check import printable
 from agent.opening.coverage import Kind, coverage
 from agent.opening.drawing import draw_timeline
+from agent.opening.plain import printable
 from agent.opening.words import Opened, rows_about, store_told
 
 _STYLE: Final = """

@@ -10,8 +10,9 @@ import msgspec
 from agent.clock import TimeSource
 from agent.consent.owner_copy import OTHER_KIND
 from agent.evidence.statement import Manifest, PartFacts
-from agent.opening.check import StoreWord, printable
+from agent.opening.check import StoreWord
 from agent.opening.coverage import CoveredSpan, Kind, coverage
+from agent.opening.plain import printable
 
 _CLOCK_WORDS: Final = {
     TimeSource.NETWORK.value: "by NTP",

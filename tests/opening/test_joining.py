@@ -14,7 +14,7 @@ from agent.clock import SECOND_NS, WallTime
 from agent.demo.clip_proof import How, prove
 from agent.errors import BadInputError
 from agent.opening.clip_boxes import take_apart
-from agent.opening.joining import JoinPlan, OpenedPart, plan_movies
+from agent.opening.joining import JoinPlan, OpenedPart, held_back, plan_movies
 from tests.simulators.clips import cut, shown_by_ffmpeg, window_of
 from tests.simulators.h264_source import Recipe
 from tests.simulators.h264_source import film as film_gray
@@ -138,3 +138,16 @@ def test_sound_is_joined_in_step() -> None:
         heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     hole = heard[round(2.75 * 48_000) : round(3.05 * 48_000)]  # of the movie: 3.15 s to 3.45 s of the source
     assert np.abs(hole).max() < 0.01 < np.abs(heard[48_000 : 2 * 48_000]).max()
+
+
+def test_the_tables_of_all_parts_together_are_bounded() -> None:
+    """What has more samples than are held at once is copied as it is; every part is still there."""
+    parted = cut_in_parts(film(Sort(seconds=2.0)), (0.1, 0.3, 0.5, 0.7))
+    parts = [opened(part.clip, part.report) for part in parted.cuts]
+    first, second, third = (part.report.pictures for part in parted.cuts)
+    kept = held_back(parts, first + second)
+    assert kept == [*parts[:2], OpenedPart(None, parts[2].first_picture)]
+    assert held_back(parts, first + second + third) == parts
+    plan, alone = plan_movies(kept)
+    assert isinstance(plan, JoinPlan)
+    assert (plan.numbers, alone) == ((0, 1), 2)
