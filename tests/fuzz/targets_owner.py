@@ -10,7 +10,7 @@ import h11
 from agent.clock import SECOND_NS, Instant
 from agent.crypto import canonical_json
 from agent.errors import BadInputError
-from agent.outside.page_server import _Ends, _Talk, _RefusedError
+from agent.outside.page_server import _Ends, _RefusedError, _Talk
 from agent.owner.gate import turned_away
 from agent.owner.login import LOGIN_TYP, Nonces, open_login
 from agent.owner.sessions import cookie_in

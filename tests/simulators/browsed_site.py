@@ -1,4 +1,4 @@
-"""A hub's page on a thread of its own, for a real browser whose clock is the hub's, or off by as much as a test says."""
+"""A hub's page on a thread of its own, and a real browser whose clock is as far from the hub's as a test says."""
 
 from __future__ import annotations
 
