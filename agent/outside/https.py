@@ -1,8 +1,8 @@
 """Sealed parts over HTTPS: carries out what the upload machine asks for, and fetches the store's receipts.
 
 Rules of this file: TLS 1.3, the operator's authorities and nobody else's, no redirect, no proxy from the environment,
-no cookies; every request and every answer has a limit; the token goes into one header and into no error. httpx's own
-errors can repeat header values, so they are never chained or quoted.
+no cookies; every request and every answer has a limit; the token goes into one header and into no error. The errors of
+httpx and httpcore can repeat header values, so they are never chained or quoted.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from agent.deliver.request import Event, Request
 from agent.deliver.tus_answer import URL_CHARS_MAX, Answer, Lost, is_retryable
 from agent.deliver.upload import PATCH_BYTES_MAX, TusUpload, offers_termination, termination
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.bounded_wire import WIRE_ERRORS, BoundedTransport
 from agent.outside.pacer import Pacer, Passage, WithdrawnError
 from agent.outside.tls_dates import follow_clock
 
@@ -79,7 +80,7 @@ class HttpsUploader:
         # one identity on the wire; no compression, so that no answer unfolds to more than it was
         headers = {"User-Agent": "transom", "Accept-Encoding": "identity"}
         options = [(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)]
-        transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, socket_options=options)
+        transport = BoundedTransport(self._tls, options)
         self._client = httpx.AsyncClient(
             transport=transport, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
         )
@@ -209,7 +210,7 @@ class HttpsUploader:
             raise BadInputError("the store's address is not a URL") from None
         except TimeoutError:
             return Lost("the store takes too long")
-        except httpx.TransportError as error:
+        except (*WIRE_ERRORS, httpx.TransportError) as error:
             _raise_if_untrusted(error)
             return Lost(type(error).__name__)
 

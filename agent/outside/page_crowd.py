@@ -15,10 +15,10 @@ from agent.page_ports import PageLimits
 ADDRESSES_COUNTED_MAX: Final = 1024
 """Beyond that, all others count as one: somebody makes addresses up."""
 
-_NEAR: Final = (
-    *map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8")),
-    *map(IPv6Network, ("fc00::/7", "fe80::/10", "::1/128")),
+_NEAR_4: Final = tuple(
+    map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8"))
 )
+_NEAR_6: Final = tuple(map(IPv6Network, ("fc00::/7", "fe80::/10", "::1/128")))
 """Not `is_private`: that has more, Teredo's tunnels (2001::/32) among them, which end anywhere in the internet."""
 
 TOTAL_SHARE: Final = 8
@@ -75,4 +75,6 @@ def is_near(address: str) -> bool:
         return False
     if isinstance(known, IPv6Address) and known.ipv4_mapped:
         known = known.ipv4_mapped
-    return any(known in network for network in _NEAR)
+    if isinstance(known, IPv6Address):
+        return any(known in network for network in _NEAR_6)
+    return any(known in network for network in _NEAR_4)
