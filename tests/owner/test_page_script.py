@@ -72,6 +72,7 @@ def test_news_moves_no_question_under_a_finger(tmp_path: Path) -> None:
         assert hub.browser.run(place) == before
         hub.browser.run("globalThis.later = 24 * 3600 * 1000")
         hub.browser.wait_for("document.querySelectorAll('[data-question]').length === 2")
+        assert hub.browser.run("location.pathname + location.search") == "/"  # loaded by a person, it is a use again
 
 
 def test_a_wrong_clock_keeps_no_no_and_no_pause_back(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 // The owner's page: logs in, signs answers and pauses, counts down, looks for news. It writes text only, never markup.
 import {forget, readKey, remember, remembered, sign} from "./keys.js"
 
-const LOGIN_S = 120, ANSWER_S = 600, NEWS_MS = 5000, CLOCK_MS_MAX = 50_000
+const LOGIN_S = 120, ANSWER_S = 600, NEWS_MS = 5000, CLOCK_MS_MAX = 50_000, BY_NEWS = "/?by=news"
 const body = document.body, notice = document.getElementById("notice")
 const hubAhead = Number(body.dataset.nowMs) - Date.now() // as far as the page was quick to come
 const all = (selector, root = document) => [...root.querySelectorAll(selector)]
@@ -171,9 +171,10 @@ async function lookForNews() {
     const {news} = await ask("/news")
     if (news === body.dataset.news) return
     const isAsking = all("[data-question] button:enabled").length > 0 // nothing moves under the finger that answers
-    if (!busy && !isAsking) location.reload()
+    if (!busy && !isAsking) location.replace(BY_NEWS)
     else if (!busy && news !== toldNews) say("There is news. Answer, or load the page again.")
     toldNews = news
   } catch (error) { say(error.message, true) }
 }
+if (location.pathname + location.search === BY_NEWS) history.replaceState(null, "", "/") // the next time it is a person
 if (body.dataset.news && location.pathname === "/") setInterval(() => { if (!document.hidden) lookForNews() }, NEWS_MS)
