@@ -70,8 +70,10 @@ class PageServer:
 
     async def start(self, address: str, port: int) -> int:
         """Listen; return the port, which the kernel chooses for 0. Raises UnavailableError."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        is_all = address == "::" and socket.has_dualstack_ipv6()
         try:
-            self._listener = socket.create_server((address, port), backlog=16)
+            self._listener = socket.create_server((address, port), family=family, backlog=16, dualstack_ipv6=is_all)
         except OSError as error:
             raise UnavailableError(
                 f"the owner's page cannot be served at {address} port {port}: {error.strerror}",
@@ -105,7 +107,7 @@ class PageServer:
                 log.warning("the owner's page takes no connection: %s", error.strerror)
                 await asyncio.sleep(FULL_S)
                 continue
-            peer = str(remote[0])
+            peer = _plain(str(remote[0]))
             if not is_near(peer) or not self._crowd.enter(peer, self._clock.instant()):
                 connection.close()
                 await asyncio.sleep(REFUSED_S)
@@ -129,7 +131,7 @@ class PageServer:
                 ssl_shutdown_timeout=GOODBYE_S,
             )
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-            talk = _Talk(reader, writer, _Ends(peer, str(local[0]), int(local[1])), self._limits)
+            talk = _Talk(reader, writer, _Ends(peer, _plain(str(local[0])), int(local[1])), self._limits)
             await self._talk(talk)
             writer.close()
             async with asyncio.timeout(GOODBYE_S):
@@ -260,6 +262,11 @@ class _Talk:
         self._writer.write(octets)
         async with asyncio.timeout(self._limits.request_s):
             await self._writer.drain()
+
+
+def _plain(address: str) -> str:
+    """Write an IPv4 address as browsers do, also where the socket is of both families (RFC 4291 section 2.5.5.2)."""
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def _request(head: h11.Request, body: bytes, ends: _Ends) -> PageRequest:

@@ -211,6 +211,29 @@ def test_there_is_room_for_so_many() -> None:
     serve(visit, replace(LIMITS, connections=2))
 
 
+@pytest.mark.parametrize(
+    ("address", "asked", "seen"),
+    [("::1", "[::1]", "::1"), ("::", "[::1]", "::1"), ("::", "127.0.0.1", "127.0.0.1")],
+)
+def test_it_is_served_by_both_families(address: str, asked: str, seen: str) -> None:
+    """At an IPv6 address, and at all of both: the ends have the names by which browsers know them."""
+
+    async def life() -> None:
+        server = PageServer(SERVER_TLS, LIMITS, echo, SetClock(WallTime(0)))
+        try:
+            port = await server.start(address, 0)
+        except UnavailableError as error:
+            pytest.skip(f"this machine has no IPv6: {error}")
+        try:
+            url = f"https://{asked}:{port}/"
+            async with httpx.AsyncClient(verify=visitor_tls(), timeout=PATIENT_S) as browser:
+                assert (await browser.get(url)).text == f"GET / {{}} 0 {seen} {seen}"
+        finally:
+            await server.stop()
+
+    asyncio.run(life())
+
+
 _FROM_AFAR = """
 import asyncio, ssl
 from tests.outside.test_page_server import LIMITS, SERVER_TLS, PageServer, echo, visitor_tls
