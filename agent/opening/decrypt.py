@@ -80,6 +80,8 @@ class _Opener:
             movie = _boxes(open_age(cast("BinaryIO", reader), *self._identities))
         if movie is not None and len(movie.video.samples) != part.pictures:
             raise BadInputError(f"{part.name} holds {len(movie.video.samples)} pictures, its hub says {part.pictures}")
+        if movie is not None and any(sample.end > part.size for track in movie.tracks for sample in track.samples):
+            movie = None
         return OpenedPart(movie, parse_rfc3339(part.first_picture) if part.first_picture else None)
 
     @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from agent.clock import SECOND_NS, WallTime
@@ -23,6 +23,7 @@ from agent.opening.sets import CODEC_OF_ENTRY, SetsOfPart, leader_of, rewrite, s
 PICTURES, SOUND = 0, 1
 SAMPLES_MAX: Final = 2_000_000  # of one movie: 12 hours at 46 pictures a second
 SAMPLES_HELD_MAX: Final = 4_000_000  # of all parts whose tables are in memory at once: 24 hours with their sound
+LEADERS_BYTES: Final = 1024 * 1024  # parameter sets before all key pictures may have as much as the pictures, and this
 SPAN_S_MAX: Final = 12 * 3600  # of one movie: times have 32 bits in its headers
 BLOCK_BYTES_MAX: Final = 64 * 1024  # of sound
 RATE_HZ_MAX: Final = 96_000
@@ -108,7 +109,7 @@ class _Group:
 
     def __init__(self, number: int, part: OpenedPart) -> None:
         self.parts: list[OpenedPart] = []
-        self._first, self._samples = number, 0
+        self._first, self._samples, self._bytes, self._syncs = number, 0, 0, 0
         part = part if part.movie is None or _is_sane(part.movie) else OpenedPart(None, part.first_picture)
         self._union: dict[tuple[int, int], bytes] = {}
         self._sound = _configuration(part.movie)
@@ -153,8 +154,14 @@ class _Group:
 
     def _add(self, part: OpenedPart) -> None:
         if part.movie is not None and (codec := CODEC_OF_ENTRY.get(part.movie.video.entry)):
-            unite(codec, self._union, sets_of(codec, part.movie.video.configuration))
-            self._samples += len(part.movie.video.samples)
+            samples, union = part.movie.video.samples, dict(self._union)
+            unite(codec, union, sets_of(codec, part.movie.video.configuration))
+            size = self._bytes + sum(sample.end - sample.begin for sample in samples)
+            syncs = self._syncs + sum(sample.is_sync for sample in samples)
+            if codec.clip and codec.clip.repeats_sets and syncs * len(leader_of(union)) > size + LEADERS_BYTES:
+                raise BadInputError("parameter sets that would be most of the video")
+            self._union, self._bytes, self._syncs = union, size, syncs
+            self._samples += len(samples)
         self.parts.append(part)
 
 
@@ -162,7 +169,7 @@ def _is_sane(movie: BoxedMovie) -> bool:
     """Say whether a part's tables are within what a movie of several parts can hold."""
     video, sound = movie.video, _sound(movie)
     longest = SPAN_S_MAX * TIMESCALE_HZ
-    if not video.samples or not 0 < video.total <= longest or _span(video) > longest:
+    if not video.samples or not 0 < video.total <= longest or _span(video) > longest or _do_overlap(movie):
         return False
     if sound is None:
         return True
@@ -174,6 +181,12 @@ def _is_sane(movie: BoxedMovie) -> bool:
         and 0 < len(sound.configuration) <= _SPECIFIC_BYTES_MAX
         and all(sample.end - sample.begin <= BLOCK_BYTES_MAX for sample in sound.samples)
     )
+
+
+def _do_overlap(movie: BoxedMovie) -> bool:
+    """Say whether any byte is of two samples: then they may claim more bytes than there are."""
+    spans = sorted((sample.begin, sample.end) for track in movie.tracks for sample in track.samples)
+    return any(before > after for (_, before), (after, _) in pairwise(spans))
 
 
 def _span(track: BoxedTrack) -> int:

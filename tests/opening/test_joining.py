@@ -13,7 +13,7 @@ import pytest
 from agent.clock import SECOND_NS, WallTime
 from agent.demo.clip_proof import How, prove
 from agent.errors import BadInputError
-from agent.opening.clip_boxes import take_apart
+from agent.opening.clip_boxes import BoxedSample, take_apart
 from agent.opening.joining import JoinPlan, OpenedPart, held_back, plan_movies
 from tests.simulators.clips import cut, shown_by_ffmpeg, window_of
 from tests.simulators.h264_source import Recipe
@@ -151,3 +151,37 @@ def test_the_tables_of_all_parts_together_are_bounded() -> None:
     plan, alone = plan_movies(kept)
     assert isinstance(plan, JoinPlan)
     assert (plan.numbers, alone) == ((0, 1), 2)
+
+
+def with_samples(part: OpenedPart, samples: list[BoxedSample], configuration: bytes = b"") -> OpenedPart:
+    """Let a part's tables claim other pictures, and other parameter sets."""
+    assert part.movie is not None
+    video = replace(part.movie.video, samples=tuple(samples))
+    video = replace(video, configuration=configuration or video.configuration)
+    return replace(part, movie=replace(part.movie, tracks=(video,)))
+
+
+def test_parameter_sets_do_not_make_a_video_a_thousand_times_as_long() -> None:
+    """Sets of one part stand before each key picture of all: many large ones before many small pictures stand alone."""
+    parted = cut_in_parts(film(Sort(codec="h265", seconds=2.0)), (0.1, 0.4, 0.7))
+    first, second = (opened(part.clip, part.report) for part in parted.cuts)
+    assert first.movie is not None
+    assert isinstance(one_plan([first, second]), JoinPlan)
+    record = first.movie.video.configuration
+    sets = [bytes([0x40, 1, number << 4 | 0xC, 1]) + bytes([7]) * 4000 for number in range(1, 9)]
+    large = record[:22] + bytes([record[22] + 1]) + record[23:] + bytes([0xA0, 0, len(sets)])
+    large += b"".join(len(nal).to_bytes(2, "big") + nal for nal in sets)
+    many = [BoxedSample(1000 + 9 * number, 1009 + 9 * number, number, is_sync=True) for number in range(20_000)]
+    greedy = with_samples(first, list(first.movie.video.samples), large)
+    assert isinstance(one_plan([greedy, second]), JoinPlan)  # before the few key pictures of a real part they may stand
+    assert plan_movies([greedy, with_samples(second, many)]) == [0, 1]
+
+
+def test_pictures_that_overlap_are_not_joined() -> None:
+    """What claims bytes twice is copied as it is."""
+    parted = cut_in_parts(film(Sort(seconds=2.0)), (0.1, 0.4, 0.7))
+    first, second = (opened(part.clip, part.report) for part in parted.cuts)
+    assert second.movie is not None
+    samples = list(second.movie.video.samples)
+    samples[-1] = replace(samples[-1], begin=samples[0].begin)
+    assert plan_movies([first, with_samples(second, samples)]) == [0, 1]
