@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from agent.clock import WallTime
 from agent.deliver.age import generate_identity
 from agent.errors import BadInputError, ConfigurationError
@@ -162,5 +160,5 @@ def _prove_clip(options: argparse.Namespace) -> int:
     proof, words = prove_files(options.video, options.camera_log, options.window, has_sound=options.sound)
     if options.pictures:
         save_ends(options.video, options.pictures)
-    print(msgspec.json.encode(proof).decode() if options.json else words)
+    print(as_json(proof) if options.json else words)
     return 0 if proof.is_exact else 1
