@@ -70,8 +70,8 @@ def _add_open(clip: Any) -> None:  # noqa: ANN401 - argparse names no type of it
 
 def _open_clip(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
-    if options.report and options.report.exists():
-        raise ConfigurationError(f"{options.report} exists already", cure="choose another name, or move it away")
+    if options.report:
+        _check_report(options.report, options.output)
     now = WallTime(time.time_ns())
     try:
         with _progress_bar() as progress:
@@ -92,6 +92,16 @@ def _open_clip(options: argparse.Namespace) -> int:
         _write(options.report, report_page(opened, now))
     print(as_json(opened) if options.json else _shown(opened))
     return 0
+
+
+def _check_report(report: Path, output: Path) -> None:
+    """Refuse a place that will not do while nothing is opened yet."""
+    if report.exists():
+        raise ConfigurationError(f"{report} exists already", cure="choose another name, or move it away")
+    if report == output or not report.parent.is_dir():
+        raise ConfigurationError(
+            f"{report} cannot be the report", cure="choose a name of its own, in a folder that exists"
+        )
 
 
 def _shown(opened: Opened) -> str:

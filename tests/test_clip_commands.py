@@ -192,3 +192,15 @@ def test_a_hostile_folder_steers_no_terminal_and_holds_nobody_up(clip: ClipFolde
     done = transom("clip", "open", clip.folder, *common, tmp_path / "c.mp4")
     assert done.returncode == 2
     assert "is not a file" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_opened(
+    clip: ClipFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In no folder, or under the video's own name: there is no video either."""
+    video = tmp_path / "v.mp4"
+    arguments = ["clip", "open", str(clip.folder), "--identity", str(clip.identity), "-o", str(video), "--report"]
+    for report in (tmp_path / "nowhere" / "v.html", video):
+        assert main([*arguments, str(report)]) == 2
+        assert "cannot be the report" in capsys.readouterr().err
+    assert not list(tmp_path.glob("v*"))
