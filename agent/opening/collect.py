@@ -66,9 +66,9 @@ def collect_clip(sources: Sequence[Path], known_hubs: Path) -> CollectedClip:
     if unknown := sorted(asked - stated):
         raise BadInputError(f"{printable(unknown[0])} is not a part of the clip in the manifest beside it")
     parts = tuple(part for part in manifest.parts if not asked or part.name in asked)
-    clip = manifest_path.name.removesuffix(MANIFEST_SUFFIX)
+    clips = {_clip_of(name) for name in stated} | {manifest_path.name.removesuffix(MANIFEST_SUFFIX)}
     lying = {path.name for path in folder.glob("*" + PART_SUFFIX)} if not asked else set()
-    strays = tuple(sorted(name for name in lying - stated if name.startswith(clip + ".")))
+    strays = tuple(sorted(name for name in lying - stated if _clip_of(name) in clips))
     return CollectedClip(folder, manifest, signer, parts, strays, _read_receipts(folder, parts))
 
 
@@ -126,11 +126,14 @@ def _manifest_of(source: Path) -> Path:
     if source.name.endswith(MANIFEST_SUFFIX):
         return source
     if source.name.endswith(PART_SUFFIX):
-        # "<command>.<camera>.<number>.mp4.age" belongs to "<command>.<camera>.manifest.json"
-        clip, _, _ = source.name.removesuffix(PART_SUFFIX).rpartition(".")
-        return source.with_name(clip + MANIFEST_SUFFIX)
+        return source.with_name(_clip_of(source.name) + MANIFEST_SUFFIX)
     cure = f"name a folder, a {MANIFEST_SUFFIX} file or {PART_SUFFIX} files"
     raise ConfigurationError(f"{printable(str(source))} is not a clip", cure=cure)
+
+
+def _clip_of(part: str) -> str:
+    """Name the clip of a part: `<command>.<camera>.<number>.mp4.age` belongs to `<command>.<camera>.manifest.json`."""
+    return part.removesuffix(PART_SUFFIX).rpartition(".")[0]
 
 
 def _read_receipts(folder: Path, parts: Sequence[PartFacts]) -> dict[str, str]:

@@ -100,6 +100,8 @@ def test_parts_that_the_hub_did_not_sign_are_strays(clip: ClipFolder) -> None:
     (clip.folder / "01OTHER.front.0000.mp4.age").write_bytes(b"?")
     assert collected(clip).strays == ("01JDCOMMAND.front.0007.mp4.age",)
     assert len(checked(clip)) == 2
+    clip.manifest.rename(clip.folder / "evidence.manifest.json")  # whatever the manifest is called
+    assert collected(clip).strays == ("01JDCOMMAND.front.0007.mp4.age",)
 
 
 def test_a_hub_that_delivered_nothing_is_no_clip(clip: ClipFolder) -> None:
