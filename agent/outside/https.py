@@ -56,6 +56,7 @@ class Patience:
     connect_s: float = 10
     silence_s: float = 30  # no byte moved in either direction
     request_s: float = 600  # one request as a whole: 4 MiB at 7 KB/s
+    question_s: float = 60  # one that brings no bytes of a part: who answers it drop by drop holds a turn no longer
     upload_s: float = 20  # retries inside one call
     farewell_s: float = 5  # to tell a store that an upload is given up
 
@@ -203,8 +204,11 @@ class HttpsUploader:
     async def _within_limits(
         self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | bytes | None
     ) -> Event:
+        limit_s = min(self._patience.request_s, self._patience.question_s)
+        if request.length:
+            limit_s = max(self._patience.request_s, self._pacer.seconds_for(request.length))
         try:
-            async with asyncio.timeout(max(self._patience.request_s, self._pacer.seconds_for(request.length))):
+            async with asyncio.timeout(limit_s):
                 return await self._exchange(request, headers, content)
         except httpx.InvalidURL:
             raise BadInputError("the store's address is not a URL") from None
