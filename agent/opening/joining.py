@@ -25,6 +25,7 @@ SAMPLES_MAX: Final = 2_000_000  # of one movie: 12 hours at 46 pictures a second
 SAMPLES_HELD_MAX: Final = 4_000_000  # of all parts whose tables are in memory at once: 24 hours with their sound
 LEADERS_BYTES: Final = 1024 * 1024  # parameter sets before all key pictures may have as much as the pictures, and this
 SPAN_S_MAX: Final = 12 * 3600  # of one movie: times have 32 bits in its headers
+PICTURE_BYTES_MAX: Final = 64 * 1024 * 1024  # one is in memory at a time
 BLOCK_BYTES_MAX: Final = 64 * 1024  # of sound
 RATE_HZ_MAX: Final = 96_000
 _SPECIFIC_BYTES_MAX: Final = 64  # of AudioSpecificConfig
@@ -170,6 +171,8 @@ def _is_sane(movie: BoxedMovie) -> bool:
     video, sound = movie.video, _sound(movie)
     longest = SPAN_S_MAX * TIMESCALE_HZ
     if not video.samples or not 0 < video.total <= longest or _span(video) > longest or _do_overlap(movie):
+        return False
+    if any(sample.end - sample.begin > PICTURE_BYTES_MAX for sample in video.samples):
         return False
     if sound is None:
         return True

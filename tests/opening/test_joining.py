@@ -14,7 +14,7 @@ from agent.clock import SECOND_NS, WallTime
 from agent.demo.clip_proof import How, prove
 from agent.errors import BadInputError
 from agent.opening.clip_boxes import BoxedSample, take_apart
-from agent.opening.joining import JoinPlan, OpenedPart, held_back, plan_movies
+from agent.opening.joining import PICTURE_BYTES_MAX, JoinPlan, OpenedPart, held_back, plan_movies
 from tests.simulators.clips import cut, shown_by_ffmpeg, window_of
 from tests.simulators.h264_source import Recipe
 from tests.simulators.h264_source import film as film_gray
@@ -185,3 +185,14 @@ def test_pictures_that_overlap_are_not_joined() -> None:
     samples = list(second.movie.video.samples)
     samples[-1] = replace(samples[-1], begin=samples[0].begin)
     assert plan_movies([first, with_samples(second, samples)]) == [0, 1]
+
+
+def test_a_picture_that_would_fill_the_memory_is_not_joined() -> None:
+    """Its part is copied as it is, piece by piece."""
+    parted = cut_in_parts(film(Sort(seconds=2.0)), (0.1, 0.4, 0.7))
+    first, second = (opened(part.clip, part.report) for part in parted.cuts)
+    assert second.movie is not None
+    *others, last = second.movie.video.samples
+    huge = replace(last, end=last.begin + PICTURE_BYTES_MAX + 1)
+    assert isinstance(one_plan([first, with_samples(second, [*others, last])]), JoinPlan)
+    assert plan_movies([first, with_samples(second, [*others, huge])]) == [0, 1]
