@@ -13,6 +13,7 @@ from io import TextIOWrapper
 
 from agent import clip_commands
 from agent.errors import ConfigurationError, TransomError
+from agent.opening.plain import printable
 from agent.outside.closed_memory import close_memory
 from provisioning.errors import ConfigurationError as ProvisioningConfigurationError
 from provisioning.errors import ProvisioningError
@@ -36,13 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
             logging.getLogger().addHandler(logging.NullHandler())  # what a command has to say, it says
         return int(options.call(options))
     except (ConfigurationError, ProvisioningConfigurationError) as error:
-        print(f"transom: {error}", file=sys.stderr)
+        print(f"transom: {_shown(error)}", file=sys.stderr)
         return 2
     except (TransomError, ProvisioningError) as error:
-        print(f"transom: {error}", file=sys.stderr)
+        print(f"transom: {_shown(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _shown(error: Exception) -> str:
+    """Write an error for a terminal: files and messages of strangers may have put anything into it but new lines."""
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 def _parser(given: list[str]) -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from agent.evidence.audit import CHECKPOINTS_NAME, LOG_NAME, Entry
 from agent.evidence.note import Verifier, parse_verifier, verifier_of
 from agent.evidence.stamp import STAMPS_NAME
 from agent.evidence.witnessed import COSIGNATURES_NAME
-from agent.opening.check import printable
+from agent.opening.plain import as_json, printable
 from agent.outside.keystore import Keystore
 from provisioning.store import IdentityStore
 
@@ -54,7 +54,7 @@ def verify(options: Options, say: Say) -> int:
         raise ConfigurationError("by which key?", cure="give --config FILE, or --key LINE")
     verdict = verify_audit(folder, key, options.witness, _read(options.tsa_ca) if options.tsa_ca else b"")
     if options.json:
-        say(msgspec.json.encode(verdict).decode())
+        say(as_json(verdict))
     elif verdict.is_intact:
         say(f"The log of hub {verdict.log} is intact: {verdict.entries} entries, {verdict.signed_entries} signed.")
         for seen in verdict.seen_by:
@@ -63,7 +63,7 @@ def verify(options: Options, say: Say) -> int:
             stamped = verdict.stamped
             say(f"Time stamped: {stamped.entries} entries, {stamped.at}." if stamped else "There is no time stamp.")
     else:
-        say(f"The log of hub {verdict.log} is NOT intact: {verdict.fault}")
+        say(f"The log of hub {verdict.log} is NOT intact: {printable(verdict.fault)}")
     return 0 if verdict.is_intact else 1
 
 
@@ -72,7 +72,7 @@ def list_entries(options: Options, say: Say) -> int:
     found = list(_chosen(open_log(_folder(options)), options))
     if options.json:
         rows = [{"number": number, **msgspec.to_builtins(entry)} for number, entry in found]
-        say(msgspec.json.encode(rows).decode())
+        say(as_json(rows))
         return 0
     for number, entry in found:
         detail = "  ".join(f"{name}={value}" for name, value in entry.detail.items())
@@ -97,7 +97,7 @@ def verify_proof_file(options: Options, say: Say) -> int:
     if options.json:
         entry = msgspec.to_builtins(proven.entry)
         told = {"log": proven.checkpoint.origin, "number": proven.index, "entry": entry, "seen_by": seen_by}
-        say(msgspec.json.encode(told).decode())
+        say(as_json(told))
         return 0
     log, size = proven.checkpoint.origin, proven.checkpoint.size
     say(f"Entry {proven.index} of the log of hub {log}, which had {size} entries when it was signed:")

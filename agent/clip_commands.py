@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from agent.clock import WallTime
 from agent.deliver.age import generate_identity
 from agent.errors import BadInputError, ConfigurationError
 from agent.opener import open_clip
 from agent.opening.check import FaultyClipError
 from agent.opening.meter import Progress
+from agent.opening.plain import as_json
 from agent.opening.report import refusal_page, report_page
 from agent.opening.words import Opened, describe
 
@@ -71,8 +70,8 @@ def _add_open(clip: Any) -> None:  # noqa: ANN401 - argparse names no type of it
 
 def _open_clip(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
-    if options.report and options.report.exists():
-        raise ConfigurationError(f"{options.report} exists already", cure="choose another name, or move it away")
+    if options.report:
+        _check_report(options.report, options.output)
     now = WallTime(time.time_ns())
     try:
         with _progress_bar() as progress:
@@ -83,16 +82,26 @@ def _open_clip(options: argparse.Namespace) -> int:
         if options.report:
             _write(options.report, refusal_page(error.manifest, error.faults, now))
         if options.json:
-            print(msgspec.json.encode({"faults": error.faults}).decode())
+            print(as_json({"faults": error.faults}))
         raise
     except BadInputError as error:
         if options.json:
-            print(msgspec.json.encode({"faults": [str(error)]}).decode())
+            print(as_json({"faults": [str(error)]}))
         raise
     if options.report:
         _write(options.report, report_page(opened, now))
-    print(msgspec.json.encode(opened).decode() if options.json else _shown(opened))
+    print(as_json(opened) if options.json else _shown(opened))
     return 0
+
+
+def _check_report(report: Path, output: Path) -> None:
+    """Refuse a place that will not do while nothing is opened yet."""
+    if report.exists():
+        raise ConfigurationError(f"{report} exists already", cure="choose another name, or move it away")
+    if report == output or not report.parent.is_dir():
+        raise ConfigurationError(
+            f"{report} cannot be the report", cure="choose a name of its own, in a folder that exists"
+        )
 
 
 def _shown(opened: Opened) -> str:
@@ -161,5 +170,5 @@ def _prove_clip(options: argparse.Namespace) -> int:
     proof, words = prove_files(options.video, options.camera_log, options.window, has_sound=options.sound)
     if options.pictures:
         save_ends(options.video, options.pictures)
-    print(msgspec.json.encode(proof).decode() if options.json else words)
+    print(as_json(proof) if options.json else words)
     return 0 if proof.is_exact else 1

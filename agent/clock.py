@@ -152,4 +152,6 @@ def rfc3339(moment: WallTime) -> str:
     seconds, nanoseconds = divmod(moment, SECOND_NS)
     decimals = f"{nanoseconds:09d}"
     decimals = decimals[:3] if decimals.endswith("000000") else decimals
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + decimals + "Z"
+    return (
+        f"{datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()}.{decimals}Z"  # %Y: no zeros in front
+    )

@@ -102,7 +102,7 @@ class OwnerPage:
     async def _route(self, request: PageRequest) -> PageResponse:
         if (open_to_all := self._front_door(request)) is not None:
             return open_to_all
-        if self._session(request, is_used=request.path != "/news") is None:
+        if self._session(request, is_used=not _is_by_itself(request)) is None:
             if request.method == CHANGING or request.path in {"/news", "/policy.json"}:
                 return _told(401, "Your login has ended. Log in again.")
             return render.page(200 if request.path == "/" else 401, "login", hub=None, now_ms=self._now_ms())
@@ -240,6 +240,11 @@ class OwnerPage:
 
     def _now_ms(self) -> int:
         return self._clock.now() // NS_PER_MS
+
+
+def _is_by_itself(request: PageRequest) -> bool:
+    """Say whether a page has asked that nobody sits before: such a look keeps no session open."""
+    return request.path == "/news" or request.query.get("by") == "news"
 
 
 def _place(query: Query, name: str) -> int | None:

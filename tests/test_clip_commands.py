@@ -171,3 +171,36 @@ sys.exit(main(sys.argv[1:]))
     assert "pip install 'transom[hub]'" in done.stderr
     done = subprocess.run([*run, "--help"], cwd=ROOT, capture_output=True, check=False, text=True)
     assert "clips that a hub has sent" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of bytes and named pipes are not of Windows")
+def test_a_hostile_folder_steers_no_terminal_and_holds_nobody_up(clip: ClipFolder, tmp_path: Path) -> None:
+    """Names with escapes, names that are no text, and a pipe instead of a file: each is named, and it ends."""
+    common = ("--identity", clip.identity, "-o")
+    named = clip.folder / "01JDCOMMAND.front.\x1b]0;gone\x07\x9b2J.mp4.age"
+    named.write_bytes(b"")
+    done = transom("clip", "open", named, *common, tmp_path / "a.mp4")
+    assert done.returncode == 1
+    assert "is not a part of the clip" in done.stderr
+    assert done.stderr.strip().isprintable()
+    named.rename(clip.folder / os.fsdecode(b"01JDCOMMAND.front.\xff\x9b.mp4.age"))
+    done = transom("clip", "open", clip.folder, *common, tmp_path / "b.mp4", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["strays"] == ["01JDCOMMAND.front.??.mp4.age"]
+    clip.manifest.unlink()
+    os.mkfifo(clip.manifest)
+    done = transom("clip", "open", clip.folder, *common, tmp_path / "c.mp4")
+    assert done.returncode == 2
+    assert "is not a file" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_opened(
+    clip: ClipFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In no folder, or under the video's own name: there is no video either."""
+    video = tmp_path / "v.mp4"
+    arguments = ["clip", "open", str(clip.folder), "--identity", str(clip.identity), "-o", str(video), "--report"]
+    for report in (tmp_path / "nowhere" / "v.html", video):
+        assert main([*arguments, str(report)]) == 2
+        assert "cannot be the report" in capsys.readouterr().err
+    assert not list(tmp_path.glob("v*"))

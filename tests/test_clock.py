@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.clock import DRIFT_PPM_MAX, SECOND_NS, Instant, SignedTime
+from agent.clock import DRIFT_PPM_MAX, SECOND_NS, Instant, SignedTime, WallTime, parse_rfc3339, rfc3339
 
 MS = 1_000_000
 FIRST = SignedTime(1_000 * MS, 1_300 * MS, 1_150 * MS, at=0)
@@ -48,3 +48,12 @@ def test_two_answers_that_hold_hold_together(data: st.DataObject) -> None:
     met = told(truth_then, 0).met_by(told(truth_now, gap_ns))
     assert met.low_ns <= truth_now <= met.high_ns
     assert abs(met.estimate_ns - truth_now) <= met.error_ns(Instant(gap_ns))
+
+
+@example(0)
+@example(999)
+@given(st.integers(0, 9998 * 365 * 24 * 3600 * SECOND_NS))
+def test_every_time_that_is_written_can_be_read(since_year_1: int) -> None:
+    """To the nanosecond, from the first year that there is: its zeros are written."""
+    moment = WallTime(parse_rfc3339("0001-01-01T00:00:00Z") + since_year_1)
+    assert parse_rfc3339(rfc3339(moment)) == moment

@@ -155,6 +155,7 @@ def test_a_session_ends(tmp_path: Path) -> None:
         assert (await browser.get("/log")).status_code == 200
         site.clock.go_on(59)
         assert (await browser.get("/news")).status_code == 200  # looking for news is no use
+        assert "Log out" in (await browser.get("/?by=news")).text  # nor is the page that loads itself because of some
         site.clock.go_on(2)
         assert (await browser.get("/log")).status_code == 401
         await browser.log_in()

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from agent.clock import SECOND_NS, SIGNED_ERROR_NS_MAX, Instant, SignedTime, WallTime, parse_rfc3339
+from agent.clock import DRIFT_PPM_MAX, SECOND_NS, SIGNED_ERROR_NS_MAX, Instant, SignedTime, WallTime, parse_rfc3339
 from agent.command.envelope import Audience
 from agent.command.statement import open_strictly, unverified_claims, unverified_kid
 from agent.command.strict_json import decode
@@ -91,7 +91,7 @@ def judge_answer(
     """Check one answer that came at `received` (since boot); `known` is a time that has passed for certain.
 
     The server read its clock at some moment between question and answer, so UTC minus the time since boot lies between
-    its time less `received` and its time less the question's.
+    its time less `received` and its time less the question's, and what the hub's clock may have lost in between.
 
     1. At most 4 KiB, a compact JWS whose claims have the nonce of the newest question, which has no answer yet.
     2. It came within 5 s.
@@ -144,7 +144,8 @@ def _judge(
         raise _FaultError(TimeFault.BEHIND)
     if told >= trust.expires + SKEW_NS:
         raise _FaultError(TimeFault.AHEAD)
-    low_ns, high_ns = told - received, told - question.at
+    drift_ns = -(-round_trip_ns * DRIFT_PPM_MAX // 1_000_000)  # of the hub's own clock, while it waited
+    low_ns, high_ns = told - received, told - question.at + drift_ns
     return TimeAnswer(SignedTime(low_ns, high_ns, (low_ns + high_ns) // 2, received), told, kid, round_trip_ns)
 
 

@@ -32,7 +32,7 @@ CameraName = Annotated[CameraId, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
 IncidentType = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9._-]{0,47}\Z")]
 """Such as `alarm.burglary`; the agency's list, an owner's policy names the ones that count."""
 
-_UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 Label = Annotated[str, Meta(pattern=rf"^[^{_UNSEEN}]{{0,100}}\Z")]
 """A name for people, up to 100 characters, without control or text-direction characters."""
 

@@ -151,13 +151,17 @@ def share_of(policy: Policy, camera: CameraId) -> Share:
 
 
 def open_answer(token: str, owner_key: SigningKey, hub: str, now: WallTime) -> Answer:
-    """Read the owner's answer, in time and for `hub`. Raises BadInputError; the question then stays open."""
+    """Read the owner's answer for `hub`, a yes in time. Raises BadInputError; the question then stays open.
+
+    A no is a no whenever it was signed: a wrong clock, here or in the owner's hand, must not keep it back.
+    """
     answer = read_statement(token, owner_key, ANSWER_TYP, Answer)
     if answer.hub != hub:
         raise BadInputError("an answer for another hub")
     if not 0 < answer.exp - answer.iat <= ANSWER_LIFETIME_S_MAX:
         raise BadInputError(f"an answer must live between 1 and {ANSWER_LIFETIME_S_MAX} seconds")
-    if not wall_time(answer.iat) - SKEW_NS <= now < wall_time(answer.exp) + SKEW_NS:
+    is_in_time = wall_time(answer.iat) - SKEW_NS <= now < wall_time(answer.exp) + SKEW_NS
+    if answer.decision == "yes" and not is_in_time:
         raise BadInputError("an answer that is not in time")
     if answer.window is not None:
         answer.window.window()

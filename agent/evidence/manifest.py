@@ -113,6 +113,8 @@ def _read(payload: bytes) -> Manifest:
         raise BadInputError("the manifest names a part twice")
     for span in (manifest.window.asked, manifest.window.granted, *manifest.gaps):
         Window(parse_rfc3339(span.start), parse_rfc3339(span.end))
+    for moment in (moment for part in manifest.parts for moment in (part.first_picture, part.last_picture) if moment):
+        parse_rfc3339(moment)
     return manifest
 
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from agent.errors import BadInputError, UnavailableError
 from agent.evidence.statement import Manifest, PartFacts
 from agent.opening.collect import PART_SUFFIX, CollectedClip
 from agent.opening.meter import Meter
+from agent.opening.plain import printable
 from agent.signing import SigningKey
 
 READ_BYTES: Final = 1024 * 1024
@@ -50,8 +51,7 @@ def check_clip(clip: CollectedClip, store_keys: Sequence[SigningKey], meter: Met
     if not clip.parts:
         whys = "; ".join(gap.why for gap in manifest.gaps[:3])
         raise BadInputError(f"the hub delivered no pictures for this window ({printable(whys) or 'no reason given'})")
-    names = {part.sha256: part.name for part in manifest.parts}
-    faults = [fault for part in clip.parts if (fault := _fault(clip.folder / part.name, part, names, meter))]
+    faults = [fault for part in clip.parts if (fault := _fault(clip, part, meter))]
     if faults:
         raise FaultyClipError(manifest, faults, "fetch these parts from the store again")
     if disorder := list(_disorder(manifest.parts)):
@@ -67,19 +67,21 @@ def check_clip(clip: CollectedClip, store_keys: Sequence[SigningKey], meter: Met
     return tuple(words)
 
 
-def _fault(path: Path, part: PartFacts, names: dict[str, str], meter: Meter) -> str:
+def _fault(clip: CollectedClip, part: PartFacts, meter: Meter) -> str:
+    """Say what is wrong with a part's file; no more of it is read than the hub's own files have."""
+    path = clip.folder / part.name
     if not path.is_file():
         return f"{part.name} is missing"
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            digest = _digest(file, meter)
+        alike = {each.sha256: each.name for each in clip.manifest.parts if each.size == size}
+        digest = _digest(path, size, meter) if alike else ""
     except OSError as error:
-        raise UnavailableError(f"{path} cannot be read ({error.strerror})") from error
-    if digest == part.sha256 and size == part.size:
+        raise UnavailableError(f"{printable(str(path))} cannot be read ({error.strerror})") from error
+    if digest == part.sha256:
         return ""
-    if digest in names:
-        return f"{part.name} holds the bytes of {names[digest]}: they were swapped"
+    if digest in alike:
+        return f"{part.name} holds the bytes of {alike[digest]}: they were swapped"
     if size < part.size:
         return f"{part.name} is cut off: {size} of {part.size} bytes"
     return f"{part.name} was changed: its bytes are not those that the hub signed"
@@ -116,14 +118,12 @@ def _store_word(clip: CollectedClip, part: PartFacts, store_keys: Sequence[Signi
     return StoreWord(part.name, rfc3339(receipt.stored_at), is_checked=True)
 
 
-def _digest(file: BinaryIO, meter: Meter) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(READ_BYTES):
-        digest.update(block)
-        meter.add(len(block))
+def _digest(path: Path, size: int, meter: Meter) -> str:
+    """Hash a file of so many bytes, and one more if it has grown since: it may never end."""
+    digest, left = hashlib.sha256(), size + 1
+    with path.open("rb") as file:
+        while block := file.read(min(READ_BYTES, left)):
+            digest.update(block)
+            meter.add(len(block))
+            left -= len(block)
     return digest.hexdigest()
-
-
-def printable(text: str) -> str:
-    """Replace what could steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,7 +1,8 @@
 """A clip's MP4 file taken apart by a stranger: what is in it, where each sample lies, and what should not be there.
 
 Rules of this file: written from ISO/IEC 14496-12 alone, it shares nothing with the writer. A file that cannot be read
-raises BadInputError; one that can be read but is not as FORMAT.md of the cut demands has faults.
+raises BadInputError; one that can be read but is not as FORMAT.md of the cut demands has faults. Time and memory grow
+with the bytes that are read, whatever they say: the hub has signed them, a camera may have written them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Final, NamedTuple
 
 from agent.errors import BadInputError
 
-SAMPLES_MAX: Final = 200_000
+SAMPLES_MAX: Final = 200_000  # of a track, and rows of a table
+TRACKS_MAX: Final = 4  # a clip has two
+BOXES_MAX: Final = 64  # in one box
+LENGTH_BYTES_MAX: Final = 4  # of a descriptor's length (ISO/IEC 14496-1 8.3.3)
 TOP: Final = ("ftyp", "moov", "mdat")
 _INSIDE: Final[Mapping[str, frozenset[str]]] = {
     "moov": frozenset({"mvhd", "trak"}),
@@ -94,11 +98,13 @@ def _take_apart(content: bytes, size: int) -> BoxedMovie:
     moov, mdat = _one(top, "moov"), _one(top, "mdat")
     faults += _strangers(content, moov)
     tracks = []
-    for trak in _boxes(content, moov.begin, moov.end):
-        if trak.kind == "trak":
-            track, more = _track(content, trak)
-            tracks.append(track)
-            faults += [*more, *_edits(content, trak, track.kind)]
+    traks = [box for box in _boxes(content, moov.begin, moov.end) if box.kind == "trak"]
+    if len(traks) > TRACKS_MAX:
+        raise BadInputError(f"more than {TRACKS_MAX} tracks")
+    for trak in traks:
+        track, more = _track(content, trak)
+        tracks.append(track)
+        faults += [*more, *_edits(content, trak, track.kind)]
     if not all(track.timescale_hz for track in tracks):
         raise BadInputError("a track whose time stands still")
     kinds = [track.kind for track in tracks]
@@ -111,7 +117,10 @@ def _take_apart(content: bytes, size: int) -> BoxedMovie:
 
 
 def _boxes(content: bytes, begin: int, end: int) -> Iterator[Box]:
+    found = 0
     while begin < end:
+        if (found := found + 1) > BOXES_MAX:
+            raise BadInputError(f"more than {BOXES_MAX} boxes in one")
         size, kind = struct.unpack_from(">I4s", content, begin)
         head = 8
         if size == 1:
@@ -171,9 +180,11 @@ def _specific_of(esds: bytes) -> bytes:
     """Find a decoder's own configuration in a descriptor of an elementary stream (ISO/IEC 14496-1 7.2.6)."""
     at, fixed = 0, {3: 3, 4: 13}  # bytes of these descriptors before those in them
     while True:
-        tag, length, at = esds[at], 0, at + 1
+        tag, length, at, begin = esds[at], 0, at + 1, at + 1
         while esds[at] & 0x80:
             length, at = length << 7 | esds[at] & 0x7F, at + 1
+            if at - begin >= LENGTH_BYTES_MAX:
+                raise BadInputError("a descriptor whose length has no end")
         length, at = length << 7 | esds[at], at + 1
         if tag == _SPECIFIC:
             return esds[at : at + length]
@@ -225,9 +236,14 @@ def _begins(content: bytes, found: Mapping[str, Box], sizes: Sequence[int]) -> l
     is_long = "co64" in found
     places = [row[0] for row in _rows(content, found["co64" if is_long else "stco"], ">Q" if is_long else ">I")]
     rows = _rows(content, found["stsc"], ">III")
+    if not rows or rows[0][0] != 1 or any(after[0] <= before[0] for before, after in pairwise(rows)):
+        raise BadInputError("a table stsc whose chunks do not rise from the first")
     begins: list[int] = []
+    row = 0
     for number, place in enumerate(places, 1):
-        in_chunk = next(row[1] for row in reversed(rows) if row[0] <= number)
+        while row + 1 < len(rows) and rows[row + 1][0] <= number:
+            row += 1
+        in_chunk = rows[row][1]
         for size in sizes[len(begins) : len(begins) + in_chunk]:
             begins.append(place)
             place += size  # noqa: PLW2901 - the place moves on within the chunk
@@ -238,6 +254,8 @@ def _begins(content: bytes, found: Mapping[str, Box], sizes: Sequence[int]) -> l
 
 def _rows(content: bytes, table: Box, row: str) -> list[tuple[int, ...]]:
     count, size = struct.unpack_from(">I", content, table.begin + 4)[0], struct.calcsize(row)
+    if count > SAMPLES_MAX:
+        raise BadInputError(f"a table {table.kind} with more than {SAMPLES_MAX} rows")
     if table.begin + 8 + count * size != table.end:
         raise BadInputError(f"a table {table.kind} that is not as long as it says")
     return [struct.unpack_from(row, content, table.begin + 8 + n * size) for n in range(count)]

@@ -22,6 +22,7 @@ from agent.evidence.known_hubs import KNOWN_HUBS_CHARS_MAX, find_known, parse_kn
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import Verifier
 from agent.evidence.statement import Manifest, PartFacts
+from agent.opening.plain import printable
 from agent.signing import SigningKey, key_from_jwk
 
 MANIFEST_SUFFIX: Final = ".manifest.json"
@@ -54,6 +55,8 @@ def collect_clip(sources: Sequence[Path], known_hubs: Path) -> CollectedClip:
     Raises ConfigurationError if a file is missing or the hub unknown, BadInputError if the manifest is not its hub's.
     """
     manifest_path = _find_manifest(sources)
+    if manifest_path.exists() and not manifest_path.is_file():
+        raise ConfigurationError(f"{printable(str(manifest_path))} is not a file", cure="fetch the clip again")
     known = parse_known_hubs(read_text(known_hubs, KNOWN_HUBS_CHARS_MAX)) if known_hubs.exists() else ()
     envelope = _read(manifest_path, ENVELOPE_BYTES_MAX)
     signer = find_known(claimed_signer(envelope), known, str(known_hubs))
@@ -61,11 +64,11 @@ def collect_clip(sources: Sequence[Path], known_hubs: Path) -> CollectedClip:
     asked = {source.name for source in sources if source.name.endswith(PART_SUFFIX)}
     stated = {part.name for part in manifest.parts}
     if unknown := sorted(asked - stated):
-        raise BadInputError(f"{unknown[0]} is not a part of the clip in the manifest beside it")
+        raise BadInputError(f"{printable(unknown[0])} is not a part of the clip in the manifest beside it")
     parts = tuple(part for part in manifest.parts if not asked or part.name in asked)
-    clip = manifest_path.name.removesuffix(MANIFEST_SUFFIX)
+    clips = {_clip_of(name) for name in stated} | {manifest_path.name.removesuffix(MANIFEST_SUFFIX)}
     lying = {path.name for path in folder.glob("*" + PART_SUFFIX)} if not asked else set()
-    strays = tuple(sorted(name for name in lying - stated if name.startswith(clip + ".")))
+    strays = tuple(sorted(name for name in lying - stated if _clip_of(name) in clips))
     return CollectedClip(folder, manifest, signer, parts, strays, _read_receipts(folder, parts))
 
 
@@ -101,7 +104,7 @@ def read_text(path: Path, bytes_max: int) -> str:
     try:
         return _read(path, bytes_max).decode()
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is not a text file", cure="check the path") from None
+        raise ConfigurationError(f"{printable(str(path))} is not a text file", cure="check the path") from None
 
 
 def _find_manifest(sources: Sequence[Path]) -> Path:
@@ -118,29 +121,42 @@ def _manifest_of(source: Path) -> Path:
         found = sorted(source.glob("*" + MANIFEST_SUFFIX))
         if len(found) != 1:
             cure = "name the manifest itself" if found else f"fetch the clip's {MANIFEST_SUFFIX} file into it too"
-            raise ConfigurationError(f"{source} holds {len(found)} manifests", cure=cure)
+            raise ConfigurationError(f"{printable(str(source))} holds {len(found)} manifests", cure=cure)
         return found[0]
     if source.name.endswith(MANIFEST_SUFFIX):
         return source
     if source.name.endswith(PART_SUFFIX):
-        # "<command>.<camera>.<number>.mp4.age" belongs to "<command>.<camera>.manifest.json"
-        clip, _, _ = source.name.removesuffix(PART_SUFFIX).rpartition(".")
-        return source.with_name(clip + MANIFEST_SUFFIX)
+        return source.with_name(_clip_of(source.name) + MANIFEST_SUFFIX)
     cure = f"name a folder, a {MANIFEST_SUFFIX} file or {PART_SUFFIX} files"
-    raise ConfigurationError(f"{source} is not a clip", cure=cure)
+    raise ConfigurationError(f"{printable(str(source))} is not a clip", cure=cure)
+
+
+def _clip_of(part: str) -> str:
+    """Name the clip of a part: `<command>.<camera>.<number>.mp4.age` belongs to `<command>.<camera>.manifest.json`."""
+    return part.removesuffix(PART_SUFFIX).rpartition(".")[0]
 
 
 def _read_receipts(folder: Path, parts: Sequence[PartFacts]) -> dict[str, str]:
     paths = {part.name: folder / (part.name.removesuffix(PART_SUFFIX) + RECEIPT_SUFFIX) for part in parts}
-    return {name: read_text(path, RECEIPT_BYTES_MAX).strip() for name, path in paths.items() if path.is_file()}
+    return {name: _read_receipt(path) for name, path in paths.items() if path.is_file()}
+
+
+def _read_receipt(path: Path) -> str:
+    """Read what claims to be one; what cannot be one is found where receipts are checked, and named there."""
+    return _read_some(path, RECEIPT_BYTES_MAX + 1).decode("ascii", "replace").strip()
 
 
 def _read(path: Path, bytes_max: int) -> bytes:
+    content = _read_some(path, bytes_max + 1)
+    if len(content) > bytes_max:
+        raise BadInputError(f"{printable(str(path))} has more than {bytes_max} bytes")
+    return content
+
+
+def _read_some(path: Path, bytes_max: int) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(min(os.fstat(file.fileno()).st_size, bytes_max) + 1)
+            return file.read(min(os.fstat(file.fileno()).st_size + 1, bytes_max))
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({error.strerror})", cure="check the path") from error
-    if len(content) > bytes_max:
-        raise BadInputError(f"{path} has more than {bytes_max} bytes")
-    return content
+        shown = printable(str(path))
+        raise ConfigurationError(f"{shown} cannot be read ({error.strerror})", cure="check the path") from error

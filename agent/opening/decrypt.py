@@ -23,10 +23,10 @@ from agent.errors import BadInputError, ConfigurationError, UnavailableError
 from agent.evidence.statement import PartFacts
 from agent.opening.clip_boxes import BoxedMovie, take_apart
 from agent.opening.collect import CollectedClip
-from agent.opening.joining import JoinPlan, OpenedPart, plan_movies
+from agent.opening.joining import JoinPlan, OpenedPart, held_back, plan_movies
 from agent.opening.meter import Meter
 
-HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # of a part's tables, before its pictures
+HEAD_BYTES_MAX: Final = 16 * 1024 * 1024  # of a part's tables, before its pictures: those of 200,000 of each have 9
 _MDAT_HEADER_BYTES: Final = 16
 
 
@@ -53,12 +53,14 @@ def open_videos(clip: CollectedClip, identities: Sequence[Secret], output: Path,
     is taken, UnavailableError if a disk fails.
     """
     opener = _Opener(clip, identities, meter)
-    plans = plan_movies([opener.boxes(part) for part in clip.parts])
+    plans = plan_movies(held_back(opener.boxes(part) for part in clip.parts))
     names = _output_names(output, len(plans))
     videos = []
     with ExitStack() as unfinished:
         written = [unfinished.enter_context(_unfinished(output, plan, opener)) for plan in plans]
         for plan, (temporary, sha256), final in zip(plans, written, names, strict=True):
+            if final.exists():  # since it was looked for: decrypting takes its time
+                raise _taken(final)
             temporary.rename(final)
             numbers = (plan,) if isinstance(plan, int) else plan.numbers
             videos.append(Video(final, tuple(clip.parts[number].name for number in numbers), sha256))
@@ -78,6 +80,8 @@ class _Opener:
             movie = _boxes(open_age(cast("BinaryIO", reader), *self._identities))
         if movie is not None and len(movie.video.samples) != part.pictures:
             raise BadInputError(f"{part.name} holds {len(movie.video.samples)} pictures, its hub says {part.pictures}")
+        if movie is not None and any(sample.end > part.size for track in movie.tracks for sample in track.samples):
+            movie = None
         return OpenedPart(movie, parse_rfc3339(part.first_picture) if part.first_picture else None)
 
     @contextmanager
@@ -127,10 +131,9 @@ class _HashedReader:
 
 def _boxes(pieces: Iterator[bytes]) -> BoxedMovie | None:
     """Read a part's head, up to its first picture; None if it is none of ours."""
-    head = bytearray()
+    head, at = bytearray(), 0
     for piece in pieces:
         head += piece
-        at = 0
         while at + _MDAT_HEADER_BYTES <= len(head):
             size, kind, large = struct.unpack_from(">I4sQ", head, at)
             size = large if size == 1 else size
@@ -229,7 +232,11 @@ def _output_names(output: Path, count: int) -> list[Path]:
     numbers = [""] if count == 1 else [f".{number:03d}" for number in range(count)]
     names = [stem.with_name(f"{stem.name}{number}.mp4") for number in numbers]
     if taken := [name for name in names if name.exists()]:
-        raise ConfigurationError(f"{taken[0]} exists already", cure="choose another name, or move it away")
+        raise _taken(taken[0])
     if not output.parent.is_dir():
         raise ConfigurationError(f"{output.parent} is not a folder", cure="make it, or choose another name")
     return names
+
+
+def _taken(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} exists already", cure="choose another name, or move it away")

@@ -8,8 +8,8 @@ from typing import Final
 
 from agent.clock import SECOND_NS, WallTime, parse_rfc3339, rfc3339
 from agent.evidence.statement import Manifest
-from agent.opening.check import printable
 from agent.opening.coverage import CoveredSpan, Kind, shares
+from agent.opening.plain import printable
 
 _WIDTH, _HEIGHT = 1000, 96
 _BAR_TOP, _BAR_HEIGHT = 8, 46

@@ -7,9 +7,9 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from agent.clock import SECOND_NS, WallTime
@@ -22,7 +22,10 @@ from agent.opening.sets import CODEC_OF_ENTRY, SetsOfPart, leader_of, rewrite, s
 
 PICTURES, SOUND = 0, 1
 SAMPLES_MAX: Final = 2_000_000  # of one movie: 12 hours at 46 pictures a second
+SAMPLES_HELD_MAX: Final = 4_000_000  # of all parts whose tables are in memory at once: 24 hours with their sound
+LEADERS_BYTES: Final = 1024 * 1024  # parameter sets before all key pictures may have as much as the pictures, and this
 SPAN_S_MAX: Final = 12 * 3600  # of one movie: times have 32 bits in its headers
+PICTURE_BYTES_MAX: Final = 64 * 1024 * 1024  # one is in memory at a time
 BLOCK_BYTES_MAX: Final = 64 * 1024  # of sound
 RATE_HZ_MAX: Final = 96_000
 _SPECIFIC_BYTES_MAX: Final = 64  # of AudioSpecificConfig
@@ -84,6 +87,15 @@ class JoinPlan:
         return lead + (rewrite(self._codec, payload, sets.ids) if sets.ids else payload)
 
 
+def held_back(parts: Iterable[OpenedPart], samples_max: int = SAMPLES_HELD_MAX) -> list[OpenedPart]:
+    """Keep the tables of the first parts, as far as they have so many samples; the rest stand alone."""
+    kept, samples = [], 0
+    for part in parts:
+        samples += sum(len(track.samples) for track in part.movie.tracks) if part.movie else 0
+        kept.append(part if samples <= samples_max else OpenedPart(None, part.first_picture))
+    return kept
+
+
 def plan_movies(parts: Sequence[OpenedPart]) -> list[JoinPlan | int]:
     """Group parts into as few movies as they allow; a part that stands alone is its number: it is copied as it is."""
     groups: list[_Group] = []
@@ -98,7 +110,7 @@ class _Group:
 
     def __init__(self, number: int, part: OpenedPart) -> None:
         self.parts: list[OpenedPart] = []
-        self._first, self._samples = number, 0
+        self._first, self._samples, self._bytes, self._syncs = number, 0, 0, 0
         part = part if part.movie is None or _is_sane(part.movie) else OpenedPart(None, part.first_picture)
         self._union: dict[tuple[int, int], bytes] = {}
         self._sound = _configuration(part.movie)
@@ -143,8 +155,14 @@ class _Group:
 
     def _add(self, part: OpenedPart) -> None:
         if part.movie is not None and (codec := CODEC_OF_ENTRY.get(part.movie.video.entry)):
-            unite(codec, self._union, sets_of(codec, part.movie.video.configuration))
-            self._samples += len(part.movie.video.samples)
+            samples, union = part.movie.video.samples, dict(self._union)
+            unite(codec, union, sets_of(codec, part.movie.video.configuration))
+            size = self._bytes + sum(sample.end - sample.begin for sample in samples)
+            syncs = self._syncs + sum(sample.is_sync for sample in samples)
+            if codec.clip and codec.clip.repeats_sets and syncs * len(leader_of(union)) > size + LEADERS_BYTES:
+                raise BadInputError("parameter sets that would be most of the video")
+            self._union, self._bytes, self._syncs = union, size, syncs
+            self._samples += len(samples)
         self.parts.append(part)
 
 
@@ -152,7 +170,9 @@ def _is_sane(movie: BoxedMovie) -> bool:
     """Say whether a part's tables are within what a movie of several parts can hold."""
     video, sound = movie.video, _sound(movie)
     longest = SPAN_S_MAX * TIMESCALE_HZ
-    if not video.samples or not 0 < video.total <= longest or _span(video) > longest:
+    if not video.samples or not 0 < video.total <= longest or _span(video) > longest or _do_overlap(movie):
+        return False
+    if any(sample.end - sample.begin > PICTURE_BYTES_MAX for sample in video.samples):
         return False
     if sound is None:
         return True
@@ -164,6 +184,12 @@ def _is_sane(movie: BoxedMovie) -> bool:
         and 0 < len(sound.configuration) <= _SPECIFIC_BYTES_MAX
         and all(sample.end - sample.begin <= BLOCK_BYTES_MAX for sample in sound.samples)
     )
+
+
+def _do_overlap(movie: BoxedMovie) -> bool:
+    """Say whether any byte is of two samples: then they may claim more bytes than there are."""
+    spans = sorted((sample.begin, sample.end) for track in movie.tracks for sample in track.samples)
+    return any(before > after for (_, before), (after, _) in pairwise(spans))
 
 
 def _span(track: BoxedTrack) -> int:

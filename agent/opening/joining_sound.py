@@ -79,8 +79,9 @@ def join_sound(parts: Sequence[SoundOfPart | None]) -> JoinedSound | None:
 def _stretch(durations: list[int], more: int) -> int:
     """Make the last blocks last longer by `more` samples, or shorter and fewer of them; return by how much."""
     before = sum(durations)
-    wanted = before + more
-    while len(durations) > 1 and sum(durations[:-1]) >= wanted:
+    wanted, others = before + more, before - durations[-1]
+    while len(durations) > 1 and others >= wanted:
         durations.pop()
-    durations[-1] = max(1, wanted - sum(durations[:-1]))
-    return sum(durations) - before
+        others -= durations[-1]
+    durations[-1] = max(1, wanted - others)
+    return others + durations[-1] - before

@@ -12,9 +12,9 @@ from typing import Final
 
 from agent.clock import WallTime, rfc3339
 from agent.evidence.statement import Manifest, PartFacts
-from agent.opening.check import printable
 from agent.opening.coverage import Kind, coverage
 from agent.opening.drawing import draw_timeline
+from agent.opening.plain import printable
 from agent.opening.words import Opened, rows_about, store_told
 
 _STYLE: Final = """
@@ -59,7 +59,7 @@ def report_page(opened: Opened, now: WallTime) -> str:
     checks = [
         f"The statement about this clip is signed by hub {opened.manifest.hub}, by the key on your list.",
         f"{whole[0].upper()}{whole[1:]} are here, in order, byte for byte what the hub signed, and were opened.",
-        f"The store {store_told(opened.store)}.",
+        f"The store {store_told(opened.store, is_whole=opened.is_whole_clip)}.",
     ]
     checks += [f"{name} lies beside them: the hub did not sign it." for name in opened.strays]
     unexplained = [span for span in opened.coverage if span.kind is Kind.UNEXPLAINED]

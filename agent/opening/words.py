@@ -10,8 +10,9 @@ import msgspec
 from agent.clock import TimeSource
 from agent.consent.owner_copy import OTHER_KIND
 from agent.evidence.statement import Manifest, PartFacts
-from agent.opening.check import StoreWord, printable
+from agent.opening.check import StoreWord
 from agent.opening.coverage import CoveredSpan, Kind, coverage
+from agent.opening.plain import printable
 
 _CLOCK_WORDS: Final = {
     TimeSource.NETWORK.value: "by NTP",
@@ -73,7 +74,7 @@ def rows_of(opened: Opened) -> list[tuple[str, str]]:
     manifest = opened.manifest
     rows = [
         ("Parts", f"{len(opened.parts)} of {len(manifest.parts)} opened, signature and hashes hold"),
-        ("Store", store_told(opened.store)),
+        ("Store", store_told(opened.store, is_whole=opened.is_whole_clip)),
         *(
             ("Left out", f"{name} lies there too: the hub did not sign it as a part of this clip")
             for name in opened.strays
@@ -99,11 +100,12 @@ def _several_told(opened: Opened) -> str:
     return f"{len(opened.videos)} videos: size, codec or sound change within the clip, or a part's form is not known"
 
 
-def store_told(words: Sequence[StoreWord]) -> str:
-    """Say what is known of the store's receipts."""
+def store_told(words: Sequence[StoreWord], *, is_whole: bool) -> str:
+    """Say what is known of the store's receipts for the parts that were opened; `is_whole`: for all that there are."""
     checked = [word.stored_at for word in words if word.is_checked]
     if len(checked) == len(words):
-        return f"has signed that it holds every part, the last since {max(checked)}"
+        which = "every part" if is_whole else "every part that was opened"
+        return f"has signed that it holds {which}, the last since {max(checked)}"
     if checked:
         return f"has signed that it holds {len(checked)} of {len(words)} parts"
     return "says nothing that could be checked: its receipts are not here, or its key is not known"

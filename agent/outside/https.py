@@ -1,8 +1,8 @@
 """Sealed parts over HTTPS: carries out what the upload machine asks for, and fetches the store's receipts.
 
 Rules of this file: TLS 1.3, the operator's authorities and nobody else's, no redirect, no proxy from the environment,
-no cookies; every request and every answer has a limit; the token goes into one header and into no error. httpx's own
-errors can repeat header values, so they are never chained or quoted.
+no cookies; every request and every answer has a limit; the token goes into one header and into no error. The errors of
+httpx and httpcore can repeat header values, so they are never chained or quoted.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from agent.deliver.request import Event, Request
 from agent.deliver.tus_answer import URL_CHARS_MAX, Answer, Lost, is_retryable
 from agent.deliver.upload import PATCH_BYTES_MAX, TusUpload, offers_termination, termination
 from agent.errors import BadInputError, ConfigurationError, TransomError, UnavailableError
+from agent.outside.bounded_wire import WIRE_ERRORS, BoundedTransport
 from agent.outside.pacer import Pacer, Passage, WithdrawnError
 from agent.outside.tls_dates import follow_clock
 
@@ -55,6 +56,7 @@ class Patience:
     connect_s: float = 10
     silence_s: float = 30  # no byte moved in either direction
     request_s: float = 600  # one request as a whole: 4 MiB at 7 KB/s
+    question_s: float = 60  # one that brings no bytes of a part: who answers it drop by drop holds a turn no longer
     upload_s: float = 20  # retries inside one call
     farewell_s: float = 5  # to tell a store that an upload is given up
 
@@ -79,7 +81,7 @@ class HttpsUploader:
         # one identity on the wire; no compression, so that no answer unfolds to more than it was
         headers = {"User-Agent": "transom", "Accept-Encoding": "identity"}
         options = [(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)]
-        transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, socket_options=options)
+        transport = BoundedTransport(self._tls, options)
         self._client = httpx.AsyncClient(
             transport=transport, timeout=timeout, headers=headers, trust_env=False, follow_redirects=False
         )
@@ -202,14 +204,17 @@ class HttpsUploader:
     async def _within_limits(
         self, request: Request, headers: Mapping[str, str], content: AsyncIterator[bytes] | bytes | None
     ) -> Event:
+        limit_s = min(self._patience.request_s, self._patience.question_s)
+        if request.length:
+            limit_s = max(self._patience.request_s, self._pacer.seconds_for(request.length))
         try:
-            async with asyncio.timeout(max(self._patience.request_s, self._pacer.seconds_for(request.length))):
+            async with asyncio.timeout(limit_s):
                 return await self._exchange(request, headers, content)
         except httpx.InvalidURL:
             raise BadInputError("the store's address is not a URL") from None
         except TimeoutError:
             return Lost("the store takes too long")
-        except httpx.TransportError as error:
+        except (*WIRE_ERRORS, httpx.TransportError) as error:
             _raise_if_untrusted(error)
             return Lost(type(error).__name__)
 

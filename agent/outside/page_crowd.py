@@ -6,7 +6,7 @@ Rules of this file: time is an argument; whatever an address does, this has a bo
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from agent.clock import SECOND_NS, Instant
@@ -14,6 +14,12 @@ from agent.page_ports import PageLimits
 
 ADDRESSES_COUNTED_MAX: Final = 1024
 """Beyond that, all others count as one: somebody makes addresses up."""
+
+_NEAR_4: Final = tuple(
+    map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8"))
+)
+_NEAR_6: Final = tuple(map(IPv6Network, ("fc00::/7", "fe80::/10", "::1/128")))
+"""Not `is_private`: that has more, Teredo's tunnels (2001::/32) among them, which end anywhere in the internet."""
 
 TOTAL_SHARE: Final = 8
 """All addresses together may come this many times as often as one."""
@@ -62,11 +68,13 @@ class Crowd:
 
 
 def is_near(address: str) -> bool:
-    """Say whether an IP address belongs to a local network (RFC 1918, RFC 4193, link-local, loopback)."""
+    """Say whether an IP address belongs to a local network (RFC 1918, RFC 3927, RFC 4193, RFC 4291, loopback)."""
     try:
         known = ip_address(address.partition("%")[0])
     except ValueError:
         return False
     if isinstance(known, IPv6Address) and known.ipv4_mapped:
         known = known.ipv4_mapped
-    return known.is_private and not known.is_unspecified
+    if isinstance(known, IPv6Address):
+        return any(known in network for network in _NEAR_6)
+    return any(known in network for network in _NEAR_4)

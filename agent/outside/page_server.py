@@ -6,6 +6,7 @@ since none of them limits how many wait in the handshake, or how long a request 
 Rules of this file:
 - A connection is counted before a byte of it is read, and costs a bounded time and memory whatever it does.
 - Nothing in it blocks the event loop; a bug in a page ends that request and not the hub.
+- A body says its length: no browser sends one in chunks, and a hundred thousand chunks of a byte cost half a second.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -28,19 +30,25 @@ from agent.outside.page_crowd import Crowd, is_near
 from agent.page_ports import PageLimits, PageRequest, PageResponse, Respond
 
 READ_BYTES: Final = 16 * 1024
+HEAD_LINES_MAX: Final = 100  # a browser sends twenty; each costs more time than its bytes
 QUERY_FIELDS_MAX: Final = 8
 LINGER_S: Final = 1.0  # for a refused sender to read why
 LINGER_BYTES_MAX: Final = 256 * 1024
 GOODBYE_S: Final = 2.0
 FULL_S: Final = 0.5  # no more file descriptors
 REFUSED_S: Final = 0.01  # after each connection that is not let in: a flood of them costs next to nothing
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
 _TEXT: Final = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
 
 log: Final = logging.getLogger("transom.page")
 
 
-class _TooLargeError(Exception):
-    """A body beyond the limit."""
+class _RefusedError(Exception):
+    """A request that is not read any further: the status, and words for whoever sent it."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
 
 
 class _Ends(NamedTuple):
@@ -62,8 +70,10 @@ class PageServer:
 
     async def start(self, address: str, port: int) -> int:
         """Listen; return the port, which the kernel chooses for 0. Raises UnavailableError."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        is_all = address == "::" and socket.has_dualstack_ipv6()
         try:
-            self._listener = socket.create_server((address, port), backlog=16)
+            self._listener = socket.create_server((address, port), family=family, backlog=16, dualstack_ipv6=is_all)
         except OSError as error:
             raise UnavailableError(
                 f"the owner's page cannot be served at {address} port {port}: {error.strerror}",
@@ -97,7 +107,7 @@ class PageServer:
                 log.warning("the owner's page takes no connection: %s", error.strerror)
                 await asyncio.sleep(FULL_S)
                 continue
-            peer = str(remote[0])
+            peer = _plain(str(remote[0]))
             if not is_near(peer) or not self._crowd.enter(peer, self._clock.instant()):
                 connection.close()
                 await asyncio.sleep(REFUSED_S)
@@ -121,7 +131,7 @@ class PageServer:
                 ssl_shutdown_timeout=GOODBYE_S,
             )
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-            talk = _Talk(reader, writer, _Ends(peer, str(local[0]), int(local[1])), self._limits)
+            talk = _Talk(reader, writer, _Ends(peer, _plain(str(local[0])), int(local[1])), self._limits)
             await self._talk(talk)
             writer.close()
             async with asyncio.timeout(GOODBYE_S):
@@ -153,8 +163,8 @@ class PageServer:
         except TimeoutError:
             if not talk.is_idle:
                 await talk.refuse(408, "The request took too long to come.")
-        except _TooLargeError:
-            await talk.refuse(413, f"A request may have {self._limits.body_bytes} bytes.")
+        except _RefusedError as error:
+            await talk.refuse(error.status, error.words)
         except h11.RemoteProtocolError as error:
             await talk.refuse(error.error_status_hint, "This is not a request that a browser sends.")
         else:
@@ -191,19 +201,29 @@ class _Talk:
         head: h11.Request | None = None
         body = bytearray()
         while True:
+            if head is None:
+                self._check_lines()
             event = self._machine.next_event()
             if event is h11.NEED_DATA:
                 self._machine.receive_data(await self._reader.read(READ_BYTES))
             elif isinstance(event, h11.Request):
                 head = event
+                if any(name == b"transfer-encoding" for name, _ in head.headers):
+                    raise _RefusedError(411, "A request must say how many bytes it has.")
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > self._limits.body_bytes:
-                    raise _TooLargeError
+                    raise _RefusedError(413, f"A request may have {self._limits.body_bytes} bytes.")
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 return _request(head, bytes(body), self.ends)
             else:
                 return None
+
+    def _check_lines(self) -> None:
+        waiting, _ = self._machine.trailing_data
+        end = _HEAD_END.search(waiting)
+        if waiting.count(b"\n", 0, end.start() if end else len(waiting)) > HEAD_LINES_MAX:
+            raise _RefusedError(431, f"A request may have {HEAD_LINES_MAX} header fields.")
 
     async def write(self, response: PageResponse, *, is_head: bool = False) -> None:
         """Write an answer, waiting for the browser to take it."""
@@ -242,6 +262,11 @@ class _Talk:
         self._writer.write(octets)
         async with asyncio.timeout(self._limits.request_s):
             await self._writer.drain()
+
+
+def _plain(address: str) -> str:
+    """Write an IPv4 address as browsers do, also where the socket is of both families (RFC 4291 section 2.5.5.2)."""
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def _request(head: h11.Request, body: bytes, ends: _Ends) -> PageRequest:

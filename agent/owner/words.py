@@ -134,7 +134,7 @@ class Times:
 
     def when(self, moment: WallTime) -> str:
         """Write day and time to the second."""
-        return self._local(moment).strftime("%a %-d %b %Y, %H:%M:%S")
+        return _written(self._local(moment), "%a %-d %b %Y, %H:%M:%S")
 
     def when_text(self, text: str) -> str:
         """Write an RFC 3339 time likewise; what is none stays as it is."""
@@ -144,13 +144,19 @@ class Times:
             return text
 
     def span(self, start: WallTime, end: WallTime) -> str:
-        """Write an interval with its length."""
-        begun, ended = self._local(start), self._local(end)
-        last = ended.strftime("%H:%M:%S" if begun.date() == ended.date() else "%a %-d %b, %H:%M:%S")
-        return f"{begun.strftime('%a %-d %b %Y, %H:%M:%S')} to {last} ({length((end - start) / SECOND_NS)})"
+        """Write an interval with its length; to whole seconds that hold all of it."""
+        begun, ended = self._local(start), self._local(WallTime(-(-end // SECOND_NS) * SECOND_NS))
+        last = _written(ended, "%H:%M:%S" if begun.date() == ended.date() else "%a %-d %b, %H:%M:%S")
+        return f"{_written(begun, '%a %-d %b %Y, %H:%M:%S')} to {last} ({length((end - start) / SECOND_NS)})"
 
     def _local(self, moment: WallTime) -> datetime:
         return datetime.fromtimestamp(moment // SECOND_NS, UTC).astimezone(self._zone)
+
+
+def _written(local: datetime, form: str) -> str:
+    """Write a local time; one that comes twice, as clocks are put back, with the zone's name of then."""
+    is_twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return local.strftime(f"{form} %Z" if is_twice else form)
 
 
 def length(seconds: float) -> str:

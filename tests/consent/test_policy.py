@@ -99,6 +99,15 @@ def test_answer_is_refused(token: str, late_s: int) -> None:
         open_answer(token, OWNER.key, HUB, WallTime(NOW + late_s * SECOND_NS))
 
 
+@pytest.mark.parametrize("late_s", [-30 * 24 * 3600, -61, 660, 30 * 24 * 3600])
+def test_a_no_counts_by_any_clock(late_s: int) -> None:
+    """The hub's clock or the owner's may be a month wrong: nobody's no is kept back by that, and a yes is."""
+    now = WallTime(NOW + late_s * SECOND_NS)
+    assert open_answer(OWNER.answer(NOW, SHA256, "no"), OWNER.key, HUB, now).decision == "no"
+    with pytest.raises(BadInputError, match="not in time"):
+        open_answer(OWNER.answer(NOW, SHA256, "yes"), OWNER.key, HUB, now)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(

@@ -24,6 +24,7 @@ _MADE = [cut([_HEARD], window_of(*span), window_of(0, 3)) for span in ((0.4, 1.0
 _REPORTS: Final = [*(parted.reports for parted in _PARTED), [report for _, report in _MADE]]
 _CLIPS: Final = [*(parted.clips for parted in _PARTED), [clip for clip, _ in _MADE]]
 JOINED_PARTS: Final = tuple(bytes([kind]) + clips[1] for kind, clips in enumerate(_CLIPS))
+TABLES_BYTES_MAX: Final = 2 * 1024 * 1024  # of the joined movie, and parameter sets that stand in it again
 SEALED_HEADERS: Final = (
     encode_header([generate_identity()[1]] * 2, Secret(bytes(16))),
     encode_header([generate_identity(is_post_quantum=True)[1]], Secret(bytes(16))),
@@ -37,7 +38,7 @@ def joined_parts(raw: bytes) -> None:
     parts = [opened(clip, report) for clip, report in zip(clips, reports, strict=True)]
     for plan in plan_movies(parts):
         if isinstance(plan, JoinPlan):
-            assert len(joined(plan, clips)) > len(clips[0]) // 2
+            assert len(clips[0]) // 2 < len(joined(plan, clips)) < 2 * sum(map(len, clips)) + TABLES_BYTES_MAX
 
 
 def sealed_header(raw: bytes) -> None:

@@ -10,7 +10,7 @@ import h11
 from agent.clock import SECOND_NS, Instant
 from agent.crypto import canonical_json
 from agent.errors import BadInputError
-from agent.outside.page_server import _Ends, _Talk, _TooLargeError
+from agent.outside.page_server import _Ends, _RefusedError, _Talk
 from agent.owner.gate import turned_away
 from agent.owner.login import LOGIN_TYP, Nonces, open_login
 from agent.owner.sessions import cookie_in
@@ -47,7 +47,7 @@ async def _read(raw: bytes) -> PageRequest:
     talk = _Talk(reader, None, _Ends("192.168.1.9", "192.168.1.20", 8443), LIMITS)  # type: ignore[arg-type] # it only reads
     try:
         request = await talk.read()
-    except (h11.RemoteProtocolError, _TooLargeError) as error:
+    except (h11.RemoteProtocolError, _RefusedError) as error:
         raise BadInputError("not a request within the limits") from error
     if request is None:
         raise BadInputError("not a whole request")

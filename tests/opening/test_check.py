@@ -12,7 +12,7 @@ from agent.deliver.part import Receipt
 from agent.deliver.receipt import sign_receipt
 from agent.errors import BadInputError
 from agent.evidence.note import verifier_of
-from agent.opening.check import FaultyClipError, StoreWord, check_clip, printable
+from agent.opening.check import READ_BYTES, FaultyClipError, StoreWord, check_clip
 from agent.opening.collect import CollectedClip, collect_clip
 from agent.opening.meter import Meter
 from agent.signing import generate_signing_key
@@ -100,6 +100,8 @@ def test_parts_that_the_hub_did_not_sign_are_strays(clip: ClipFolder) -> None:
     (clip.folder / "01OTHER.front.0000.mp4.age").write_bytes(b"?")
     assert collected(clip).strays == ("01JDCOMMAND.front.0007.mp4.age",)
     assert len(checked(clip)) == 2
+    clip.manifest.rename(clip.folder / "evidence.manifest.json")  # whatever the manifest is called
+    assert collected(clip).strays == ("01JDCOMMAND.front.0007.mp4.age",)
 
 
 def test_a_hub_that_delivered_nothing_is_no_clip(clip: ClipFolder) -> None:
@@ -109,6 +111,32 @@ def test_a_hub_that_delivered_nothing_is_no_clip(clip: ClipFolder) -> None:
         checked(clip)
 
 
-def test_what_could_steer_a_terminal_is_replaced() -> None:
-    """Letters of any script stay."""
-    assert printable("Tür\x1b[2J\n") == "Tür?[2J?"
+def test_what_is_no_receipt_is_named_beside_its_part(clip: ClipFolder) -> None:
+    """Whatever lies there under a receipt's name: the parts can be opened without it, and that is said."""
+    path = clip.part(0).with_name("01JDCOMMAND.front.0000.receipt")
+    for content in (b"\xff\xfe\x1b[2J", b"x" * 100_000, b""):
+        path.write_bytes(content)
+        with pytest.raises(FaultyClipError, match=r"receipt of .*0000.mp4.age: .*without these receipts"):
+            checked(clip)
+
+
+def test_of_a_file_of_another_size_nothing_is_read(clip: ClipFolder) -> None:
+    """A part that claims a terabyte (it is a hole) is named at once."""
+    with clip.part(0).open("r+b") as file:
+        file.truncate(2**40)
+    read = list[int]()
+    with pytest.raises(FaultyClipError, match=r"0000.mp4.age was changed"):
+        check_clip(collected(clip), [], Meter(lambda done, _: read.append(done), 2**50))
+    assert max(read) < 2**20
+
+
+def test_a_file_that_grows_for_ever_is_read_to_its_first_size(clip: ClipFolder) -> None:
+    """Each look at it makes it longer by two; it was changed, and that is found."""
+
+    def grow(*_: int) -> None:
+        with clip.part(0).open("ab") as file:
+            file.write(bytes(READ_BYTES))
+
+    clip.part(0).write_bytes(bytes(clip.facts.parts[0][0].size))
+    with pytest.raises(FaultyClipError, match=r"0000.mp4.age was changed"):
+        check_clip(collected(clip), [], Meter(grow, 2**50))

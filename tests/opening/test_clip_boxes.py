@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
+import time
 
 import pytest
 
 from agent.cut.mp4 import Sample, VideoTrack, write_movie
 from agent.cut.mp4_sound import SoundTrack
 from agent.errors import BadInputError
-from agent.opening.clip_boxes import take_apart
+from agent.opening.clip_boxes import BOXES_MAX, SAMPLES_MAX, TRACKS_MAX, take_apart
 from tests.simulators.damaged_clips import grown, in_track
 from tests.simulators.logged_streams import Sort, film
 from tests.simulators.mp4_reader import read_movie
@@ -98,3 +99,56 @@ def test_sound_may_stand_beside_the_pictures(start_ns: int) -> None:
 def test_an_edit_that_hides_sound_is_named(edits: bytes) -> None:
     """Everything but an empty edit and then all of the track."""
     assert take_apart(with_sound(500_000_000, edits)).faults == ("there is a box trak/edts in the track soun",)
+
+
+def table(kind: bytes, row: str, rows: list[tuple[int, ...]]) -> bytes:
+    """Write a table's box."""
+    content = b"".join(struct.pack(row, *each) for each in rows)
+    return struct.pack(">I4sII", 16 + len(content), kind, 0, len(rows)) + content
+
+
+def boxed(kind: bytes, *contents: bytes) -> bytes:
+    """Write a box."""
+    content = b"".join(contents)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def movie_of(*traks: bytes) -> bytes:
+    """Write a file with these tracks and no media."""
+    return boxed(b"ftyp", b"isom") + boxed(b"moov", *traks) + struct.pack(">I4sQ", 1, b"mdat", 16)
+
+
+def track_of(samples: int = 1, *, chunks: bytes = b"", kind: bytes = b"vide", entry: bytes = b"") -> bytes:
+    """Write a track of so many samples of one byte, all of them the first one of the file."""
+    places = chunks or table(b"stsc", ">III", [(1, samples, 1)]) + table(b"stco", ">I", [(0,)])
+    sizes = boxed(b"stsz", struct.pack(">III", 0, 1, samples)) + table(b"stts", ">II", [(samples, 1)])
+    described = boxed(b"stsd", struct.pack(">II", 0, 1), entry or boxed(b"avc1", bytes(78)))
+    header, handler = boxed(b"mdhd", struct.pack(">5I", 0, 0, 0, 90_000, 0)), boxed(b"hdlr", bytes(8), kind, bytes(12))
+    tables = boxed(b"minf", boxed(b"stbl", described, sizes, places))
+    return boxed(b"trak", boxed(b"tkhd", bytes(84)), boxed(b"mdia", header, handler, tables))
+
+
+MANY = 200_000
+CHUNKS = table(b"stsc", ">III", [(1, 0, 1), *((MANY + n, 0, 1) for n in range(MANY - 1))])
+CHUNKS += table(b"stco", ">I", [(0,)] * MANY)
+DISORDER = table(b"stsc", ">III", [(2, 1, 1), (1, 1, 1)]) + table(b"stco", ">I", [(0,)])
+ENDLESS = boxed(b"mp4a", bytes(28), boxed(b"esds", bytes(4), b"\x03", b"\xff" * 400_000, b"\0"))
+BOMBS = {
+    "tracks": (movie_of(*[track_of(SAMPLES_MAX)] * 40), f"more than {TRACKS_MAX} tracks"),
+    "chunks": (movie_of(track_of(chunks=CHUNKS)), "samples without a place"),
+    "disorder": (movie_of(track_of(chunks=DISORDER)), "do not rise"),
+    "length": (movie_of(track_of(kind=b"soun", entry=ENDLESS)), "a descriptor whose length has no end"),
+    "boxes": (movie_of(track_of(), *[boxed(b"free")] * BOXES_MAX), f"more than {BOXES_MAX} boxes"),
+    "rows": (movie_of(track_of(chunks=table(b"stco", ">I", [(0,)] * (SAMPLES_MAX + 1)))), "rows"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_no_table_costs_more_than_its_bytes(name: str) -> None:
+    """Some hundred kilobytes took a hub's word for what they hold, minutes and gigabytes: now they are refused."""
+    clip, why = BOMBS[name]
+    began_s = time.thread_time()
+    with pytest.raises(BadInputError, match=why):
+        take_apart(clip)
+    assert time.thread_time() - began_s < 4
+    assert len(take_apart(movie_of(track_of(3))).video.samples) == 3

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agent.demo.clip_proof import prove
-from agent.errors import BadInputError
+from agent.errors import BadInputError, ConfigurationError
 from agent.evidence.note import verifier_of
 from agent.opener import open_clip
 from tests.simulators.clip_folder import ClipFolder, make_clip
@@ -91,3 +91,17 @@ def test_a_signal_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         open_clip(clip.folder, clip.identity, tmp_path / "video.mp4", progress=stop)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip", "clip.key", "known_hubs"]
+
+
+def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    """Another run may have had the same name in mind: its video stays, and this run leaves nothing."""
+    clip = sealed(tmp_path / "clip")
+    video = tmp_path / "video.mp4"
+
+    def come_between(*_: int) -> None:
+        video.write_bytes(b"another's")
+
+    with pytest.raises(ConfigurationError, match="exists already"):
+        open_clip(clip.folder, clip.identity, video, progress=come_between)
+    assert video.read_bytes() == b"another's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip", "clip.key", "known_hubs", "video.mp4"]

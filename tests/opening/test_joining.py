@@ -13,8 +13,8 @@ import pytest
 from agent.clock import SECOND_NS, WallTime
 from agent.demo.clip_proof import How, prove
 from agent.errors import BadInputError
-from agent.opening.clip_boxes import take_apart
-from agent.opening.joining import JoinPlan, OpenedPart, plan_movies
+from agent.opening.clip_boxes import BoxedSample, take_apart
+from agent.opening.joining import PICTURE_BYTES_MAX, JoinPlan, OpenedPart, held_back, plan_movies
 from tests.simulators.clips import cut, shown_by_ffmpeg, window_of
 from tests.simulators.h264_source import Recipe
 from tests.simulators.h264_source import film as film_gray
@@ -158,3 +158,61 @@ def test_sound_is_joined_in_step() -> None:
         heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     hole = heard[round(2.75 * 48_000) : round(3.05 * 48_000)]  # of the movie: 3.15 s to 3.45 s of the source
     assert np.abs(hole).max() < 0.01 < np.abs(heard[48_000 : 2 * 48_000]).max()
+
+
+def test_the_tables_of_all_parts_together_are_bounded() -> None:
+    """What has more samples than are held at once is copied as it is; every part is still there."""
+    parted = cut_in_parts(film(Sort(seconds=2.0)), (0.1, 0.3, 0.5, 0.7))
+    parts = [opened(part.clip, part.report) for part in parted.cuts]
+    first, second, third = (part.report.pictures for part in parted.cuts)
+    kept = held_back(parts, first + second)
+    assert kept == [*parts[:2], OpenedPart(None, parts[2].first_picture)]
+    assert held_back(parts, first + second + third) == parts
+    plan, alone = plan_movies(kept)
+    assert isinstance(plan, JoinPlan)
+    assert (plan.numbers, alone) == ((0, 1), 2)
+
+
+def with_samples(part: OpenedPart, samples: list[BoxedSample], configuration: bytes = b"") -> OpenedPart:
+    """Let a part's tables claim other pictures, and other parameter sets."""
+    assert part.movie is not None
+    video = replace(part.movie.video, samples=tuple(samples))
+    video = replace(video, configuration=configuration or video.configuration)
+    return replace(part, movie=replace(part.movie, tracks=(video,)))
+
+
+def test_parameter_sets_do_not_make_a_video_a_thousand_times_as_long() -> None:
+    """Sets of one part stand before each key picture of all: many large ones before many small pictures stand alone."""
+    parted = cut_in_parts(film(Sort(codec="h265", seconds=2.0)), (0.1, 0.4, 0.7))
+    first, second = (opened(part.clip, part.report) for part in parted.cuts)
+    assert first.movie is not None
+    assert isinstance(one_plan([first, second]), JoinPlan)
+    record = first.movie.video.configuration
+    sets = [bytes([0x40, 1, number << 4 | 0xC, 1]) + bytes([7]) * 4000 for number in range(1, 9)]
+    large = record[:22] + bytes([record[22] + 1]) + record[23:] + bytes([0xA0, 0, len(sets)])
+    large += b"".join(len(nal).to_bytes(2, "big") + nal for nal in sets)
+    many = [BoxedSample(1000 + 9 * number, 1009 + 9 * number, number, is_sync=True) for number in range(20_000)]
+    greedy = with_samples(first, list(first.movie.video.samples), large)
+    assert isinstance(one_plan([greedy, second]), JoinPlan)  # before the few key pictures of a real part they may stand
+    assert plan_movies([greedy, with_samples(second, many)]) == [0, 1]
+
+
+def test_pictures_that_overlap_are_not_joined() -> None:
+    """What claims bytes twice is copied as it is."""
+    parted = cut_in_parts(film(Sort(seconds=2.0)), (0.1, 0.4, 0.7))
+    first, second = (opened(part.clip, part.report) for part in parted.cuts)
+    assert second.movie is not None
+    samples = list(second.movie.video.samples)
+    samples[-1] = replace(samples[-1], begin=samples[0].begin)
+    assert plan_movies([first, with_samples(second, samples)]) == [0, 1]
+
+
+def test_a_picture_that_would_fill_the_memory_is_not_joined() -> None:
+    """Its part is copied as it is, piece by piece."""
+    parted = cut_in_parts(film(Sort(seconds=2.0)), (0.1, 0.4, 0.7))
+    first, second = (opened(part.clip, part.report) for part in parted.cuts)
+    assert second.movie is not None
+    *others, last = second.movie.video.samples
+    huge = replace(last, end=last.begin + PICTURE_BYTES_MAX + 1)
+    assert isinstance(one_plan([first, with_samples(second, [*others, last])]), JoinPlan)
+    assert plan_movies([first, with_samples(second, [*others, huge])]) == [0, 1]

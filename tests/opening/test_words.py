@@ -12,6 +12,7 @@ from rich.console import Console
 from agent.clock import ClockStanding, TimeSource
 from agent.evidence.note import verifier_of
 from agent.opener import open_clip
+from agent.opening.check import StoreWord
 from agent.opening.told import BAR_CELLS, clip_table
 from agent.opening.words import Opened, describe
 from tests.simulators.clip_folder import make_clip, with_gap
@@ -74,3 +75,11 @@ def test_a_screen_has_the_window_as_a_bar(opened: Opened) -> None:
     assert bar.count("-") in (2, 3)  # one of thirty seconds
     assert bar.startswith("########-")
     assert "\x1b" not in shown
+
+
+def test_the_stores_word_is_of_the_parts_that_were_opened(opened: Opened) -> None:
+    """Of some parts nobody reads that the store holds all."""
+    receipted = structs.replace(opened, store=(StoreWord("a", "2026-11-22T14:00:00.000Z", is_checked=True),))
+    assert "holds every part, the last since 2026" in describe(receipted)
+    some = structs.replace(receipted, is_whole_clip=False)
+    assert "holds every part that was opened, the last since 2026" in describe(some)

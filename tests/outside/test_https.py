@@ -133,6 +133,13 @@ def test_the_whole_request_has_a_limit(served: tuple[TusStore, str, str], sealed
         bring(served, sealed, replace(QUICK, request_s=0.2, upload_s=0.3))
 
 
+def test_a_question_has_a_limit_of_its_own(served: tuple[TusStore, str, str], sealed: SealedPart) -> None:
+    """What brings no bytes of a part is answered soon or not at all, however long a part's own request may take."""
+    served[0].faults.append(Fault.SLOW)
+    with pytest.raises(UnavailableError, match="too long"):
+        bring(served, sealed, replace(QUICK, question_s=0.2, upload_s=0.3))
+
+
 def test_a_store_by_another_authority_is_refused(
     served: tuple[TusStore, str, str], sealed: SealedPart, tmp_path: Path
 ) -> None:

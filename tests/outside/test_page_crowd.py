@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
@@ -70,4 +71,11 @@ def test_neighbours_are_near(address: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "2a00:1450::1", "::ffff:8.8.8.8", "::", "nonsense", ""])
 def test_the_internet_is_not_near(address: str) -> None:
     """Nobody from elsewhere is let in, however the router forwards it."""
+    assert not is_near(address)
+
+
+@pytest.mark.parametrize("address", ["2001:0:53aa:64c::1", "2001:db8::1", "198.18.0.1", "203.0.113.9", "240.0.0.1"])
+def test_what_only_python_calls_private_is_not_near(address: str) -> None:
+    """Teredo's tunnels end anywhere; networks for tests and documents are nobody's neighbours."""
+    assert ip_address(address).is_private
     assert not is_near(address)

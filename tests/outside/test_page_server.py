@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
@@ -102,20 +103,38 @@ def test_an_answer_that_breaks_off_ends_its_connection_and_nothing_else(caplog: 
 
 
 def test_too_large_a_body_is_refused_before_it_is_read() -> None:
-    """The sender reads which limit it was, whether it announced the size or not."""
+    """The sender reads which limit it was."""
 
     async def visit(port: int) -> None:
         async with visitor(port) as browser:
             whole = await browser.post("/", content=bytes(100_000))
             assert (whole.status_code, whole.text) == (413, "A request may have 20000 bytes.")
             assert (await browser.post("/", content=bytes(20_000))).status_code == 200
-        async with by_hand(port) as (reader, writer):
-            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for _ in range(3):
-                writer.write(b"2000\r\n" + bytes(0x2000) + b"\r\n")
-            assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
 
     serve(visit, replace(LIMITS, body_bytes=20_000))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 90_000, b"411"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 3_900 + b"\r\n", b"431"),
+        (b"\r\n" * 8_000, b"4"),
+    ],
+    ids=["chunks", "fields", "empty lines"],
+)
+def test_no_request_costs_much_more_time_than_its_bytes(sent: bytes, status: bytes) -> None:
+    """What is made to be slow to read is refused before it is: a dozen of each take next to nothing."""
+
+    async def visit(port: int) -> None:
+        for _ in range(12):
+            async with by_hand(port) as (reader, writer):
+                writer.write(sent)
+                assert (await reader.readline()).startswith(b"HTTP/1.1 " + status)
+
+    began_s = time.thread_time()
+    serve(visit)
+    assert time.thread_time() - began_s < 3
 
 
 def test_too_long_a_head_is_refused() -> None:
@@ -190,6 +209,29 @@ def test_there_is_room_for_so_many() -> None:
                     await asyncio.sleep(0.01)
 
     serve(visit, replace(LIMITS, connections=2))
+
+
+@pytest.mark.parametrize(
+    ("address", "asked", "seen"),
+    [("::1", "[::1]", "::1"), ("::", "[::1]", "::1"), ("::", "127.0.0.1", "127.0.0.1")],
+)
+def test_it_is_served_by_both_families(address: str, asked: str, seen: str) -> None:
+    """At an IPv6 address, and at all of both: the ends have the names by which browsers know them."""
+
+    async def life() -> None:
+        server = PageServer(SERVER_TLS, LIMITS, echo, SetClock(WallTime(0)))
+        try:
+            port = await server.start(address, 0)
+        except UnavailableError as error:
+            pytest.skip(f"this machine has no IPv6: {error}")
+        try:
+            url = f"https://{asked}:{port}/"
+            async with httpx.AsyncClient(verify=visitor_tls(), timeout=PATIENT_S) as browser:
+                assert (await browser.get(url)).text == f"GET / {{}} 0 {seen} {seen}"
+        finally:
+            await server.stop()
+
+    asyncio.run(life())
 
 
 _FROM_AFAR = """

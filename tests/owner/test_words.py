@@ -70,3 +70,20 @@ def test_a_camera_has_its_own_name_and_the_hubs() -> None:
     """Its own alone would not be enough: two cameras may have the same."""
     assert camera_words("cam-1", {CameraId("cam-1"): "Door"}) == "Door (cam-1)"
     assert camera_words("cam-1", {}) == "cam-1"
+
+
+def test_an_hour_that_comes_twice_says_which_it_is() -> None:
+    """On the night on which clocks are put back, ten past two summer time is not ten past two winter time."""
+    times = Times("Europe/Berlin")
+    first = parse_rfc3339("2026-10-25T00:50:00Z")
+    later = WallTime(first + 20 * 60 * SECOND_NS)
+    assert times.span(first, later) == "Sun 25 Oct 2026, 02:50:00 CEST to 02:10:00 CET (20 minutes)"
+    assert times.when(WallTime(first + 3600 * SECOND_NS)) == "Sun 25 Oct 2026, 02:50:00 CET"
+    assert times.when(WallTime(first + 2 * 3600 * SECOND_NS)) == "Sun 25 Oct 2026, 03:50:00"
+
+
+def test_no_interval_looks_shorter_than_it_is() -> None:
+    """Parts of a second at its end are written as a whole one."""
+    start = parse_rfc3339("2026-11-22T13:50:00.900Z")
+    end = parse_rfc3339("2026-11-22T13:50:59.1Z")
+    assert Times(None).span(start, end) == "Sun 22 Nov 2026, 13:50:00 to 13:51:00 (58.2 s)"

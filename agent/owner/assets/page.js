@@ -1,18 +1,18 @@
 // The owner's page: logs in, signs answers and pauses, counts down, looks for news. It writes text only, never markup.
 import {forget, readKey, remember, remembered, sign} from "./keys.js"
 
-const LOGIN_S = 120, ANSWER_S = 600, NEWS_MS = 5000, CLOCK_MS_MAX = 50_000
+const LOGIN_S = 120, ANSWER_S = 600, NEWS_MS = 5000, CLOCK_MS_MAX = 50_000, BY_NEWS = "/?by=news"
 const body = document.body, notice = document.getElementById("notice")
 const hubAhead = Number(body.dataset.nowMs) - Date.now() // as far as the page was quick to come
 const all = (selector, root = document) => [...root.querySelectorAll(selector)]
 const seconds = () => Math.floor(Date.now() / 1000)
-let owner
+const hubSeconds = () => Math.floor((Date.now() + hubAhead) / 1000) // what gives nothing away needs no clock of ours
+let owner, busy = 0, toldNews = ""
 
 const say = (words, isBad = false) => {
   notice.textContent = words
   notice.className = isBad ? "notice bad" : "notice"
   notice.hidden = false
-  if (isBad) notice.scrollIntoView({block: "nearest"})
 }
 
 /** Ask the hub; an error's words are the hub's own. */
@@ -45,12 +45,13 @@ const key = async () => owner ??= await remembered() ?? await chooseFile()
 
 function checkClock() {
   if (Math.abs(hubAhead) > CLOCK_MS_MAX) throw new Error(
-    `The clocks of this device and of the hub differ by ${Math.round(Math.abs(hubAhead) / 1000)} seconds. Set this device's clock, then load the page again.`)
+    `The clocks of this device and of the hub differ by ${Math.round(Math.abs(hubAhead) / 1000)} seconds. Set the one that is wrong, then load the page again. A no and a pause count all the same.`)
 }
 
 /** Do what a button says, once, and say how it went. */
 async function act(button, work, busy) {
   const buttons = all("button", button.closest("form, section, article") ?? document)
+  busy += 1
   buttons.forEach(one => { one.disabled = true })
   try {
     if (busy) say(busy)
@@ -58,6 +59,7 @@ async function act(button, work, busy) {
   } catch (error) {
     say(error.message, true)
     buttons.forEach(one => { one.disabled = false })
+    busy -= 1 // and else another page comes
   }
 }
 
@@ -76,7 +78,7 @@ for (const form of all("[data-login]")) {
       if (file.files.length) owner = await readKey(file.files[0])
       if (!owner) { file.focus(); throw new Error("Choose your key file first.") }
       const {nonce, audience} = await ask("/challenge")
-      const claims = {audience, nonce, origin: location.origin, iat: seconds(), exp: seconds() + LOGIN_S}
+      const claims = {audience, nonce, origin: location.origin, iat: hubSeconds(), exp: hubSeconds() + LOGIN_S}
       await ask("/login", await sign(owner, "transom-login+jwt", claims))
       if (form.querySelector("[data-remember]").checked) await remember(owner)
       location.assign("/")
@@ -95,6 +97,12 @@ const isNarrowed = (form, name) => all(`input[name=${name}]`, form).some(one => 
 /** What a yes leaves out of the question, as claims; nothing at all if it leaves nothing out. */
 function narrowed(card, form) {
   const claims = {}
+  const wrong = all("input", form).find(one => !one.validity.valid)
+  if (wrong) {
+    form.querySelector("details").open = true
+    wrong.focus()
+    throw new Error(`Leave out whole seconds, ${wrong.max} at most. Nothing was sent.`)
+  }
   if (isNarrowed(form, "camera")) claims.cameras = chosen(form, "camera")
   if (claims.cameras?.length === 0) throw new Error("No camera is left. Choose one, or answer no.")
   if (isNarrowed(form, "sound")) claims.sound = chosen(form, "sound")
@@ -106,8 +114,9 @@ function narrowed(card, form) {
 }
 
 async function answer(sha256, decision, less = {}) {
-  checkClock()
-  const claims = {hub: body.dataset.hub, command_sha256: sha256, decision, iat: seconds(), exp: seconds() + ANSWER_S, ...less}
+  if (decision !== "no") checkClock()
+  const now = decision === "no" ? hubSeconds() : seconds()
+  const claims = {hub: body.dataset.hub, command_sha256: sha256, decision, iat: now, exp: now + ANSWER_S, ...less}
   await ask("/answer", await sign(await key(), "transom-answer+jwt", claims))
 }
 
@@ -116,7 +125,6 @@ for (const card of all("[data-question]")) {
   form.addEventListener("input", () => {
     const isLess = isNarrowed(form, "camera") || isNarrowed(form, "sound") || all("input[type=number]", form).some(one => Number(one.value) > 0)
     yes.textContent = isLess ? "Yes, send only that" : "Yes, send it"
-    card.dataset.touched = ""
   })
   form.addEventListener("submit", event => {
     event.preventDefault()
@@ -137,9 +145,10 @@ for (const button of all("[data-stop]")) {
 // ------------------------------------------------------------ pausing sharing
 for (const button of all("[data-mode]")) {
   button.addEventListener("click", () => act(button, async () => {
-    checkClock()
+    const isPause = button.dataset.mode === "sharing_off"
+    if (!isPause) checkClock()
     const {claims} = await ask("/policy.json")
-    const changed = {...claims, mode: button.dataset.mode, version: claims.version + 1, iat: seconds()}
+    const changed = {...claims, mode: button.dataset.mode, version: claims.version + 1, iat: isPause ? hubSeconds() : seconds()}
     await ask("/policy", await sign(await key(), "transom-policy+jwt", changed))
     location.reload()
   }, "Signing your wish …"))
@@ -161,8 +170,11 @@ async function lookForNews() {
   try {
     const {news} = await ask("/news")
     if (news === body.dataset.news) return
-    if (all("[data-touched]").length) say("There is news. Finish your answer, or load the page again.")
-    else if (!all("button:disabled").length) location.reload()
+    const isAsking = all("[data-question] button:enabled").length > 0 // nothing moves under the finger that answers
+    if (!busy && !isAsking) location.replace(BY_NEWS)
+    else if (!busy && news !== toldNews) say("There is news. Answer, or load the page again.")
+    toldNews = news
   } catch (error) { say(error.message, true) }
 }
+if (location.pathname + location.search === BY_NEWS) history.replaceState(null, "", "/") // the next time it is a person
 if (body.dataset.news && location.pathname === "/") setInterval(() => { if (!document.hidden) lookForNews() }, NEWS_MS)

@@ -101,6 +101,7 @@ def unreadable() -> dict[str, Case]:
         ),
         "params-no-reason": ("a blank reason", with_params(reason="   ")),
         "params-reason-bidi": ("a reason that reads backwards", with_params(reason="alarm \u202egnihton")),
+        "params-reason-mark": ("a reason with a mark of direction", with_params(reason="alarm \u061c(1) 2")),
         "params-token-header": (
             "a token that carries a second header",
             with_params(upload={**UPLOAD, "token": "x\r\nHost: evil.test"}),
