@@ -17,7 +17,7 @@ import httpx
 
 from agent.errors import BadInputError
 
-WIRE_BYTES_MAX: Final = 192 * 1024
+ANSWER_WIRE_BYTES_MAX: Final = 192 * 1024
 """Of all that answers one request: 100 KiB of head (httpcore's own limit), 64 KiB of body, and their chunks."""
 
 CONNECTIONS_MAX: Final = 100
@@ -105,8 +105,8 @@ class _Counted(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - the same
         octets = await self._stream.read(max_bytes, timeout)
         self._come += len(octets)
-        if self._come > WIRE_BYTES_MAX:
-            raise BadInputError(f"the store answers one request with more than {WIRE_BYTES_MAX} bytes")
+        if self._come > ANSWER_WIRE_BYTES_MAX:
+            raise BadInputError(f"the store answers one request with more than {ANSWER_WIRE_BYTES_MAX} bytes")
         return octets
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the same

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from agent.errors import BadInputError
-from agent.outside.bounded_wire import WIRE_BYTES_MAX, WIRE_ERRORS, BoundedTransport
+from agent.outside.bounded_wire import ANSWER_WIRE_BYTES_MAX, WIRE_ERRORS, BoundedTransport
 from agent.outside.https import tls_context
 from tests.simulators.tus_server import certificate_of
 
@@ -80,4 +80,4 @@ def test_each_request_may_be_answered_up_to_the_limit(tmp_path: Path) -> None:
     """A connection that is kept counts anew: many whole answers have more than the limit together."""
     with answering(tmp_path, WHOLE, b"") as (url, pem):
         assert asyncio.run(ask(url, pem, times=8)) == [BODY_BYTES] * 8
-    assert 8 * BODY_BYTES > 2 * WIRE_BYTES_MAX
+    assert 8 * BODY_BYTES > 2 * ANSWER_WIRE_BYTES_MAX
