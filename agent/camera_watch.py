@@ -189,14 +189,22 @@ class CameraWatch:
         chosen = []
         for seen in self._of_interest(batch):
             name = self._identities.name_of(seen)
-            is_recorded = self._identities.is_at(name, seen) and name not in silent
-            if (name, seen.sender) in self._looking or is_recorded:
+            if self._identities.is_at(name, seen) and name not in silent:
+                self._well(name, seen.addresses[0])
+                continue
+            if (name, seen.sender) in self._looking:
                 continue
             if self._is_second_way(name, seen, sightings, silent):
                 continue
             self._looking.add((name, seen.sender))
             chosen.append(seen)
         return chosen
+
+    def _well(self, name: CameraId, address: str) -> None:
+        """Let go of a trouble that a recorded camera had at this address; another device's in its name stays."""
+        trouble = self.troubles.get(name)
+        if trouble is not None and trouble.address == address:
+            del self.troubles[name]
 
     def _is_second_way(self, name: CameraId, seen: FoundCamera, sightings: Sightings, silent: set[CameraId]) -> bool:
         """Say whether a camera that answers by IPv4 and IPv6 is well by the other one, or to be asked by it first."""

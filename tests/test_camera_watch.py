@@ -83,6 +83,21 @@ def test_one_cameras_trouble_costs_the_others_nothing(network: Network) -> None:
     assert not network.watch.troubles
 
 
+def test_a_camera_that_works_again_by_itself_has_no_trouble_left(network: Network) -> None:
+    """It was silent, and could not be asked why; then its pictures came again without that. Another's word stays."""
+    network.look(at("front", "10.0.0.1"))
+    network.roster.falls_silent(FRONT)
+    network.refusing[FRONT] = "no answer within 5 s"
+    network.look(at("front", "10.0.0.1"))
+    assert list(network.watch.troubles) == [FRONT]
+    network.roster.records_again(FRONT)
+    network.look(at("front", "10.0.0.1"))
+    assert not network.watch.troubles
+    network.look(at("front", "10.0.0.1"), at("front", "10.0.0.6"))
+    network.look(at("front", "10.0.0.1"))
+    assert network.watch.troubles[FRONT].address.startswith("http://10.0.0.6/")
+
+
 def test_after_a_restart_known_cameras_are_recorded_at_once(
     network: Network, book: Database, identities: IdentityFile
 ) -> None:

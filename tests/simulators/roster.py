@@ -52,3 +52,7 @@ class ListedRoster:
     def falls_silent(self, camera: CameraId, error: str = "it does not answer") -> None:
         """Let a camera fail."""
         self._health[camera] = replace(self._health[camera], state=CameraState.WAITING, error=error)
+
+    def records_again(self, camera: CameraId) -> None:
+        """Let a camera work again, asked by nobody."""
+        self._health[camera] = CameraHealth(camera, CameraState.RECORDING)
