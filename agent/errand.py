@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import Job, JobPart, MissingSpan
-from agent.clock import WallTime, Window
+from agent.clip_job import Job, JobPart, MissingSpan, PartState
+from agent.clock import SECOND_NS, WallTime, Window, rfc3339
 from agent.consent.grant import Granted
 from agent.consent.mask import Masks
 from agent.consent.owner_copy import NO_COPY, OwnerCopy
@@ -17,6 +17,7 @@ from agent.cut.masks import are_covered
 from agent.deliver.turns import Urgency
 from agent.signing import SigningKey
 
+WHY_CHARACTERS_MAX: Final = 200
 WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
 WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
 
@@ -61,13 +62,41 @@ def is_masked(errand: Errand, part: JobPart) -> bool:
     return report is None or not report.pictures or are_covered(masks, report.masks, report.width, report.height)
 
 
-def undelivered(part: JobPart, start: WallTime, end: WallTime) -> JobPart:
-    """Return what is said of a span that was not delivered."""
-    return replace(
-        part, number=part.number + 1, start=start, end=end, report=nothing(Window(start, end), WHY_UNDELIVERED)
-    )
+def told_of(parts: Sequence[JobPart], end: WallTime) -> list[JobPart]:
+    """Return what is said of a camera's window up to `end`: parts at the store as they are, everything else as gaps."""
+    told = [
+        part if part.state is PartState.RECEIPTED else _undelivered(part, part.start, part.end)
+        for part in parts
+        if not part.is_manifest
+    ]
+    if told and told[-1].end < end:
+        told.append(_undelivered(told[-1], told[-1].end, end))
+    return told
+
+
+def outcome_of(told: Sequence[JobPart]) -> Outcome:
+    """Sum up what is said of all cameras."""
+    reports = [part.report for part in told if part.report]
+    missing_s = sum(gap.end - gap.start for report in reports for gap in report.gaps) / SECOND_NS
+    withheld = sum(report.refused for report in reports)
+    if not missing_s and not withheld:
+        return Outcome(is_complete=True, gaps="")
+    text = f"{missing_s:.3f} s missing, {withheld} pictures withheld after losses"
+    missing = [
+        MissingSpan(part.camera, rfc3339(gap.start), rfc3339(gap.end), gap.why[:WHY_CHARACTERS_MAX])
+        for part in told
+        for gap in (part.report.gaps if part.report else ())
+    ]
+    return Outcome(is_complete=False, gaps=text, missing=missing)
 
 
 def nothing(window: Window, why: str) -> ClipReport:
     """Return the report of a span of which there is nothing."""
     return ClipReport(0, 0, 0, None, None, gaps=(Gap(window.start, window.end, why),))
+
+
+def _undelivered(part: JobPart, start: WallTime, end: WallTime) -> JobPart:
+    """Return what is said of a span that was not delivered."""
+    return replace(
+        part, number=part.number + 1, start=start, end=end, report=nothing(Window(start, end), WHY_UNDELIVERED)
+    )

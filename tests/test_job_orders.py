@@ -258,7 +258,7 @@ def test_an_extension_that_comes_too_late_is_refused(site: Site) -> None:
         await process.until(lambda: site.audited("sealed"))
         site.clock.go_on(20)
         await process.until(lambda: sum(part.end - part.start for part in process.journal.parts("c1")) >= 2.9e9)
-        await process.until(lambda: process.exporter.is_closing("c1"))
+        await process.until(lambda: process.exporter._errands["c1"].is_closing)
         process.exporter.take(site.order("clip.extend", "e1", window_of(0.5, 30), job="c1"))
         assert (await process.until_ended("e1")).reason is RefusalReason.TOO_LATE
         site.receipts.withheld = False
