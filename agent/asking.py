@@ -6,8 +6,8 @@ Rules of this file:
 - The first answer counts, but a no may follow a yes, and then stops what it allowed. Silence is a no.
 - Everything but a yes of the owner ends a question at its deadline, and in the same words. Only what the agency itself
   does (it cancels, or the trust in its signer ends) ends it sooner.
-- The deadline is reached when either the hub's UTC or the time that has passed for certain (`passed_time.py`) says so: no
-  suspension, no restart and no clock that is set back makes it later, and a yes that comes after it counts for nothing.
+- The deadline is reached when either the hub's UTC or the time that has passed (`passed_time.py`) says so. No suspension,
+  no restart and no clock that is set back makes it later; a yes that comes after it counts for nothing.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Asking:
 
     async def wait_out(self, job: Job) -> None:
         """Wait for a question's deadline, where nobody may see that it was answered before."""
-        while (left_s := self._left_s(job)) > 0:
+        while (left_s := self._left_s(job)) > 0:  # noqa: ASYNC110 - no clock sends an event when it is set
             await asyncio.sleep(min(left_s, LOOK_S))
 
     def take(self, token: str) -> None:

@@ -1,8 +1,8 @@
-"""How much time has passed for certain, over restarts and whatever the hub's clock is set to: deadlines are measured by it.
+"""How much time has passed for certain, over restarts and whatever the clock is set to: deadlines are measured by it.
 
 Within one start of the machine it is the clock that goes on while the hub is suspended. Over a time in which the hub's
-software was off it is what that clock proves, or what the hub's UTC shows, if that is more. A hub that is off, and whose
-clock is set back meanwhile, cannot know of the rest.
+software was off it is what that clock proves, or what the hub's UTC shows, if that is more. A hub that is off, and
+whose clock is set back meanwhile, cannot know of the rest.
 
 Rules of this file: it never goes back; it is stored once a minute while somebody asks, so a power cut costs a minute of
 it at most.
