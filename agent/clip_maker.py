@@ -18,24 +18,25 @@ from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
+from agent.buffer.clock_eras import ClockWord
 from agent.clip_job import JobPart, PartState
 from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.consent.grant import Granted
 from agent.courier import Courier, StoreRefusedError, StoreTimedOutError, outbox_name
 from agent.crypto import sha256_hex
-from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
-from agent.deliver.turns import Rank, rank_at
-from agent.errand import (
-    WHY_MASKED_SINCE,
-    WHY_UNDELIVERED,
-    Errand,
-    Outcome,
-    is_masked,
-    may_go,
-    nothing,
-    outcome_of,
-    told_of,
+from agent.cut.plan import (
+    SOUND_LEAD_NS,
+    WHY_TORN,
+    CutPlan,
+    Finished,
+    PartSettings,
+    Wait,
+    all_left_out,
+    empty_report,
+    plan_next,
 )
+from agent.deliver.turns import Rank, rank_at
+from agent.errand import Errand, Outcome, entry_of, may_go, nothing, outcome_of, told_of, why_withheld
 from agent.errors import BadInputError, UnavailableError
 from agent.evidence.kinds import Kind
 from agent.part_sealer import PartSealer
@@ -148,6 +149,11 @@ class ClipMaker:
         until = sealed[-1].end if sealed else window.start
         if until >= window.end:
             return Finished()
+        now, word = self._clock.now(), camera.errand.clock_word()
+        if word is ClockWord.DOUBTED:  # it may be right again in a moment: a gap would be for good
+            return Wait(WallTime(now + SECOND_NS))
+        if word is ClockWord.TORN:
+            return all_left_out(camera.errand.grant, camera.id, len(sealed), until, WHY_TORN)
         has_sound = camera.id in camera.errand.grant.sound
         start = WallTime(until - SOUND_LEAD_NS) if has_sound else until
         settings = self.settings
@@ -159,7 +165,7 @@ class ClipMaker:
             next_part=len(sealed),
             delivered_until=until,
             footage=self._ring.footage(camera.id, Window(start, WallTime(window.end + REORDERED_NS))),
-            now=self._clock.now(),
+            now=now,
             settings=settings,
         )
 
@@ -208,12 +214,7 @@ class ClipMaker:
                 break
         if part.report is None or not part.report.pictures:
             part = replace(part, state=PartState.RECEIPTED, size=0, sha256="")  # there is nothing to bring
-        entry: dict[str, str | int] = {"part": part.id, "sha256": part.sha256, "size": part.size}
-        if part.report and part.report.masks:
-            entry["masks"] = len(part.report.masks)
-        if part.report and part.report.owner_copy:
-            entry["owner_copy"] = part.report.owner_copy
-        self._audit.append("sealed", part.job, entry)
+        self._audit.append("sealed", part.job, entry_of(part))
         self._journal.put_part(part)
         return part
 
@@ -262,7 +263,7 @@ class ClipMaker:
         self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
         await self._courier.drop(part, errand.grant.command.upload)
         # for good, whatever the owner says next, and before the file goes: nobody may look for it after a crash
-        gap = nothing(Window(part.start, part.end), WHY_UNDELIVERED if is_masked(errand, part) else WHY_MASKED_SINCE)
+        gap = nothing(Window(part.start, part.end), why_withheld(errand, part))
         self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=gap))
         self._outbox.discard(outbox_name(part))
 

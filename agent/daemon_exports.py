@@ -116,6 +116,7 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
         holds=holds,
         upkeep=upkeep,
         urgent_types=config.upload.urgent_types,
+        clock_word=parts.clock_past.word_for,
     )
 
 

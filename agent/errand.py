@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
+from agent.buffer.clock_eras import ClockWord
 from agent.clip_job import Job, JobPart, MissingSpan, PartState
 from agent.clock import SECOND_NS, WallTime, Window, rfc3339
 from agent.consent.grant import Granted
@@ -47,6 +48,7 @@ class Errand:
     urgency: Callable[[], Urgency]  # when its parts' turn is, for the window of now
     hold: Callable[[], Awaitable[None]]  # keep the footage of its window until the job ends
     owner_copy: Callable[[], OwnerCopy] = lambda: NO_COPY  # whether the owner can open what is sealed now
+    clock_word: Callable[[], ClockWord] = lambda: ClockWord.GOOD  # what the hub's clock is worth for it now
     is_held: bool = False  # `hold` has been asked for: once, for a refusal of it is written down
     is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
 
@@ -60,6 +62,21 @@ def is_masked(errand: Errand, part: JobPart) -> bool:
     """Say whether a sealed part shows nothing of what must be masked now."""
     report, masks = part.report, errand.masks(part.camera)
     return report is None or not report.pictures or are_covered(masks, report.masks, report.width, report.height)
+
+
+def why_withheld(errand: Errand, part: JobPart) -> str:
+    """Say why a sealed part may not go any more."""
+    return WHY_UNDELIVERED if is_masked(errand, part) else WHY_MASKED_SINCE
+
+
+def entry_of(part: JobPart) -> dict[str, str | int]:
+    """Return what the audit log says of a part that was sealed."""
+    entry: dict[str, str | int] = {"part": part.id, "sha256": part.sha256, "size": part.size}
+    if part.report and part.report.masks:
+        entry["masks"] = len(part.report.masks)
+    if part.report and part.report.owner_copy:
+        entry["owner_copy"] = part.report.owner_copy
+    return entry
 
 
 def told_of(parts: Sequence[JobPart], end: WallTime) -> list[JobPart]:

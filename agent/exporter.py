@@ -25,10 +25,11 @@ from typing import Final
 from agent.acquire.stream import CameraId
 from agent.agreement import Agreement, Words, as_granted
 from agent.asking import Asking
+from agent.buffer.clock_eras import ClockWord
 from agent.buffer.hold import Holds
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState, time_for
 from agent.clip_maker import ClipMaker
-from agent.clock import BootClock, TimeSource
+from agent.clock import BootClock, TimeSource, WallTime
 from agent.command.envelope import verify, verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
@@ -75,10 +76,11 @@ class Exporter:
         holds: Holds,
         upkeep: Upkeep,
         urgent_types: Collection[str] = (),
+        clock_word: Callable[[WallTime], ClockWord] = lambda _: ClockWord.GOOD,
     ) -> None:
         self._journal, self._audit, self._clock = journal, audit, clock
         self._standing, self._cameras, self._clips = standing, cameras, clips
-        self._urgent_types = tuple(urgent_types)
+        self._urgent_types, self._clock_word = tuple(urgent_types), clock_word
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: dict[str, Errand] = {}  # of the jobs that send now
         self._teller = teller = Teller(journal, audit, clock)
@@ -263,6 +265,7 @@ class Exporter:
         hold = partial(self._granting.pin, job)
         errand = Errand(job, grant, keys, agreement, self._teller.tell, masks, urgency, hold)
         errand.owner_copy = lambda: owner_copy(self._standing().policy, command.recipients)
+        errand.clock_word = partial(self._clock_word, job.received)
         self._errands[job.id] = errand
         outcome: Outcome | StoreRefusedError
         try:
