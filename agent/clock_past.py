@@ -50,6 +50,9 @@ STEP_NS_MIN: Final = 100_000_000  # what the recorder takes for a step, too (`ac
 DOUBT_NS: Final = 60 * SECOND_NS
 """A clock that was set by mistake is mostly right again before; one that stands for so long is believed."""
 LIVED_MAX: Final = 64
+BACK_NS_MIN: Final = 2 * SECOND_NS
+BACK_NS_MAX: Final = 7 * 24 * 3600 * SECOND_NS
+"""A clock that was further ahead once says nothing about that of now."""
 
 _NAME: Final = "clock past"
 _RANK: Final = {TimeSource.NONE: 0, TimeSource.SIGNED: 1, TimeSource.ASSUMED: 2, TimeSource.NETWORK: 2}
@@ -93,8 +96,12 @@ class ClockPast:
         self._has_begun, self._least_run = True, last_run + 1
         if not last_run and self.eras:  # the ring's disk may come later: its runs stay what they were
             self._least_run = max(self.eras[-1].first_run + 1, self._clock.now())  # runs are not below the time
+        now, source = self._clock.now(), self._clock.standing().source
         self._looked = self._clock.since_boot()
-        self._begin_era(self._least_run, self._clock.standing().source)
+        known = max(last_run, self.eras[-1].since if self.eras else 0)  # a run's number is not below the time
+        is_set_back = source is not TimeSource.NONE and BACK_NS_MIN < known - now <= BACK_NS_MAX
+        self._doubted_at = self._looked if is_set_back else None
+        self._begin_era(self._least_run, source, is_doubted=is_set_back)
         self.look()
 
     async def watch(self) -> None:
@@ -146,8 +153,12 @@ class ClockPast:
         before, source = self.eras[-1].source, change.source
         if before is source and (source is TimeSource.NONE or not change.is_step):
             return  # nobody knows the time, and the readings say how far it was set; or another place to record to
-        self._close_era(reading)
+        self._end_era(reading)
         is_doubted = self._is_news(source, reading)
+        rank, error_ns = _RANK[source], self._clock.standing().error_ns
+        for lived in self._lived:
+            if _RANK[lived.era.source] <= rank:
+                self._judge(lived, reading, error_ns, is_sure=not is_doubted)
         self._doubted_at = self._clock.since_boot() if is_doubted else None
         self._unseen_at = None
         self._begin_era(max(change.first_run, self._least_run), source, is_doubted=is_doubted)
@@ -161,31 +172,32 @@ class ClockPast:
         self._put(begun(self.eras, first_run, source, self._clock.now(), is_doubted=is_doubted))
         self._has_readings, self._began = False, self._clock.since_boot()
 
-    def _close_era(self, reading: int) -> None:
-        """Say how wrong the clock was, now that somebody knows; and how wrong those before it were."""
+    def _end_era(self, reading: int) -> None:
+        """Keep what the newest clock was; if nobody vouched for it, say how wrong it was, now that somebody knows."""
         standing, era, now = self._clock.standing(), self.eras[-1], self._clock.since_boot()
         if not self._has_readings:
             return
         self._put(ended(self.eras, now + self._high_ns))
         if era.source is not TimeSource.NONE:
             own = era if era.error_ns != UNKNOWN else msgspec.structs.replace(era, error_ns=0)
-            lived = _Lived(own, self._low_ns, self._high_ns, self._loose_ns)
-            self._lived = [*self._lived[1 - LIVED_MAX :], lived]
+            self._lived = [*self._lived[1 - LIVED_MAX :], _Lived(own, self._low_ns, self._high_ns, self._loose_ns)]
         elif standing.source is not TimeSource.NONE:
             off_ns = max(abs(reading - self._low_ns), abs(reading - self._high_ns))
             age_ns = now - self._began
             self._put(bounded(self.eras, off_ns + standing.error_ns + age_ns * DRIFT_PPM_MAX // 1_000_000))
-        for lived in self._lived:
-            if _RANK[lived.era.source] <= _RANK[standing.source]:
-                self._judge(lived, reading, standing.error_ns)
 
-    def _judge(self, lived: _Lived, reading: int, error_ns: int) -> None:
-        """Say how wrong an earlier clock of this life was, by the one of now."""
-        off_ns = lived.off_ns(reading)
-        is_same = lived.era.source is not TimeSource.SIGNED and self._is_as_now(lived, reading)
-        is_right = abs(off_ns) <= lived.era.error_ns or is_same
-        bound_ns = lived.era.error_ns if is_right else abs(off_ns) + error_ns
-        self._put(judged(self.eras, lived.era, bound_ns, 0 if is_right else off_ns))
+    def _judge(self, lived: _Lived, reading: int, error_ns: int, *, is_sure: bool) -> None:
+        """Say how wrong an earlier clock of this life was, by the one of now.
+
+        One that was doubted, and is not confirmed, has dated nothing however near it was.
+        """
+        era, off_ns = lived.era, lived.off_ns(reading)
+        is_same = era.source is not TimeSource.SIGNED and self._is_as_now(lived, reading)
+        if abs(off_ns) <= era.error_ns or is_same:
+            self._put(judged(self.eras, era, era.error_ns, 0))
+        else:
+            bound_ns = UNKNOWN if era.is_doubted and is_sure else abs(off_ns) + error_ns
+            self._put(judged(self.eras, era, bound_ns, off_ns))
 
     def _is_as_now(self, lived: _Lived, reading: int) -> bool:
         """Say whether an earlier clock and that of now are the same, but for what nobody disciplined in between."""

@@ -239,7 +239,7 @@ class Recorder:
     def _follow_clock(
         self, now: Tick, *, is_run_new: bool = False, is_sink_new: bool = False, is_step: bool = False
     ) -> None:
-        """Note from which run on somebody else vouches for the time, or it was set; where that may change it, runs end."""
+        """Note from which run on somebody else vouches for the time, or it was set; runs that may change by it end."""
         source = self._clock.standing().source
         is_news, is_break = self._sources.look(source, now.instant)
         if is_break and not is_run_new:

@@ -131,7 +131,7 @@ def empty_report(plan: CutPlan) -> ClipReport:
 def explained(gaps: tuple[Gap, ...], plan: CutPlan) -> tuple[Gap, ...]:
     """Return the gaps that the child found, with the reason that it cannot know."""
     return tuple(
-        replace(gap, why=f"{gap.why}; {whys}") if (whys := _whys(plan.left_out, Window(gap.start, gap.end))) else gap
+        replace(gap, why=f"{whys}; {gap.why}") if (whys := _whys(plan.left_out, Window(gap.start, gap.end))) else gap
         for gap in gaps
     )
 
