@@ -36,6 +36,7 @@ from agent.buffer.clock_eras import (
     error_of,
     is_torn,
     judged,
+    read_as,
     wrong_spans,
 )
 from agent.clock import DRIFT_PPM_MAX, SECOND_NS, SignedClock, TimeSource, WallTime, Window
@@ -77,8 +78,11 @@ class _Lived:
 class ClockPast:
     """The eras of one hub. Used from the event loop only; `changes` are the recorder's, oldest first."""
 
-    def __init__(self, stored: Documents, clock: SignedClock, changes: Callable[[], Sequence[ClockChange]]) -> None:
-        self._stored, self._clock, self._changes = stored, clock, changes
+    def __init__(
+        self, stored: Documents, clock: SignedClock, changes: Callable[[], Sequence[ClockChange]], boot: str = ""
+    ) -> None:
+        """Read what is stored; `boot` names this start of the machine, empty if nobody knows."""
+        self._stored, self._clock, self._changes, self._boot = stored, clock, changes, boot
         self.eras = self._read()
         self._is_stored = True
         self._taken = 0  # number of the newest change
@@ -96,12 +100,11 @@ class ClockPast:
         self._has_begun, self._least_run = True, last_run + 1
         if not last_run and self.eras:  # the ring's disk may come later: its runs stay what they were
             self._least_run = max(self.eras[-1].first_run + 1, self._clock.now())  # runs are not below the time
-        now, source = self._clock.now(), self._clock.standing().source
+        source = self._clock.standing().source
         self._looked = self._clock.since_boot()
-        known = max(last_run, self.eras[-1].since if self.eras else 0)  # a run's number is not below the time
-        is_set_back = source is not TimeSource.NONE and BACK_NS_MIN < known - now <= BACK_NS_MAX
-        self._doubted_at = self._looked if is_set_back else None
-        self._begin_era(self._least_run, source, is_doubted=is_set_back)
+        is_news, is_doubted = self._look_back(last_run, source)
+        self._doubted_at = self._looked if is_news or is_doubted else None
+        self._begin_era(self._least_run, source, is_doubted=is_news)
         self.look()
 
     async def watch(self) -> None:
@@ -155,13 +158,27 @@ class ClockPast:
             return  # nobody knows the time, and the readings say how far it was set; or another place to record to
         self._end_era(reading)
         is_doubted = self._is_news(source, reading)
-        rank, error_ns = _RANK[source], self._clock.standing().error_ns
-        for lived in self._lived:
-            if _RANK[lived.era.source] <= rank:
-                self._judge(lived, reading, error_ns, is_sure=not is_doubted)
+        self._judge_all(source, reading, is_sure=not is_doubted)
         self._doubted_at = self._clock.since_boot() if is_doubted else None
         self._unseen_at = None
         self._begin_era(max(change.first_run, self._least_run), source, is_doubted=is_doubted)
+
+    def _look_back(self, last_run: int, source: TimeSource) -> tuple[bool, bool]:
+        """Say whether the clock was set while the software was off, or was doubted before that and is as it was."""
+        known = self.eras[-1] if self.eras else None
+        own = [msgspec.structs.replace(era, error_ns=0) for era in self.eras if self._is_of_this_boot(era)]
+        self._lived = [_Lived(era, era.offset_ns, era.offset_ns, 0) for era in own]
+        reading = self._read_clocks()
+        if known is None or source is TimeSource.NONE:
+            return False, False
+        if not own or reading is None:  # the machine was off: a run's number, at least, is not below the time
+            back_ns = max(last_run, known.since) - self._clock.now()
+            return BACK_NS_MIN < back_ns <= BACK_NS_MAX, False
+        is_as_it_was = own[-1].is_same(known) and self._is_as_now(self._lived[-1], reading)
+        is_news = not is_as_it_was and self._is_news(source, reading)
+        if not is_as_it_was:
+            self._judge_all(source, reading, is_sure=not is_news)
+        return is_news, is_as_it_was and known.is_doubted
 
     def _is_news(self, source: TimeSource, reading: int) -> bool:
         """Say whether this clock contradicts those that were as good, all but such as were news themselves."""
@@ -185,6 +202,15 @@ class ClockPast:
             off_ns = max(abs(reading - self._low_ns), abs(reading - self._high_ns))
             age_ns = now - self._began
             self._put(bounded(self.eras, off_ns + standing.error_ns + age_ns * DRIFT_PPM_MAX // 1_000_000))
+
+    def _is_of_this_boot(self, era: ClockEra) -> bool:
+        return bool(self._boot) and era.boot == self._boot and _RANK[era.source] == max(_RANK.values())
+
+    def _judge_all(self, source: TimeSource, reading: int, *, is_sure: bool) -> None:
+        error_ns = self._clock.standing().error_ns
+        for lived in self._lived:
+            if _RANK[lived.era.source] <= _RANK[source]:
+                self._judge(lived, reading, error_ns, is_sure=is_sure)
 
     def _judge(self, lived: _Lived, reading: int, error_ns: int, *, is_sure: bool) -> None:
         """Say how wrong an earlier clock of this life was, by the one of now.
@@ -222,6 +248,8 @@ class ClockPast:
         self._low_ns = min(self._low_ns, reading) if is_kept else reading
         self._high_ns = max(self._high_ns, reading) if is_kept else reading
         self._has_readings = True
+        if _RANK[standing.source] == max(_RANK.values()):
+            self._put(read_as(self.eras, self._boot, reading))
 
     def _count_loose(self) -> None:
         now = self._clock.since_boot()

@@ -21,6 +21,7 @@ from tests.simulators.export_site import RECIPE, Process, Site, export_site, rec
 from tests.simulators.h264_source import CAMERA, EPOCH, film
 from tests.simulators.set_clock import SetClock
 
+Clock = tuple["Recorder", Callable[..., ClockPast]]
 RUN_WRONG, RUN_AFTER = 10, 20
 FIRST_WRONG = 200  # of the pictures that were filmed under a clock that was set
 RUNNING = window_of(0.5, 3.4)
@@ -45,9 +46,9 @@ class Recorder:
     def __init__(self, site: Site) -> None:
         self.site, self.changes = site, [ClockChange(1, 1, TimeSource.NETWORK)]
 
-    def beside(self, process: Process, last_run: int = 0) -> ClockPast:
+    def beside(self, process: Process, last_run: int = 0, boot: str = "") -> ClockPast:
         """Let a process cut by what is known of the clock, as the daemon builds it."""
-        past = ClockPast(process.journal, self.site.clock, lambda: self.changes)
+        past = ClockPast(process.journal, self.site.clock, lambda: self.changes, boot)
         past.begin(last_run)
         footage = DatedFootage(process.clips._ring, past)
         process.clips._ring, process.clips._sealer = footage, PartSealer(footage, process.outbox)
@@ -196,20 +197,17 @@ def test_a_camera_that_sends_its_last_seconds_again_is_no_contradiction(site: Si
 
 
 @pytest.fixture
-def clock_of(site: Site) -> Iterator[tuple[Recorder, Callable[[], ClockPast]]]:
+def clock_of(site: Site) -> Iterator[Clock]:
     """Return a recorder, and what is believed of its clock."""
     recorder = Recorder(site)
     with closing(site.journal()) as journal:
 
-        def begun() -> ClockPast:
-            past = ClockPast(journal, site.clock, lambda: recorder.changes)
-            past.begin(0)
+        def begun(boot: str = "", last_run: int = 0) -> ClockPast:
+            past = ClockPast(journal, site.clock, lambda: recorder.changes, boot)
+            past.begin(last_run)
             return past
 
         yield recorder, begun
-
-
-Clock = tuple[Recorder, Callable[[], ClockPast]]
 
 
 def test_a_step_is_doubted_before_the_recorder_tells_of_it(site: Site, clock_of: Clock) -> None:
@@ -290,3 +288,49 @@ def test_days_without_ntp_are_no_lie_of_ntps(site: Site, clock_of: Clock) -> Non
     recorder.changes.append(ClockChange(3, RUN_AFTER, TimeSource.NETWORK))
     assert past.word_for(site.clock.now()) is ClockWord.GOOD
     assert past.error_of(1) == 0
+
+
+@pytest.mark.parametrize("set_by_s", [-2.5, LONG_S])
+def test_a_clock_that_is_set_while_the_software_is_off_is_found_out(
+    site: Site, clock_of: Clock, set_by_s: float
+) -> None:
+    """In the same start of the machine its own clock tells; once it is right again, only what was wrong is lost."""
+    _, begun = clock_of
+    begun("boot-1")
+    before = site.clock.now()
+    site.clock.go_on(5)
+    site.clock.set_to(WallTime(site.clock.now() + round(set_by_s * SECOND_NS)))
+    wrong = begun("boot-1", 1)
+    assert wrong.word_for(before) is ClockWord.DOUBTED
+    site.clock.go_on(5)
+    wrong.look()
+    site.clock.set_to(WallTime(site.clock.now() - round(set_by_s * SECOND_NS)))
+    right = begun("boot-1", RUN_WRONG)
+    assert right.word_for(before) is ClockWord.GOOD
+    assert [right.error_of(each) for each in (1, RUN_WRONG, RUN_AFTER)] == [0, None, 0]
+
+
+def test_a_restart_makes_no_doubted_clock_better(site: Site, clock_of: Clock) -> None:
+    """It stays the same clock, and is doubted from the restart on as long as before; then what it was is kept."""
+    recorder, begun = clock_of
+    past = begun("boot-1")
+    before = site.clock.now()
+    recorder.set_by(-40)
+    past.look()
+    site.clock.go_on(DOUBT_S - 1)
+    again = begun("boot-1", RUN_WRONG)
+    assert again.word_for(before) is ClockWord.DOUBTED
+    site.clock.go_on(DOUBT_S)
+    assert again.word_for(before) is ClockWord.TORN
+    assert again.eras == past.eras
+
+
+def test_a_restart_of_the_machine_says_nothing_of_what_was_before(site: Site, clock_of: Clock) -> None:
+    """Its clock begins anew; only a time that lies behind what was known is a sign that it was set."""
+    _, begun = clock_of
+    begun("boot-1")
+    before = site.clock.now()
+    site.clock.set_to(WallTime(before + LONG_S * SECOND_NS))
+    assert begun("boot-2", 1).word_for(before) is ClockWord.GOOD
+    site.clock.set_to(WallTime(before - 40 * SECOND_NS))
+    assert begun("boot-3", 1).word_for(before) is ClockWord.DOUBTED

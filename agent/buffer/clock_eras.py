@@ -29,6 +29,8 @@ class ClockEra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: int = 0  # what its clock showed when it began, and when it ended; 0: that was not noted
     until: int = 0
     off_ns: int = 0  # so much later than it showed it was, by the clock that proved it wrong
+    boot: str = ""  # the start of the machine in which the next was read; empty: it was not
+    offset_ns: int = 0  # what its clock showed, less the time since boot
     is_doubted: bool = False  # the clock was set to a time that no clock had shown before, and nothing has confirmed
 
     def is_same(self, other: ClockEra) -> bool:
@@ -83,6 +85,13 @@ def judged(eras: Eras, which: ClockEra, error_ns: int, off_ns: int) -> Eras:
         return eras
     found = bounded(eras[: place + 1], error_ns)
     return (*found[:-1], msgspec.structs.replace(found[-1], off_ns=off_ns), *eras[place + 1 :])
+
+
+def read_as(eras: Eras, boot: str, offset_ns: int) -> Eras:
+    """Note how the newest era's clock stands beside the machine's own, so that a restart knows whether it was set."""
+    if not eras or not boot or eras[-1].boot:
+        return eras
+    return (*eras[:-1], msgspec.structs.replace(eras[-1], boot=boot, offset_ns=offset_ns))
 
 
 def ended(eras: Eras, until: int) -> Eras:
