@@ -36,7 +36,7 @@ from agent.cut.plan import (
     plan_next,
 )
 from agent.deliver.turns import Rank, rank_at
-from agent.errand import Errand, Outcome, entry_of, may_go, nothing, outcome_of, told_of, why_withheld
+from agent.errand import Errand, Outcome, entry_of, fitting, may_go, nothing, outcome_of, told_of, why_withheld
 from agent.errors import BadInputError, UnavailableError
 from agent.evidence.kinds import Kind
 from agent.part_sealer import PartSealer
@@ -166,7 +166,7 @@ class ClipMaker:
             delivered_until=until,
             footage=self._ring.footage(camera.id, Window(start, WallTime(window.end + REORDERED_NS))),
             now=now,
-            settings=settings,
+            settings=fitting(settings, window.end - until, len(sealed)),
         )
 
     async def _seal_part(self, camera: _Camera, cuts: Cuts, plan: CutPlan) -> JobPart | None:
@@ -214,6 +214,7 @@ class ClipMaker:
                 break
         if part.report is None or not part.report.pictures:
             part = replace(part, state=PartState.RECEIPTED, size=0, sha256="")  # there is nothing to bring
+        camera.errand.give_up_at = None  # there was room
         self._audit.append("sealed", part.job, entry_of(part))
         self._journal.put_part(part)
         return part
@@ -226,11 +227,18 @@ class ClipMaker:
         rank = rank_at(errand.urgency(), step.window.end, self._clock.now())
         if not needed or needed <= self._outbox.room(is_live=rank is Rank.LIVE):
             return None
+        self._give_up_in_time(errand)
         if not errand.is_held:
             with suppress(UnavailableError):  # a disk that fails is told by the hub's health; it is tried again
                 await errand.hold()
                 errand.is_held = True
         return ROOM_LOOK_S
+
+    def _give_up_in_time(self, errand: Errand) -> None:
+        """End a job for which there is no room, as one whose store is away. Raises StoreTimedOutError."""
+        errand.give_up_at = errand.give_up_at or self._courier.give_up_at(errand.urgency())
+        if self._courier.has_come(errand.give_up_at):
+            raise StoreTimedOutError("the outbox had no room for as long as the store is tried")
 
     @asynccontextmanager
     async def _cut_slot(self, camera: CameraId) -> AsyncIterator[None]:
@@ -305,6 +313,7 @@ class ClipMaker:
 
     async def _wait_for_room(self, errand: Errand) -> bool:
         """Wait until it is worth looking again whether the outbox has room, or until the job may not go on: False."""
+        self._give_up_in_time(errand)
         left_s = OUTBOX_FULL_S
         while left_s > 0 and errand.is_allowed():
             await asyncio.sleep(CONSENT_LOOK_S)

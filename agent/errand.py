@@ -9,15 +9,18 @@ from typing import Final
 from agent.acquire.stream import CameraId
 from agent.buffer.clock_eras import ClockWord
 from agent.clip_job import Job, JobPart, MissingSpan, PartState
-from agent.clock import SECOND_NS, WallTime, Window, rfc3339
+from agent.clock import SECOND_NS, Instant, WallTime, Window, rfc3339
 from agent.consent.grant import Granted
 from agent.consent.mask import Masks
 from agent.consent.owner_copy import NO_COPY, OwnerCopy
 from agent.cut.clip import ClipReport, Gap
 from agent.cut.masks import are_covered
+from agent.cut.plan import PartSettings
 from agent.deliver.turns import Urgency
+from agent.evidence.statement import PARTS_MAX
 from agent.signing import SigningKey
 
+PARTS_SPARED: Final = 128  # of those that a manifest has room for: at the end of a window they get short again
 WHY_CHARACTERS_MAX: Final = 200
 WHY_UNDELIVERED: Final = "it was not delivered: the consent had ended"
 WHY_MASKED_SINCE: Final = "it was not delivered: the owner has masked more of the picture since it was cut"
@@ -49,6 +52,7 @@ class Errand:
     hold: Callable[[], Awaitable[None]]  # keep the footage of its window until the job ends
     owner_copy: Callable[[], OwnerCopy] = lambda: NO_COPY  # whether the owner can open what is sealed now
     clock_word: Callable[[], ClockWord] = lambda: ClockWord.GOOD  # what the hub's clock is worth for it now
+    give_up_at: Instant | None = None  # since the outbox had no room: until when that is waited for
     is_held: bool = False  # `hold` has been asked for: once, for a refusal of it is written down
     is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
 
@@ -77,6 +81,18 @@ def entry_of(part: JobPart) -> dict[str, str | int]:
     if part.report and part.report.owner_copy:
         entry["owner_copy"] = part.report.owner_copy
     return entry
+
+
+def fitting(settings: PartSettings, left_ns: int, made: int) -> PartSettings:
+    """Return how to divide what is left of a window, so that the manifest has room for all its parts.
+
+    Parts stay as short as they are while there is room for twice as many as it takes.
+    """
+    average_ns = left_ns // max(1, PARTS_MAX - PARTS_SPARED - made)
+    if 2 * average_ns <= settings.longest_ns:
+        return settings
+    live_ns, past_ns = max(settings.live_ns, 2 * average_ns), max(settings.past_ns, 2 * average_ns)
+    return replace(settings, live_ns=live_ns, past_ns=past_ns, longest_ns=4 * average_ns)
 
 
 def told_of(parts: Sequence[JobPart], end: WallTime) -> list[JobPart]:

@@ -258,3 +258,18 @@ def test_a_withdrawn_job_whose_manifest_nobody_takes_ends_as_what_it_is(site: Si
         assert "no receipt" in told.detail
 
     run(site, life)
+
+
+def test_a_job_that_no_room_is_found_for_ends_as_timed_out(site: Site) -> None:
+    """A disk that others keep full is waited for as long as a store that is away, and not for ever."""
+    site.disk = replace(site.disk, outbox=CrowdedOutbox)
+    site.give_up_h = 1 / 3600
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+        told = await process.until_ended("c1")
+        assert (told.status, told.reason) == (JobState.TIMED_OUT, None)
+        assert "no room" in told.detail
+
+    run(site, life)
+    assert not site.store.seen
