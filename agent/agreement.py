@@ -104,9 +104,10 @@ def as_granted(job: Job, audience: Audience) -> VerifiedCommand | None:
 
     None if it was not granted. Nothing is sent on the strength of this: `Agreement` asks the trust of now.
     """
-    if not job.trust:
+    try:
+        trust = msgspec.json.decode(job.trust, type=TrustBundle)
+    except msgspec.MsgspecError:  # there is none, or another version wrote it
         return None
-    trust = msgspec.json.decode(job.trust, type=TrustBundle)
     command = verify_again(job.envelope, trust, audience, job.received, trust.issued, is_clock_trusted=True)
     return command if isinstance(command, VerifiedCommand) else None
 

@@ -56,7 +56,8 @@ BACK_NS_MAX: Final = 7 * 24 * 3600 * SECOND_NS
 """A clock that was further ahead once says nothing about that of now."""
 
 _NAME: Final = "clock past"
-_RANK: Final = {TimeSource.NONE: 0, TimeSource.SIGNED: 1, TimeSource.ASSUMED: 2, TimeSource.NETWORK: 2}
+RANK: Final = {TimeSource.NONE: 0, TimeSource.SIGNED: 1, TimeSource.ASSUMED: 2, TimeSource.NETWORK: 2}
+"""How good a source is beside another one."""
 
 log: Final = logging.getLogger("transom.clock_past")
 
@@ -159,7 +160,8 @@ class ClockPast:
         self._end_era(reading)
         is_doubted = self._is_news(source, reading)
         self._judge_all(source, reading, is_sure=not is_doubted)
-        self._doubted_at = self._clock.since_boot() if is_doubted else None
+        is_waited_for = is_doubted or source is TimeSource.NONE  # somebody vouched for it: perhaps so again in a moment
+        self._doubted_at = self._clock.since_boot() if is_waited_for else None
         self._unseen_at = None
         self._begin_era(max(change.first_run, self._least_run), source, is_doubted=is_doubted)
 
@@ -182,7 +184,7 @@ class ClockPast:
 
     def _is_news(self, source: TimeSource, reading: int) -> bool:
         """Say whether this clock contradicts those that were as good, all but such as were news themselves."""
-        peers = [lived for lived in self._lived if _RANK[lived.era.source] >= _RANK[source] > 0]
+        peers = [lived for lived in self._lived if RANK[lived.era.source] >= RANK[source] > 0]
         return bool(peers) and not any(self._is_as_now(lived, reading) for lived in peers if not lived.era.is_doubted)
 
     def _begin_era(self, first_run: int, source: TimeSource, *, is_doubted: bool = False) -> None:
@@ -204,12 +206,12 @@ class ClockPast:
             self._put(bounded(self.eras, off_ns + standing.error_ns + age_ns * DRIFT_PPM_MAX // 1_000_000))
 
     def _is_of_this_boot(self, era: ClockEra) -> bool:
-        return bool(self._boot) and era.boot == self._boot and _RANK[era.source] == max(_RANK.values())
+        return bool(self._boot) and era.boot == self._boot and RANK[era.source] == max(RANK.values())
 
     def _judge_all(self, source: TimeSource, reading: int, *, is_sure: bool) -> None:
         error_ns = self._clock.standing().error_ns
         for lived in self._lived:
-            if _RANK[lived.era.source] <= _RANK[source]:
+            if RANK[lived.era.source] <= RANK[source]:
                 self._judge(lived, reading, error_ns, is_sure=is_sure)
 
     def _judge(self, lived: _Lived, reading: int, error_ns: int, *, is_sure: bool) -> None:
@@ -248,12 +250,12 @@ class ClockPast:
         self._low_ns = min(self._low_ns, reading) if is_kept else reading
         self._high_ns = max(self._high_ns, reading) if is_kept else reading
         self._has_readings = True
-        if _RANK[standing.source] == max(_RANK.values()):
+        if RANK[standing.source] == max(RANK.values()):
             self._put(read_as(self.eras, self._boot, reading))
 
     def _count_loose(self) -> None:
         now = self._clock.since_boot()
-        if _RANK[self._clock.standing().source] < _RANK[TimeSource.NETWORK]:
+        if RANK[self._clock.standing().source] < RANK[TimeSource.NETWORK]:
             self._loose_ns += now - self._looked
         self._looked = now
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 - Nothing is shifted to where it may belong; a bound of the hub's clock is added to each chunk's own.
-- Of two recordings that claim the same moments by clocks that contradict each other, neither is used there. Only one
-  that nobody vouched for gives way to the other.
+- Of two recordings that claim the same moments by clocks that contradict each other, neither is used there. Where
+  one has a better source (NTP, a time key, nobody), that is used.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import StoredChunk
 from agent.buffer.ring import Footage, LeftOut
-from agent.clock import SECOND_NS, TimeSource, WallTime, Window
-from agent.clock_past import ClockPast
+from agent.clock import SECOND_NS, WallTime, Window
+from agent.clock_past import RANK, ClockPast
 from agent.cut.plan import WHY_CLOCK_WRONG, WHY_TWICE, WHY_UNDATED
 from agent.ports import ChunkSource
 
@@ -83,10 +83,13 @@ class DatedFootage:
             if last - first <= self._may_share_ns(earlier, later) + _bound_ns(runs[earlier]) + _bound_ns(runs[later]):
                 continue
             claimed = Window(first, WallTime(last + 1))
-            era = self._past.era_of(earlier)
-            is_worse = era is not None and era.source is TimeSource.NONE and era is not self._past.era_of(later)
-            found += [(earlier, claimed)] if is_worse else [(earlier, claimed), (later, claimed)]
+            ranks = {run: self._rank(run) for run in (earlier, later)}
+            found += [(run, claimed) for run, rank in ranks.items() if rank == min(ranks.values())]
         return found
+
+    def _rank(self, run: int) -> int:
+        era = self._past.era_of(run)
+        return max(RANK.values()) if era is None else RANK[era.source]
 
     def _may_share_ns(self, earlier: int, later: int) -> int:
         return SENT_AGAIN_NS if self._past.era_of(earlier) is self._past.era_of(later) else TOLERANCE_NS

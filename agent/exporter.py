@@ -265,6 +265,8 @@ class Exporter:
         hold = partial(self._granting.pin, job)
         errand = Errand(job, grant, keys, agreement, self._teller.tell, masks, urgency, hold)
         errand.owner_copy = lambda: owner_copy(self._standing().policy, command.recipients)
+        # behind a manifest of before the restart no part goes any more: an extension may come before `deliver` looks
+        errand.is_closing = any(part.is_manifest for part in self._journal.parts(job.id))
         errand.clock_word = partial(self._clock_word, job.received)
         self._errands[job.id] = errand
         outcome: Outcome | StoreRefusedError

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.buffer.clock_eras import ClockChange, ClockWord
+from agent.buffer.clock_eras import ClockChange, ClockEra, ClockWord, encode_eras
 from agent.clip_job import JobState
 from agent.clock import SECOND_NS, TimeSource, WallTime, Window
 from agent.clock_past import DOUBT_NS, ClockPast
 from agent.cut.plan import WHY_CLOCK_WRONG, WHY_TORN, WHY_TWICE
 from agent.dated_footage import DatedFootage
 from agent.part_sealer import PartSealer
+from agent.ports import Document
 from tests.simulators.clips import window_of
 from tests.simulators.export_site import RECIPE, Process, Site, export_site, record, run
 from tests.simulators.h264_source import CAMERA, EPOCH, film
@@ -334,3 +335,47 @@ def test_a_restart_of_the_machine_says_nothing_of_what_was_before(site: Site, cl
     assert begun("boot-2", 1).word_for(before) is ClockWord.GOOD
     site.clock.set_to(WallTime(before - 40 * SECOND_NS))
     assert begun("boot-3", 1).word_for(before) is ClockWord.DOUBTED
+
+
+def test_a_clock_that_is_lost_for_a_moment_is_waited_for(site: Site, clock_of: Clock) -> None:
+    """What is recorded meanwhile is dated when NTP is there again; a gap would be for good. The wait has an end."""
+    recorder, begun = clock_of
+    past = begun()
+    past.look()
+    for seconds, word in ((5, ClockWord.DOUBTED), (DOUBT_S, ClockWord.GOOD)):
+        site.clock.trusted = False
+        recorder.changes.append(ClockChange(len(recorder.changes) + 1, RUN_WRONG, TimeSource.NONE))
+        past.look()
+        site.clock.go_on(seconds)
+        assert past.word_for(site.clock.now()) is word
+        site.clock.trusted = True
+        recorder.changes.append(ClockChange(len(recorder.changes) + 1, RUN_AFTER, TimeSource.NETWORK))
+        assert past.word_for(site.clock.now()) is ClockWord.GOOD
+
+
+@pytest.mark.parametrize(
+    ("sources", "kept"),
+    [
+        ((TimeSource.SIGNED, TimeSource.NETWORK), {RUN_WRONG}),
+        ((TimeSource.NETWORK, TimeSource.SIGNED), {1}),
+        ((TimeSource.NETWORK, TimeSource.NETWORK), set()),
+    ],
+)
+def test_of_two_clocks_the_better_one_has_the_moments_that_both_claim(
+    site: Site, sources: tuple[TimeSource, TimeSource], kept: set[int]
+) -> None:
+    """Of two that are equally good neither has."""
+    recorder = Recorder(site)
+
+    async def life(process: Process) -> None:
+        eras = (ClockEra(1, sources[0]), ClockEra(RUN_WRONG, sources[1], is_doubted=True))
+        process.journal.put_document("clock past", Document(1, encode_eras(eras)))
+        recorder.film(process, 0.5)
+        footage = DatedFootage(process.clips._ring, ClockPast(process.journal, site.clock, lambda: ()))
+        claimed = window_of(1.5, 3)
+        found = footage.footage(CAMERA, claimed)
+        inside = [one for one in found.chunks if one.meta.first_picture >= claimed.start]
+        assert {one.meta.run for one in inside if one.meta.last_picture < claimed.end} == kept
+        assert [one.why for one in found.left_out] == [WHY_TWICE]
+
+    run(site, life)
