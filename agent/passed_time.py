@@ -4,8 +4,8 @@ Within one start of the machine it is the clock that goes on while the hub is su
 software was off it is what that clock proves, or what the hub's UTC shows, if that is more. A hub that is off, and
 whose clock is set back meanwhile, cannot know of the rest.
 
-Rules of this file: it never goes back; it is stored once a minute while somebody asks, so a power cut costs a minute of
-it at most.
+Rules of this file: it never goes back; UTC counts when somebody vouches for it; it is stored once a minute while
+somebody asks, so a power cut costs a minute of it at most.
 """
 
 from __future__ import annotations
@@ -32,38 +32,44 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PassedTime:
-    """One hub's count. Used from the event loop only; first asked when somebody vouches for the clock."""
+    """One hub's count. Used from the event loop only."""
 
     def __init__(self, stored: Documents, clock: BootClock) -> None:
         self._stored, self._clock = stored, clock
         self._mark: Mark | None = None
+        self._before: Mark | None = None  # of an earlier life, until it is known what UTC shows since
         self._noted_at = 0
 
     def now(self) -> int:
         """Return how much has passed since this hub first counted, in ns."""
-        since_boot = self._clock.since_boot()
+        since_boot, is_trusted = self._clock.since_boot(), self._clock.is_trusted()
         if self._mark is None:
-            self._mark = self._begun(self._read())
-            self._note(self._mark)
+            self._before = self._read()
+            self._mark = self._begun(since_boot)
+            self._note(self._mark, is_trusted=is_trusted)
         passed = self._mark.passed + max(0, since_boot - self._mark.since_boot)
+        if self._before is not None and is_trusted:
+            wall, before, self._before = self._clock.now(), self._before, None
+            passed = max(passed, before.passed + wall - before.wall)
+            self._mark = Mark(passed, wall, since_boot)
+            self._note(self._mark, is_trusted=True)
         if since_boot - self._noted_at >= NOTE_EVERY_NS:
-            self._note(Mark(passed, self._clock.now(), since_boot))
+            self._note(Mark(passed, self._clock.now(), since_boot), is_trusted=is_trusted)
         return passed
 
-    def _begun(self, last: Mark | None) -> Mark:
-        """Count what has passed since the last mark, at least: another start of the machine began after it."""
-        wall, since_boot = self._clock.now(), self._clock.since_boot()
-        if last is None:
+    def _begun(self, since_boot: int) -> Mark:
+        """Count what the clock that is never set proves of the time since the last mark, which another start may be."""
+        before, wall = self._before, self._clock.now()
+        if before is None:
             return Mark(0, wall, since_boot)
-        is_later = since_boot >= last.since_boot
-        proven = since_boot - last.since_boot if is_later else since_boot
-        shown = wall - last.wall if self._clock.is_trusted() else 0
-        return Mark(last.passed + max(proven, shown), wall, since_boot)
+        is_later = since_boot >= before.since_boot
+        return Mark(before.passed + (since_boot - before.since_boot if is_later else since_boot), wall, since_boot)
 
-    def _note(self, mark: Mark) -> None:
-        self._noted_at = mark.since_boot
-        with contextlib.suppress(UnavailableError):  # the next minute
-            self._stored.put_document(_NAME, Document(1, msgspec.json.encode(mark).decode()))
+    def _note(self, mark: Mark, *, is_trusted: bool) -> None:
+        if is_trusted:  # what nobody vouches for would be compared with later
+            self._noted_at = mark.since_boot
+            with contextlib.suppress(UnavailableError):  # the next minute
+                self._stored.put_document(_NAME, Document(1, msgspec.json.encode(mark).decode()))
 
     def _read(self) -> Mark | None:
         kept = self._stored.document(_NAME)

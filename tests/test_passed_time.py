@@ -78,7 +78,14 @@ def test_a_clock_that_nobody_vouches_for_proves_nothing(journal: Database) -> No
     another_boot(clock, 0)
     clock.trusted = False
     clock.set_to(WallTime(2 * NOW))
-    assert PassedTime(journal, clock).now() - began == 5 * SECOND_NS
+    passed = PassedTime(journal, clock)
+    assert passed.now() - began == 5 * SECOND_NS
+    clock.go_on(NOTE_S)
+    passed.now()
+    clock.set_to(WallTime(NOW + HOUR_S * SECOND_NS))
+    clock.trusted = True
+    assert passed.now() - began == HOUR_S * SECOND_NS  # now it is known how long it was off
+    assert PassedTime(journal, clock).now() - began == HOUR_S * SECOND_NS
 
 
 def test_a_power_cut_costs_a_minute_at_most(journal: Database) -> None:

@@ -18,6 +18,7 @@ from agent.errors import BadInputError
 
 ERAS_MAX: Final = 256
 UNKNOWN: Final = -1
+MOVED_NS_MIN: Final = 50_000_000  # steps too small for one are noted when they have come to so much
 
 
 class ClockEra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +90,7 @@ def judged(eras: Eras, which: ClockEra, error_ns: int, off_ns: int) -> Eras:
 
 def read_as(eras: Eras, boot: str, offset_ns: int) -> Eras:
     """Note how the newest era's clock stands beside the machine's own, so that a restart knows whether it was set."""
-    if not eras or not boot or eras[-1].boot:
+    if not eras or not boot or (eras[-1].boot and abs(offset_ns - eras[-1].offset_ns) < MOVED_NS_MIN):
         return eras
     return (*eras[:-1], msgspec.structs.replace(eras[-1], boot=boot, offset_ns=offset_ns))
 
