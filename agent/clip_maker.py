@@ -313,9 +313,9 @@ class ClipMaker:
 
     async def _wait_for_room(self, errand: Errand) -> bool:
         """Wait until it is worth looking again whether the outbox has room, or until the job may not go on: False."""
-        self._give_up_in_time(errand)
         left_s = OUTBOX_FULL_S
         while left_s > 0 and errand.is_allowed():
+            self._give_up_in_time(errand)
             await asyncio.sleep(CONSENT_LOOK_S)
             left_s -= CONSENT_LOOK_S
         return errand.is_allowed()
