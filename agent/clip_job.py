@@ -133,8 +133,17 @@ class Job:
     sound: tuple[CameraId, ...] = ()  # likewise: those of the cameras whose sound goes with their pictures
     masks: CameraMasks = field(default_factory=dict)  # of the grant, as they stood when it was given
     action: str = "clip.upload"
+    due: int | None = None  # `deadline` by the time that has passed for certain (`passed_time.py`)
+    withdrawn: RefusalReason | None = None  # why what was granted may not go on: the first no, and for good
+    policy: tuple[int, str] = (0, "")  # version and digest of the one that granted it
+    trust: bytes = b""  # the bundle by which it was granted: it says whom the parts that went are for, and no more
     stopped_by: str = ""  # the id of the order that canceled or released it
     extended_by: tuple[str, ...] = ()  # the ids of the orders that moved its window's end
+
+
+def time_for(now: WallTime, *jobs: Job) -> WallTime:
+    """Return the time by which jobs are judged: a clock that was set back behind a receipt takes nothing back."""
+    return WallTime(max(now, *(job.received for job in jobs)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,24 +18,27 @@ from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.clip_job import JobPart, MissingSpan, PartState
-from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
+from agent.buffer.clock_eras import ClockWord
+from agent.clip_job import JobPart, PartState
+from agent.clock import SECOND_NS, Clock, WallTime, Window
 from agent.consent.grant import Granted
 from agent.courier import Courier, StoreRefusedError, StoreTimedOutError, outbox_name
 from agent.crypto import sha256_hex
-from agent.cut.plan import SOUND_LEAD_NS, CutPlan, Finished, PartSettings, Wait, empty_report, plan_next
-from agent.deliver.turns import Rank, rank_at
-from agent.errand import (
-    WHY_MASKED_SINCE,
-    WHY_UNDELIVERED,
-    Errand,
-    Outcome,
-    is_masked,
-    may_go,
-    nothing,
-    undelivered,
+from agent.cut.plan import (
+    SOUND_LEAD_NS,
+    WHY_TORN,
+    CutPlan,
+    Finished,
+    PartSettings,
+    Wait,
+    all_left_out,
+    empty_report,
+    plan_next,
 )
+from agent.deliver.turns import Rank, rank_at
+from agent.errand import Errand, Outcome, entry_of, fitting, may_go, nothing, outcome_of, told_of, why_withheld
 from agent.errors import BadInputError, UnavailableError
+from agent.evidence.kinds import Kind
 from agent.part_sealer import PartSealer
 from agent.ports import Audit, ChunkSource, Cuts, Cutter, Journal, Outbox, OutboxFullError
 
@@ -51,7 +54,6 @@ CONSENT_LOOK_S: Final = 1.0  # so often parts that wait for their turn are asked
 MASKED_PART_NS: Final = 10 * SECOND_NS
 """Where everything is encoded anew, parts of the past are shorter: a slow hub needs half a minute for 10 s of 1080p."""
 
-WHY_CHARACTERS_MAX: Final = 200
 REORDERED_NS: Final = SECOND_NS
 """With B-frames a picture of the window may be sent this much later than one behind it."""
 
@@ -111,19 +113,7 @@ class ClipMaker:
             raise (StoreTimedOutError if isinstance(first, StoreTimedOutError) else StoreRefusedError)(
                 str(first)
             ) from refused
-        told = [part for camera in errand.grant.cameras for part in self._told(errand, camera)]
-        reports = [part.report for part in told if part.report]
-        missing_s = sum(gap.end - gap.start for report in reports for gap in report.gaps) / SECOND_NS
-        withheld = sum(report.refused for report in reports)
-        if not missing_s and not withheld:
-            return Outcome(is_complete=True, gaps="")
-        text = f"{missing_s:.3f} s missing, {withheld} pictures withheld after losses"
-        missing = [
-            MissingSpan(part.camera, rfc3339(gap.start), rfc3339(gap.end), gap.why[:WHY_CHARACTERS_MAX])
-            for part in told
-            for gap in (part.report.gaps if part.report else ())
-        ]
-        return Outcome(is_complete=False, gaps=text, missing=missing)
+        return outcome_of([part for camera in errand.grant.cameras for part in self._told(errand, camera)])
 
     # ------------------------------------------------------------- seal
     async def _seal_parts(self, camera: _Camera) -> None:
@@ -146,8 +136,9 @@ class ClipMaker:
                 if pause_s is not None or isinstance(step, Wait):
                     await asyncio.sleep(pause_s or 0.0)
                     continue
-                sealed.append(await self._seal_part(camera, cuts, step))
-                camera.queue.put_nowait(sealed[-1])
+                if (made := await self._seal_part(camera, cuts, step)) is not None:
+                    sealed.append(made)
+                    camera.queue.put_nowait(made)
         finally:
             cuts.end()
         camera.errand.is_closing |= has_manifest
@@ -158,6 +149,11 @@ class ClipMaker:
         until = sealed[-1].end if sealed else window.start
         if until >= window.end:
             return Finished()
+        now, word = self._clock.now(), camera.errand.clock_word()
+        if word is ClockWord.DOUBTED:  # it may be right again in a moment: a gap would be for good
+            return Wait(WallTime(now + SECOND_NS))
+        if word is ClockWord.TORN:
+            return all_left_out(camera.errand.grant, camera.id, len(sealed), until, WHY_TORN)
         has_sound = camera.id in camera.errand.grant.sound
         start = WallTime(until - SOUND_LEAD_NS) if has_sound else until
         settings = self.settings
@@ -169,12 +165,15 @@ class ClipMaker:
             next_part=len(sealed),
             delivered_until=until,
             footage=self._ring.footage(camera.id, Window(start, WallTime(window.end + REORDERED_NS))),
-            now=self._clock.now(),
-            settings=settings,
+            now=now,
+            settings=fitting(settings, window.end - until, len(sealed)),
         )
 
-    async def _seal_part(self, camera: _Camera, cuts: Cuts, plan: CutPlan) -> JobPart:
-        """Make one part; footage that is missing, or defeats the cutter twice, becomes a gap with that reason."""
+    async def _seal_part(self, camera: _Camera, cuts: Cuts, plan: CutPlan) -> JobPart | None:
+        """Make one part; footage that is missing, or defeats the cutter twice, becomes a gap with that reason.
+
+        None if the outbox turned out to have no room for it: then whoever calls asks for consent again, and for room.
+        """
         part = JobPart(
             job=camera.errand.job.id,
             camera=plan.camera,
@@ -203,8 +202,8 @@ class ClipMaker:
                 self._troubled.add(camera.id)
                 part = replace(part, report=nothing(plan.window, str(error)))
             except OutboxFullError:
-                tries += 1
-                await asyncio.sleep(OUTBOX_FULL_S)
+                await self._wait_for_room(camera.errand)
+                return None
             except UnavailableError as error:
                 self._troubled.add(camera.id)
                 part = replace(part, report=nothing(plan.window, str(error)))
@@ -215,12 +214,8 @@ class ClipMaker:
                 break
         if part.report is None or not part.report.pictures:
             part = replace(part, state=PartState.RECEIPTED, size=0, sha256="")  # there is nothing to bring
-        entry: dict[str, str | int] = {"part": part.id, "sha256": part.sha256, "size": part.size}
-        if part.report and part.report.masks:
-            entry["masks"] = len(part.report.masks)
-        if part.report and part.report.owner_copy:
-            entry["owner_copy"] = part.report.owner_copy
-        self._audit.append("sealed", part.job, entry)
+        camera.errand.give_up_at = None  # there was room
+        self._audit.append("sealed", part.job, entry_of(part))
         self._journal.put_part(part)
         return part
 
@@ -232,11 +227,18 @@ class ClipMaker:
         rank = rank_at(errand.urgency(), step.window.end, self._clock.now())
         if not needed or needed <= self._outbox.room(is_live=rank is Rank.LIVE):
             return None
+        self._give_up_in_time(errand)
         if not errand.is_held:
             with suppress(UnavailableError):  # a disk that fails is told by the hub's health; it is tried again
                 await errand.hold()
                 errand.is_held = True
         return ROOM_LOOK_S
+
+    def _give_up_in_time(self, errand: Errand) -> None:
+        """End a job for which there is no room, as one whose store is away. Raises StoreTimedOutError."""
+        errand.give_up_at = errand.give_up_at or self._courier.give_up_at(errand.urgency())
+        if self._courier.has_come(errand.give_up_at):
+            raise StoreTimedOutError("the outbox had no room for as long as the store is tried")
 
     @asynccontextmanager
     async def _cut_slot(self, camera: CameraId) -> AsyncIterator[None]:
@@ -254,7 +256,10 @@ class ClipMaker:
         known = self._known(errand, camera.id)
         if any(part.state is PartState.RECEIPTED and (part.size or errand.is_allowed()) for part in known):
             manifest = known[-1] if known[-1].is_manifest else await self._seal_manifest(errand, camera.id)
-            await self._bring(errand, manifest, lambda: True)
+            if manifest is None:
+                self._audit.append(Kind.UNTOLD, errand.job.id, {"camera": camera.id, "why": "no room for a manifest"})
+            else:
+                await self._bring(errand, manifest, lambda: True)
 
     async def _send_part(self, errand: Errand, part: JobPart) -> None:
         """Bring one part to the store; if it may not go any more, that is for good."""
@@ -266,7 +271,7 @@ class ClipMaker:
         self._audit.append("withheld", part.job, {"part": part.id, "state": part.state.value})
         await self._courier.drop(part, errand.grant.command.upload)
         # for good, whatever the owner says next, and before the file goes: nobody may look for it after a crash
-        gap = nothing(Window(part.start, part.end), WHY_UNDELIVERED if is_masked(errand, part) else WHY_MASKED_SINCE)
+        gap = nothing(Window(part.start, part.end), why_withheld(errand, part))
         self._journal.put_part(replace(part, state=PartState.RECEIPTED, size=0, sha256="", report=gap))
         self._outbox.discard(outbox_name(part))
 
@@ -278,7 +283,8 @@ class ClipMaker:
             if turns.waits(errand.job.id) and not errand.is_allowed():
                 turns.dismiss(errand.job.id)
 
-    async def _seal_manifest(self, errand: Errand, camera: CameraId) -> JobPart:
+    async def _seal_manifest(self, errand: Errand, camera: CameraId) -> JobPart | None:
+        """Write the manifest; None if a withdrawn job ends without one, since there is no room for it."""
         parts = self._told(errand, camera)
         content = self._write_manifest(errand.grant, camera, parts)
         manifest = replace(
@@ -298,11 +304,21 @@ class ClipMaker:
             try:
                 self._outbox.write(outbox_name(manifest), lambda append: append(content))
             except OutboxFullError:
-                await asyncio.sleep(OUTBOX_FULL_S)
+                if not await self._wait_for_room(errand):
+                    return None
             else:
                 break
         self._journal.put_part(manifest)
         return manifest
+
+    async def _wait_for_room(self, errand: Errand) -> bool:
+        """Wait until it is worth looking again whether the outbox has room, or until the job may not go on: False."""
+        left_s = OUTBOX_FULL_S
+        while left_s > 0 and errand.is_allowed():
+            self._give_up_in_time(errand)
+            await asyncio.sleep(CONSENT_LOOK_S)
+            left_s -= CONSENT_LOOK_S
+        return errand.is_allowed()
 
     async def _bring(self, errand: Errand, part: JobPart, is_allowed: Callable[[], bool]) -> JobPart:
         upload = errand.grant.command.upload
@@ -313,15 +329,7 @@ class ClipMaker:
 
     def _told(self, errand: Errand, camera: CameraId) -> list[JobPart]:
         """Return what is said of the whole window: parts at the store as they are, everything else as gaps."""
-        told = [
-            part if part.state is PartState.RECEIPTED else undelivered(part, part.start, part.end)
-            for part in self._known(errand, camera)
-            if not part.is_manifest
-        ]
-        end = errand.grant.window.end
-        if told and told[-1].end < end:
-            told.append(undelivered(told[-1], told[-1].end, end))
-        return told
+        return told_of(self._known(errand, camera), errand.grant.window.end)
 
     # ------------------------------------------------------------- tidy
     def discard(self, job: str) -> None:

@@ -94,11 +94,15 @@ class Clock(Protocol):
         """Say who does, and how well."""
 
 
-class SignedClock(Clock, Protocol):
-    """A clock that can be told the time."""
+class BootClock(Clock, Protocol):
+    """A clock that also counts the time in which the hub was suspended."""
 
     def since_boot(self) -> Instant:
         """Return the time since the machine's start, suspended or not; what signed time is measured by."""
+
+
+class SignedClock(BootClock, Protocol):
+    """A clock that can be told the time."""
 
     def signed(self) -> SignedTime | None:
         """Return what it was told, while it goes by that."""

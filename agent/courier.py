@@ -95,7 +95,7 @@ class Courier:
         store_keys: Sequence[SigningKey],
         is_allowed: Callable[[], bool],
     ) -> JobPart:
-        give_up_at = self._give_up_at(freight.urgency)
+        give_up_at = self.give_up_at(freight.urgency)
         pause_s, lies, missed, was_sent = RETRY_S_MIN, 0, 0, False
         while part.state is not PartState.RECEIPTED:
             before = part
@@ -112,7 +112,7 @@ class Courier:
             lies += is_lie
             if lies > LIES_MAX:
                 raise StoreRefusedError(str(error)) from error
-            if self._clock.instant() >= give_up_at:
+            if self.has_come(give_up_at):
                 raise StoreTimedOutError(str(error)) from error
             missed = missed + 1 if part.state is PartState.SENT else 0
             if isinstance(error, OtherBytesError) or (is_lie and part.state is not PartState.SENT):
@@ -152,7 +152,11 @@ class Courier:
             return part, error
         return part, None
 
-    def _give_up_at(self, urgency: Urgency) -> Instant:
+    def has_come(self, moment: Instant) -> bool:
+        """Say whether it is so late."""
+        return self._clock.instant() >= moment
+
+    def give_up_at(self, urgency: Urgency) -> Instant:
         """Return until when the store is tried: by the part's age, which no restart makes younger."""
         age_h = (self._clock.now() - max(urgency.asked, urgency.window_end)) / (3600 * SECOND_NS)
         left_h = min(max(self.give_up_h - age_h, LEFT_H_MIN), self.give_up_h)

@@ -104,7 +104,7 @@ class _Hub:
         self._recorder, self._board, self._health = ground.site.thread, ground.site.board, ground.site.health
         self._cutter, self._enrolment, self._hub = ground.cutter, enrolment, enrolment.hub_id
         recorder = ground.site.recorder
-        self._clock_past = ClockPast(ground.journal, ground.clock, lambda: recorder.clock_changes)
+        self._clock_past = ClockPast(ground.journal, ground.clock, lambda: recorder.clock_changes, boot_id())
         self._evidence, self._enrolment_pin = ground.keys.evidence_key(), ground.identity.enrolment_pin()
 
     @contextlib.asynccontextmanager

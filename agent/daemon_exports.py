@@ -44,6 +44,7 @@ from agent.outside.pacer import Pacer
 from agent.outside.slab_files import SlabLog
 from agent.outside.tls_dates import follow_clock
 from agent.part_sealer import PartSealer
+from agent.passed_time import PassedTime
 from agent.presence import PresenceBoard
 from agent.upkeep import Upkeep
 from agent.upload_turns import UploadTurns
@@ -108,12 +109,14 @@ async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Ex
         journal=journal,
         audit=parts.audit,
         clock=parts.clock,
+        passed=PassedTime(journal, parts.clock),
         standing=lambda: desk.standing,
         cameras=lambda: parts.board.cameras,
         clips=clips,
         holds=holds,
         upkeep=upkeep,
         urgent_types=config.upload.urgent_types,
+        clock_word=parts.clock_past.word_for,
     )
 
 

@@ -5,9 +5,10 @@ Rules of this file:
 - A job that was open when the power went is found by `resume` and goes on where it was: sealed parts are sent as they
   are, the rest is cut from the ring. What it covers was stored when it was asked or granted; `clip.extend` alone moves
   the end of its window.
-- Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good.
-  So are the owner's masks: a grant's own stay, those of now and of then are added.
-- Everything but a yes of the owner ends a question at its deadline, and in the same words.
+- Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good
+  (`agreement.py`). So are the owner's masks: a grant's own stay, those of now and of then are added.
+- A job that has begun ends in one way, whoever ends it and whenever that is found: what is on its way is taken back,
+  what went is told by a manifest.
 - A job is judged by no time before its receipt, whatever a clock that was set says.
 - A disk that fails stops a job for a while, nothing else.
 """
@@ -18,23 +19,23 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
+from agent.agreement import Agreement, Words, as_granted
 from agent.asking import Asking
-from agent.buffer.hold import HoldRefusedError, Holds
-from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
+from agent.buffer.clock_eras import ClockWord
+from agent.buffer.hold import Holds
+from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState, time_for
 from agent.clip_maker import ClipMaker
-from agent.clock import SECOND_NS, Clock, TimeSource, WallTime, Window
+from agent.clock import BootClock, TimeSource, WallTime
 from agent.command.envelope import verify, verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
 from agent.command.ping import VerifiedPing
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.words import SKEW_NS
-from agent.consent.decide import decide, masks_now, remembered, still_allowed
-from agent.consent.grant import Ask, Granted
+from agent.consent.decide import masks_now
 from agent.consent.mask import Masks
 from agent.consent.owner_copy import owner_copy
 from agent.consent.standing import Standing
@@ -43,13 +44,14 @@ from agent.deliver.turns import Urgency, is_among
 from agent.errand import Errand, Outcome
 from agent.errors import UnavailableError
 from agent.evidence.room import LogFullError
+from agent.granting import Granting
 from agent.holding import HoldKeeper
 from agent.job_orders import JobOrders
+from agent.passed_time import PassedTime
 from agent.ports import Audit, Journal, Opening
 from agent.teller import Teller
 from agent.upkeep import Upkeep
 
-DAY_NS: Final = 24 * 3600 * SECOND_NS
 REPLAY_MARGIN_NS: Final = 2 * SKEW_NS
 CLOCK_CHECK_S: Final = 2.0
 JOB_RETRY_S: Final = 10.0
@@ -66,24 +68,45 @@ class Exporter:
         *,
         journal: Journal,
         audit: Audit,
-        clock: Clock,
+        clock: BootClock,
+        passed: PassedTime,
         standing: Callable[[], Standing],
         cameras: Callable[[], Collection[CameraId]],
         clips: ClipMaker,
         holds: Holds,
         upkeep: Upkeep,
         urgent_types: Collection[str] = (),
+        clock_word: Callable[[WallTime], ClockWord] = lambda _: ClockWord.GOOD,
     ) -> None:
         self._journal, self._audit, self._clock = journal, audit, clock
         self._standing, self._cameras, self._clips = standing, cameras, clips
-        self._urgent_types = tuple(urgent_types)
+        self._urgent_types, self._clock_word = tuple(urgent_types), clock_word
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: dict[str, Errand] = {}  # of the jobs that send now
-        self._stopped: set[str] = set()  # running jobs that an order has ended
         self._teller = teller = Teller(journal, audit, clock)
-        self._asking = Asking(journal, audit, clock, standing, teller)
+        self._asking = asking = Asking(
+            journal=journal, audit=audit, clock=clock, passed=passed, standing=standing, teller=teller
+        )
+        self._words = Words(set(), asking.taken_back, {})
         self._holding = HoldKeeper(
-            holds=holds, journal=journal, clock=clock, standing=standing, cameras=cameras, teller=teller
+            holds=holds,
+            journal=journal,
+            clock=clock,
+            passed=passed,
+            standing=standing,
+            cameras=cameras,
+            teller=teller,
+        )
+        self._granting = Granting(
+            journal=journal,
+            audit=audit,
+            clock=clock,
+            standing=standing,
+            cameras=cameras,
+            teller=teller,
+            asking=asking,
+            holding=self._holding,
+            words=self._words,
         )
         self._orders = JobOrders(
             journal=journal,
@@ -92,7 +115,7 @@ class Exporter:
             standing=standing,
             cameras=cameras,
             teller=teller,
-            asking=self._asking,
+            asking=asking,
             errands=self._errands,
             stop=self._stop_job,
         )
@@ -102,15 +125,6 @@ class Exporter:
     def refused_unanswered(self) -> int:
         """Refusals beyond what is answered."""
         return self._teller.unanswered
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether any job runs, or is being tidied up after."""
-        return bool(self._tasks)
-
-    def is_closing(self, job_id: str) -> bool:
-        """Whether a job has come to the end of its window, so that it cannot be extended any more."""
-        return job_id in self._errands and self._errands[job_id].is_closing
 
     # ------------------------------------------------------------ what comes in
     def take(self, envelope: bytes) -> None:
@@ -172,7 +186,7 @@ class Exporter:
 
     def _stop_job(self, job_id: str) -> None:
         """Let a job see that an order has ended it; the journal has that already."""
-        self._stopped.add(job_id)
+        self._words.stopped.add(job_id)
         self._asking.wake(job_id)
 
     # ---------------------------------------------------------------- one job
@@ -199,8 +213,7 @@ class Exporter:
                 log.warning("job %s waits: %s", job_id, error)
                 await asyncio.sleep(JOB_RETRY_S)
             else:
-                self._asking.taken_back.discard(job_id)
-                self._stopped.discard(job_id)
+                self._words.forget(job_id)
                 # by signed time only up to what is known on the disk: `server_time.py`
                 if self._clock.standing().source in {TimeSource.NETWORK, TimeSource.ASSUMED}:
                     self._journal.forget_before(self._clock.now(), REPLAY_MARGIN_NS)
@@ -211,136 +224,72 @@ class Exporter:
         # After a power cut nothing goes out before the time is known again.
         while not self._clock.is_trusted():  # noqa: ASYNC110 - the kernel sends no event for it
             await asyncio.sleep(CLOCK_CHECK_S)
-        standing, now = self._standing(), self._time_for(job)
+        standing, now = self._standing(), time_for(self._clock.now(), job)
         command = verify_again(
             job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
         )
+        begun = as_granted(job, standing.audience) if job.state is JobState.IN_PROGRESS else None
         match command:
             case VerifiedCommand():
-                await self._upload(job, command, standing)
+                await self._upload(job, command)
             case VerifiedHold():
                 await self._holding.run(job, command)
             case VerifiedJobOrder():
                 await self._orders.run(job, command)
             case VerifiedUpkeep():
                 await self._upkeep.run(job, command, self._teller)
-            case Refusal():  # it was good when it came: the trust in it has ended since
+            case Refusal() if begun is not None:  # the trust in it has ended since it began: what went is told
+                await self._upload(job, begun)
+            case Refusal():  # it was good when it came
                 self._teller.end_refused(job, command)
             case _:
                 self._teller.end_refused(job, Refusal(RefusalReason.UNSUPPORTED))
 
-    async def _upload(self, job: Job, command: VerifiedCommand, standing: Standing) -> None:
+    async def _upload(self, job: Job, command: VerifiedCommand) -> None:
         """Carry a `clip.upload` from the state it is in to its end."""
         if job.stopped_by:
-            self._stopped.add(job.id)
-        job, grant = await self._grant(job, command, standing)
+            self._words.stopped.add(job.id)
+        job, grant = await self._granting.grant(job, command)
         if grant is None:
             return
-        keys = standing.trust.store_signers()
+        keys = self._standing().trust.store_signers()
+        agreement = Agreement(job, lambda: errand.grant, self._words, self._journal, self._clock, self._standing)
 
         def masks(camera: CameraId) -> Masks:
-            return masks_now(errand.grant, camera, self._standing().word, self._time_for(job))
-
-        consent = _Consent(lambda: self._is_allowed(job, errand.grant))
+            return masks_now(errand.grant, camera, self._standing().word, time_for(self._clock.now(), job))
 
         def urgency() -> Urgency:
             kind = command.incident.type
             return Urgency(job.received, errand.grant.window.end, is_urgent=is_among(kind, self._urgent_types))
 
-        errand = Errand(job, grant, keys, consent, self._teller.tell, masks, urgency, partial(self._pin, job))
+        hold = partial(self._granting.pin, job)
+        errand = Errand(job, grant, keys, agreement, self._teller.tell, masks, urgency, hold)
         errand.owner_copy = lambda: owner_copy(self._standing().policy, command.recipients)
+        # behind a manifest of before the restart no part goes any more: an extension may come before `deliver` looks
+        errand.is_closing = any(part.is_manifest for part in self._journal.parts(job.id))
+        errand.clock_word = partial(self._clock_word, job.received)
         self._errands[job.id] = errand
+        outcome: Outcome | StoreRefusedError
         try:
             outcome = await self._clips.deliver(errand)
         except StoreRefusedError as error:
-            event = JobEvent.TIME_OVER if isinstance(error, StoreTimedOutError) else JobEvent.GAVE_UP
-            self._teller.move(self._journal.job(job.id) or job, event, detail=str(error))
-            return
+            outcome = error
         finally:
             del self._errands[job.id]
-        self._end(self._journal.job(job.id) or job, outcome, is_allowed=consent())
+        agreement()
+        self._end(self._journal.job(job.id) or job, outcome, agreement.ended)
 
-    def _end(self, job: Job, outcome: Outcome, *, is_allowed: bool) -> None:
-        if not is_allowed and job.id in self._stopped:
-            self._teller.move(job, JobEvent.AGENCY_CANCELED, RefusalReason.AGENCY_CANCELED)
-        elif not is_allowed:
-            is_no = job.id in self._asking.taken_back
-            reason = RefusalReason.OWNER_DECLINED if is_no else RefusalReason.SHARING_OFF
-            self._teller.move(job, JobEvent.CONSENT_WITHDRAWN, reason)
+    def _end(self, job: Job, outcome: Outcome | StoreRefusedError, withdrawn: RefusalReason | None) -> None:
+        """Tell how a job has ended. A withdrawn one is that, also if the store did not take its manifest."""
+        detail = str(outcome) if isinstance(outcome, StoreRefusedError) else outcome.gaps
+        if withdrawn is not None:
+            is_agencys = withdrawn is RefusalReason.AGENCY_CANCELED
+            event = JobEvent.AGENCY_CANCELED if is_agencys else JobEvent.CONSENT_WITHDRAWN
+            self._teller.move(job, event, withdrawn, detail if isinstance(outcome, StoreRefusedError) else "")
+        elif isinstance(outcome, StoreRefusedError):
+            event = JobEvent.TIME_OVER if isinstance(outcome, StoreTimedOutError) else JobEvent.GAVE_UP
+            self._teller.move(job, event, detail=detail)
         elif outcome.is_complete:
             self._teller.move(job, JobEvent.DELIVERED)
         else:
-            self._teller.move(job, JobEvent.DELIVERED_WITH_GAPS, detail=outcome.gaps, gaps=outcome.missing)
-
-    async def _grant(self, job: Job, command: VerifiedCommand, standing: Standing) -> tuple[Job, Granted | None]:
-        """Decide, ask the owner if the policy says so, and store what came of it; None if the answer is no."""
-        verdict: Granted | Refusal | Ask
-        if job.window is not None:  # asked or granted before a restart: exactly that, whatever the policy is by now
-            verdict = self._again(job, command, job.window)
-        elif job.id in self._stopped:
-            verdict = Refusal(RefusalReason.AGENCY_CANCELED, "", job.id)
-        else:
-            waiting = [one for one in self._journal.open_jobs() if one.action == command.action]
-            asked = sum(one.state is JobState.AWAITING_OWNER for one in waiting)
-            used = self._journal.grants_since(WallTime(job.received - DAY_NS)) + asked
-            verdict = decide(command, standing.word, self._cameras(), job.received, used)
-        if isinstance(verdict, Ask):
-            if job.state is JobState.RECEIVED:
-                job = self._asking.put(job, verdict)
-            await self._pin(job)
-            job, verdict = await self._asking.ask(job, verdict)
-        is_new = job.state is not JobState.IN_PROGRESS  # what has begun is ended by `_is_allowed`, and says what went
-        if is_new and isinstance(verdict, Granted) and (said := self._asking.said(job.id)) and said.decision == "no":
-            verdict = Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
-        if isinstance(verdict, Refusal):
-            self._teller.end_refused(job, verdict)
-            return job, None
-        if is_new:
-            yes = JobEvent.GRANTED if job.state is JobState.RECEIVED else JobEvent.OWNER_SAID_YES
-            job = replace(job, cameras=verdict.cameras, window=verdict.window, sound=verdict.sound, masks=verdict.masks)
-            job = self._teller.move(job, yes, granted=self._clock.now())
-        return job, verdict
-
-    async def _pin(self, job: Job) -> None:
-        """Keep what the question is about while the ring goes on; it is asked also where there is no room for that."""
-        try:
-            await self._holding.pin(job)
-        except HoldRefusedError as error:
-            self._audit.append("not_held", job.id, {"why": str(error)})
-
-    def _again(self, job: Job, command: VerifiedCommand, window: Window) -> Granted | Refusal | Ask:
-        """Take up the question or the grant that the journal holds."""
-        if job.state is not JobState.IN_PROGRESS:
-            return Ask(command, job.cameras, window, job.deadline or job.received, job.sound)
-        covered, has_said_yes = (job.cameras, window, job.sound), bool(job.answer)
-        if (said := self._asking.said(job.id)) and said.decision == "no":
-            self._asking.taken_back.add(job.id)
-        return remembered(command, covered, self._standing().word, has_owner_said_yes=has_said_yes, masks=job.masks)
-
-    def _time_for(self, job: Job) -> WallTime:
-        """Return the time by which a job is judged: a clock that was set back behind its receipt ends no consent."""
-        return WallTime(max(self._clock.now(), job.received))
-
-    def _is_allowed(self, job: Job, grant: Granted) -> bool:
-        """Say whether trust, owner and policy of now still give this grant, and nobody has ended the job."""
-        standing, now = self._standing(), self._time_for(job)
-        if job.id in self._asking.taken_back or job.id in self._stopped:
-            return False
-        trusted = verify_again(
-            job.envelope, standing.trust, standing.audience, job.received, now, is_clock_trusted=True
-        )
-        if not isinstance(trusted, VerifiedCommand) or trusted.recipients != grant.command.recipients:
-            return False
-        return still_allowed(grant, standing.word, now, is_clock_trusted=self._clock.is_trusted())
-
-
-class _Consent:
-    """The question before every effect. After the first no it is not asked again: what was stopped does not go on."""
-
-    def __init__(self, is_allowed: Callable[[], bool]) -> None:
-        self._is_allowed = is_allowed
-        self._has_ended = False
-
-    def __call__(self) -> bool:
-        self._has_ended = self._has_ended or not self._is_allowed()
-        return not self._has_ended
+            self._teller.move(job, JobEvent.DELIVERED_WITH_GAPS, detail=detail, gaps=outcome.missing)

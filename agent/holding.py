@@ -18,7 +18,7 @@ from typing import Final
 
 from agent.acquire.stream import CameraId
 from agent.buffer.hold import Hold, HoldRefusedError, Holds
-from agent.clip_job import Job, JobEvent, JobState
+from agent.clip_job import Job, JobEvent, JobState, time_for
 from agent.clock import SECOND_NS, Clock, WallTime
 from agent.command.envelope import verify_again
 from agent.command.orders import VerifiedHold
@@ -28,6 +28,7 @@ from agent.consent.grant import Ask, Granted
 from agent.consent.standing import Standing
 from agent.crypto import sha256_hex
 from agent.errors import UnavailableError
+from agent.passed_time import PassedTime
 from agent.ports import Journal
 from agent.teller import Teller
 
@@ -39,18 +40,19 @@ KEPT_NS: Final = 7 * 24 * 3600 * SECOND_NS  # footage of a job that does not end
 class HoldKeeper:
     """Holds the footage of jobs, a hold for each, and runs the jobs that are nothing else."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what holding needs, each by name
         self,
         *,
         holds: Holds,
         journal: Journal,
         clock: Clock,
+        passed: PassedTime,
         standing: Callable[[], Standing],
         cameras: Callable[[], Collection[CameraId]],
         teller: Teller,
         look_s: float = LOOK_S,
     ) -> None:
-        self._holds, self._journal, self._clock = holds, journal, clock
+        self._holds, self._journal, self._clock, self._passed = holds, journal, clock, passed
         self._standing, self._cameras, self._teller = standing, cameras, teller
         self._look_s = look_s
         self._tending: dict[str, asyncio.Task[None]] = {}
@@ -110,11 +112,13 @@ class HoldKeeper:
     async def run(self, job: Job, command: VerifiedHold) -> None:
         """Carry a `clip.hold` to its end: released, expired, or not allowed any more."""
         if job.state is JobState.RECEIVED:
-            verdict = self._verdict(command, self._clock.now())
+            now = time_for(self._clock.now(), job)
+            verdict = self._verdict(command, now)
             if isinstance(verdict, Refusal):
                 self._teller.end_refused(job, verdict)
                 return
-            job = replace(job, cameras=verdict.cameras, window=verdict.window, deadline=command.until)
+            due = self._passed.now() + max(0, command.until - now)
+            job = replace(job, cameras=verdict.cameras, window=verdict.window, deadline=command.until, due=due)
         try:
             await self.pin(job, command.until)
         except HoldRefusedError as error:
@@ -130,15 +134,18 @@ class HoldKeeper:
             if job.stopped_by:
                 self._teller.move(job, JobEvent.RELEASED)
                 return
-            now = self._clock.now()
-            if now >= command.until:
+            now = time_for(self._clock.now(), job)
+            left_ns = command.until - now
+            if job.due is not None:  # a clock that is set back holds nothing longer
+                left_ns = min(left_ns, job.due - self._passed.now())
+            if left_ns <= 0:
                 self._teller.move(job, JobEvent.EXPIRED)
                 return
             refusal = self._is_withdrawn(job, now)
             if refusal is not None:
                 self._teller.end_refused(job, refusal)
                 return
-            await asyncio.sleep(min(self._look_s, (command.until - now) / SECOND_NS))
+            await asyncio.sleep(min(self._look_s, left_ns / SECOND_NS))
 
     def _is_withdrawn(self, job: Job, now: WallTime) -> Refusal | None:
         """Say why a hold may not go on: its signer has lost their trust, or the owner would not be asked for it now."""

@@ -5,6 +5,7 @@ Rules of this file:
   match is unknown. So an order never widens anything but the end of a window.
 - What an order does to its job is one row in the journal with the order's id in it: after a crash it is seen there that
   it was done, and it is not done again.
+- An order and its job are judged by no time before either's receipt, whatever a clock that was set says.
 - A later end needs the owner's policy as it is now, and their yes wherever an upload of the longer window would.
 """
 
@@ -16,13 +17,14 @@ from dataclasses import replace
 from typing import Final
 
 from agent.acquire.stream import CameraId
+from agent.agreement import distrust
 from agent.asking import Asking
-from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState
-from agent.clock import SECOND_NS, Clock, WallTime, Window, rfc3339
+from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState, time_for
+from agent.clock import Clock, WallTime, Window, rfc3339
 from agent.command.envelope import verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
-from agent.consent.decide import decide, renewed
+from agent.consent.decide import OWNER_SAID_YES, decide, renewed
 from agent.consent.grant import Ask, Granted
 from agent.consent.standing import Standing
 from agent.errand import Errand
@@ -58,7 +60,7 @@ class JobOrders:
         target = self._journal.job(order.job)
         if target is not None and job.id in {target.stopped_by, *target.extended_by}:
             self._teller.move(job, JobEvent.DONE)
-        elif target is None or (made := self._made(target, order)) is None:
+        elif target is None or (made := self._made(job, target, order)) is None:
             self._refuse(job, RefusalReason.UNKNOWN_JOB, "no job of this kind, incident, cameras and recipients")
         elif target.state not in OPEN_STATES:
             self._refuse(job, RefusalReason.JOB_ENDED, target.state.value)
@@ -70,7 +72,7 @@ class JobOrders:
             self._stop(target.id)
             self._teller.move(job, JobEvent.DONE)
 
-    def _made(self, target: Job, order: VerifiedJobOrder) -> VerifiedCommand | None:
+    def _made(self, job: Job, target: Job, order: VerifiedJobOrder) -> VerifiedCommand | None:
         """Return the command that made the job, if this order may be about it: by the trust of today."""
         standing = self._standing()
         made = verify_again(
@@ -78,7 +80,7 @@ class JobOrders:
             standing.trust,
             standing.audience,
             target.received,
-            self._clock.now(),
+            time_for(self._clock.now(), job, target),
             is_clock_trusted=self._clock.is_trusted(),
         )
         is_right = isinstance(made, VerifiedHold if order.action == "clip.release" else VerifiedCommand)
@@ -113,7 +115,7 @@ class JobOrders:
         longer = Window(grant.window.start, order.asked.window.end)
         verdict: Granted | Refusal | Ask
         if job.state is JobState.RECEIVED:
-            now = self._clock.now()
+            now = time_for(self._clock.now(), job, errand.job)
             verdict = decide(order.asked, self._standing().word, self._cameras(), now, 0)
         else:
             verdict = Ask(order.asked, job.cameras, job.window or longer, job.deadline or job.received, job.sound)
@@ -121,14 +123,16 @@ class JobOrders:
             return Refusal(RefusalReason.CAMERA_NOT_SHARED, "", job.id)
         if isinstance(verdict, Ask):
             question = replace(verdict, cameras=grant.cameras, window=longer, sound=grant.sound)
-            _, verdict = await self._asking.ask(job, question)
+            _, verdict = await self._asking.ask(
+                job, question, lambda: distrust(job, self._standing(), self._clock.now())
+            )
             is_less = isinstance(verdict, Granted) and (
                 (verdict.cameras, verdict.sound) != (grant.cameras, grant.sound)
                 or verdict.window.start > grant.window.start
                 or verdict.window.end <= grant.window.end
             )
             if is_less:  # one job has one window for all it covers: less than that is not an extension of it
-                await asyncio.sleep(max(0, question.deadline - self._clock.now()) / SECOND_NS)  # as silence would end
+                await self._asking.wait_out(self._journal.job(job.id) or job)  # as silence would end
                 return Refusal(RefusalReason.OWNER_DECLINED, "", job.id)
         return verdict if isinstance(verdict, Refusal) else min(verdict.window.end, longer.end)
 
@@ -143,15 +147,15 @@ class JobOrders:
             made,
             (grant.cameras, Window(grant.window.start, max(end, grant.window.end)), grant.sound),
             self._standing().word,
-            self._clock.now(),
-            has_owner_said_yes=bool(target.answer),
+            time_for(self._clock.now(), job, target),
+            has_owner_said_yes=grant.mode == OWNER_SAID_YES,
             masks=grant.masks,
         )
         if isinstance(longer, Refusal):
             self._teller.end_refused(job, longer)
             return
         self._audit.append("extended", target.id, {"by": job.id, "until": rfc3339(end)})
-        self._journal.extend_job(target.id, end, job.id)
+        self._journal.extend_job(target.id, end, job.id, (longer.policy_version, longer.policy_sha256))
         errand.grant = longer
         self._teller.move(job, JobEvent.DONE)
 

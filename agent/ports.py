@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # who records loads nothing of what makes clips
     from agent.buffer.ring import Footage
     from agent.clip_job import Job, JobPart, Status
     from agent.clock import WallTime, Window
-    from agent.command.request import UploadTarget
+    from agent.command.request import RefusalReason, UploadTarget
     from agent.consent.mask import Masks
     from agent.cut.clip import ClipReport, CutOrder, WireChunk
     from agent.cut.look import Look, LookOrder, StillOrder
@@ -178,8 +178,11 @@ class Journal(Protocol):
     def stop_job(self, job: str, by: str) -> None:
         """Store that an order ends an open job; the first one counts."""
 
-    def extend_job(self, job: str, end: WallTime, by: str) -> None:
-        """Store a later end of an open job's window, and the order that moved it."""
+    def withdraw_job(self, job: str, reason: RefusalReason) -> None:
+        """Store why what was granted to an open job may not go on; the first reason stays."""
+
+    def extend_job(self, job: str, end: WallTime, by: str, policy: tuple[int, str] | None = None) -> None:
+        """Store a later end of an open job's window, the order that moved it, and the policy that allowed it."""
 
     def put_answer(self, job: str, token: str, answered: WallTime) -> None:
         """Store the owner's answer to a job."""

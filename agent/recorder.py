@@ -28,7 +28,7 @@ from agent.buffer.event_chunk import event_chunk
 from agent.camera_link import CameraDialer
 from agent.camera_media import Tick
 from agent.camera_recording import URGENT_TICK_MS, CameraRecording
-from agent.clock import SECOND_NS, Clock, Instant, WallTime
+from agent.clock import SECOND_NS, Clock, Instant, TimeSource, WallTime
 from agent.errors import BadInputError, UnavailableError
 from agent.ports import ChunkSink
 
@@ -103,6 +103,7 @@ class Recorder:
         self._is_off = False  # by the owner's policy
         self._steps, self._sources = StepWatch(), SourceWatch()
         self._runs, self._memory = RunNumbers(last_run), wire_memory()
+        self._runs_read = self._runs.next_at_least  # when the clocks were read before
         self.clock_changes: tuple[ClockChange, ...] = ()  # the newest, oldest first; read by other threads
         self._last_tick = self._next_tale = clock.instant()
         self._lateness = Lateness()
@@ -231,20 +232,28 @@ class Recorder:
             for camera in self._cameras.values():
                 camera.hub_clock_was_set(now, self._sink)
             self._sources.note_step()
-            self._follow_clock(now, is_run_new=True)
+            self._follow_clock(now, is_run_new=True, is_step=True)
+        self._runs_read = self._runs.next_at_least
         return now
 
-    def _follow_clock(self, now: Tick, *, is_run_new: bool = False, is_sink_new: bool = False) -> None:
-        """Note from which run on somebody else vouches for the time; where that may change it, the runs end."""
+    def _follow_clock(
+        self, now: Tick, *, is_run_new: bool = False, is_sink_new: bool = False, is_step: bool = False
+    ) -> None:
+        """Note from which run on somebody else vouches for the time, or it was set; runs that may change by it end."""
         source = self._clock.standing().source
         is_news, is_break = self._sources.look(source, now.instant)
         if is_break and not is_run_new:
             for camera in self._cameras.values():
                 camera.hub_clock_was_set(now, self._sink)
-        if is_news or is_sink_new:
-            number = self.clock_changes[-1].number + 1 if self.clock_changes else 1
-            change = ClockChange(number, self._runs.next_at_least, source)
-            self.clock_changes = (*self.clock_changes[1 - CLOCK_CHANGES_MAX :], change)
+        if is_step and self._runs_read < self._runs.next_at_least:
+            self._note_clock(self._runs_read, TimeSource.NONE, is_step=True)  # begun by which clock?
+        if is_news or is_sink_new or is_step:
+            self._note_clock(self._runs.next_at_least, source, is_step=is_step)
+
+    def _note_clock(self, first_run: int, source: TimeSource, *, is_step: bool) -> None:
+        number = self.clock_changes[-1].number + 1 if self.clock_changes else 1
+        change = ClockChange(number, first_run, source, is_step)
+        self.clock_changes = (*self.clock_changes[1 - CLOCK_CHANGES_MAX :], change)
 
     def _apply_wishes(self, now: Tick) -> None:
         self._is_off = not self._may_record(now.wall)

@@ -137,7 +137,7 @@ def live(site: Site, story: Story, sent: Messages, writes: int) -> int:
             async with site.running() as process:
                 process.exporter.resume()
                 await story(process, sent)
-                await process.until(lambda: not process.outbox.names() and not process.exporter.is_busy)
+                await process.until(lambda: not process.outbox.names() and not process.exporter._tasks)
 
         asyncio.run(run())
         code = 0

@@ -95,7 +95,7 @@ def test_where_it_was_left_out_is_told_within_the_window(site: Site) -> None:
             left = dated(process, -1).footage(CAMERA, window)
             assert (left.chunks, left.headers) == ((), ())
             assert left.newest_picture == all_of_it.newest_picture
-            assert left.undated == (window,)
-            assert replace(left, chunks=all_of_it.chunks, headers=all_of_it.headers, undated=()) == all_of_it
+            assert left.left_out == ((window, WHY_UNDATED),)
+            assert replace(left, chunks=all_of_it.chunks, headers=all_of_it.headers, left_out=()) == all_of_it
 
     asyncio.run(life())

@@ -258,7 +258,7 @@ def test_an_extension_that_comes_too_late_is_refused(site: Site) -> None:
         await process.until(lambda: site.audited("sealed"))
         site.clock.go_on(20)
         await process.until(lambda: sum(part.end - part.start for part in process.journal.parts("c1")) >= 2.9e9)
-        await process.until(lambda: process.exporter.is_closing("c1"))
+        await process.until(lambda: process.exporter._errands["c1"].is_closing)
         process.exporter.take(site.order("clip.extend", "e1", window_of(0.5, 30), job="c1"))
         assert (await process.until_ended("e1")).reason is RefusalReason.TOO_LATE
         site.receipts.withheld = False
@@ -266,6 +266,27 @@ def test_an_extension_that_comes_too_late_is_refused(site: Site) -> None:
 
     run(site, life)
     assert shown(site) == list(range(13, 85))
+
+
+def test_an_extension_that_comes_with_a_restart_is_too_late_behind_a_manifest(site: Site) -> None:
+    """The manifest was sealed before the power went: it tells of the window that there was, and of no longer one."""
+    site.receipts.withheld_of = "manifest"
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1", RUNNING))
+        await process.until(lambda: site.audited("sealed"))
+        site.clock.go_on(20)
+        await process.until(lambda: any(part.is_manifest for part in process.journal.parts("c1")))
+
+    async def next_life(process: Process) -> None:
+        process.exporter.resume()
+        process.exporter.take(site.order("clip.extend", "e1", window_of(0.5, 30), job="c1"))
+        assert (await process.until_ended("e1")).reason is RefusalReason.TOO_LATE
+        site.receipts.withheld_of = ""
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life, next_life)
+    assert not site.audited("extended")
 
 
 # ------------------------------------------------------------------- whose business

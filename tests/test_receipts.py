@@ -96,7 +96,7 @@ def test_footage_that_is_held_is_let_go_with_the_receipts_only(site: Site) -> No
         await process.until(lambda: is_sent(process))
         job = process.journal.job("c1")
         assert job is not None
-        await process.exporter._pin(job)
+        await process.exporter._granting.pin(job)
         asked = len(site.receipts.asked)
         await process.until(lambda: len(site.receipts.asked) >= asked + 2)
         assert [hold.name for hold in process.holds.held()] == [name]

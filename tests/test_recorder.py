@@ -181,6 +181,9 @@ def test_step_of_the_hubs_clock_begins_a_new_run_without_a_gap(step_s: int) -> N
         metas = [meta for meta, _ in bench.sink.of(DOOR)]
     assert camera.media[0].startswith(bench.stored())
     assert bench.runs() == sorted(bench.runs())
+    told = bench.recorder.clock_changes[-1]
+    assert (told.is_step, told.source) == (True, TimeSource.NETWORK)
+    assert bench.runs()[0] < told.first_run <= bench.runs()[-1]
     old, new = metas[0], metas[-1]
     assert abs(new.first_picture - old.first_picture - step_s * SECOND_NS) < 60 * SECOND_NS
 

@@ -75,7 +75,6 @@ TESTED_ELSEWHERE: Final = {
     "agent/demo/camera_soap.py": "tests/demo/test_camera_onvif.py",
     "agent/demo/odd_rtp.py": "tests/demo/test_camera_quirks.py, over real sockets",
     "agent/demo/video_encoder.py": "tests/demo/test_camera_media2.py, with both codecs",
-    "agent/errand.py": "types; tests/test_clip_maker.py",
     "agent/errors.py": "types only",
     "agent/evidence/dsse.py": "tests/evidence/test_manifest.py and test_vectors.py",
     "agent/evidence/statement.py": "types only; tests/evidence/test_manifest.py",

@@ -26,6 +26,11 @@ def pause(process: Process) -> None:
     process.site.allow(mode="sharing_off")
 
 
+def revoke(process: Process) -> None:
+    """Let the roots revoke the officer's key."""
+    process.site.revoke_officer()
+
+
 def has_begun(site: Site) -> bool:
     """Say whether the store has begun to take a part, and lost the connection on the way."""
     if isinstance(site.store, PutStore):
@@ -33,7 +38,7 @@ def has_begun(site: Site) -> bool:
     return bool(site.store.uploads) and not site.store.faults
 
 
-@pytest.mark.parametrize("end", [cancel, pause])
+@pytest.mark.parametrize("end", [cancel, pause, revoke])
 @pytest.mark.parametrize("is_presigned", [False, True])
 def test_what_was_begun_is_dropped_when_the_job_ends(
     tmp_path: Path, end: Callable[[Process], None], *, is_presigned: bool
@@ -56,7 +61,7 @@ def test_what_was_begun_is_dropped_when_the_job_ends(
             assert (site.store.ended, len(site.store.uploads)) == ([0], 1)
 
 
-@pytest.mark.parametrize("end", [cancel, pause])
+@pytest.mark.parametrize("end", [cancel, pause, revoke])
 @pytest.mark.parametrize("is_presigned", [False, True])
 def test_what_was_begun_is_dropped_when_the_end_comes_after_a_crash(
     tmp_path: Path, end: Callable[[Process], None], *, is_presigned: bool

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import ChunkKind, StoredChunk
@@ -74,6 +74,13 @@ def fitting_slab_bytes(bytes_max: int) -> int:
     return max(SLAB_BYTES_MIN, min(size, bytes_max // SLABS_MIN // _MIB * _MIB))
 
 
+class LeftOut(NamedTuple):
+    """Where footage was left out though there is some, and why."""
+
+    span: Window
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Footage:
     """What the ring has for one camera and window.
@@ -88,7 +95,7 @@ class Footage:
     headers: tuple[StoredChunk, ...]
     chunks: tuple[StoredChunk, ...]
     newest_picture: WallTime | None  # hub time of the newest committed picture of this camera, None if there is none
-    undated: tuple[Window, ...] = ()  # where footage was left out since nobody knows when it was recorded
+    left_out: tuple[LeftOut, ...] = ()  # where footage was left out since its times cannot be believed
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,6 @@ def _read(token: str, issuer: _Issuer) -> Grant:
     return grant
 
 
-def forget_grants() -> None:
-    """Read every grant anew from now on: for whoever measures what that costs."""
-    _read.cache_clear()
-
-
 def _check_times(grant: Grant, trust: TrustBundle, now: WallTime) -> None:
     # 3c. In time, and not taken back.
     if not wall_time(grant.nbf) - SKEW_NS <= now < wall_time(grant.exp) + SKEW_NS:

@@ -87,8 +87,11 @@ def renewed(
 
     Asking `decide` again could cover more than was granted, if the owner narrowed it or the policy has changed since.
     """
-    grant = remembered(command, covered, word, has_owner_said_yes=has_owner_said_yes, masks=masks)
-    if isinstance(grant, Granted) and not still_allowed(grant, word, now):
+    if word.policy is None:
+        return _no(command, RefusalReason.NOT_PAIRED, "")
+    policy = word.policy.version, word.policy_sha256
+    grant = remembered(command, covered, policy, has_owner_said_yes=has_owner_said_yes, masks=masks)
+    if not still_allowed(grant, word, now):
         return _no(command, RefusalReason.SHARING_OFF, "the policy of now does not give this grant")
     return grant
 
@@ -96,20 +99,19 @@ def renewed(
 def remembered(
     command: VerifiedCommand,
     covered: tuple[tuple[CameraId, ...], Window, tuple[CameraId, ...]],
-    word: OwnersWord,
+    policy: tuple[int, str],
     *,
     has_owner_said_yes: bool,
     masks: CameraMasks,
-) -> Granted | Refusal:
+) -> Granted:
     """Return the grant that a job had before a restart, by which nothing goes without `still_allowed`.
 
-    Where that is a no, the job still has to say what went, and to take back what was on its way.
+    `policy` is the version and digest of the one that granted it. Where the policy of now is a no, the job still has to
+    say what went, and to take back what was on its way.
     """
-    if word.policy is None:
-        return _no(command, RefusalReason.NOT_PAIRED, "the policy is gone")
     mode = OWNER_SAID_YES if has_owner_said_yes else OPT_IN
     cameras, window, sound = covered
-    return Granted(command, cameras, window, word.policy.version, word.policy_sha256, mode, masks, sound)
+    return Granted(command, cameras, window, *policy, mode, masks, sound)
 
 
 def still_allowed(grant: Granted, word: OwnersWord, now: WallTime, *, is_clock_trusted: bool = True) -> bool:

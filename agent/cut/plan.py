@@ -17,13 +17,16 @@ from msgspec.structs import replace
 
 from agent.acquire.stream import CameraId
 from agent.buffer.chunk import StoredChunk
-from agent.buffer.ring import Footage
+from agent.buffer.ring import Footage, LeftOut
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.consent.grant import Granted
 from agent.cut.clip import ClipReport, Gap
 
 WHY_NO_FOOTAGE: Final = "nothing was recorded"
 WHY_UNDATED: Final = "what was recorded while nobody vouched for the hub's clock was left out"
+WHY_CLOCK_WRONG: Final = "the hub's clock was wrong: what was recorded by it was left out"
+WHY_TWICE: Final = "the hub's clock was set, and two recordings claim these moments: both were left out"
+WHY_TORN: Final = "the hub's clock was set since this was asked for: nothing could be dated by both clocks"
 SOUND_LEAD_NS: Final = 30 * SECOND_NS  # cameras send reports every 1 to 20 s, each track by itself
 
 
@@ -38,7 +41,7 @@ class CutPlan:
     is_last: bool
     headers: tuple[StoredChunk, ...]
     chunks: tuple[StoredChunk, ...]
-    undated: tuple[Window, ...] = ()  # of this part: footage that was left out
+    left_out: tuple[LeftOut, ...] = ()  # of this part
     sound_lead: tuple[StoredChunk, ...] = ()  # just before `chunks`: sound sent early, and reports that time it
 
     @property
@@ -114,25 +117,33 @@ def plan_next(
         is_last=end == grant.window.end,
         headers=tuple(header for header in footage.headers if header.meta.run in runs),
         chunks=chunks,
-        undated=tuple(span for span in footage.undated if span.intersection(window)),
+        left_out=tuple(one for one in footage.left_out if one.span.intersection(window)),
         sound_lead=_lead(chunks, footage) if camera in grant.sound else (),
     )
 
 
 def empty_report(plan: CutPlan) -> ClipReport:
     """Report a part for which nothing was recorded: no pictures, one gap."""
-    gap = Gap(plan.window.start, plan.window.end, WHY_UNDATED if plan.undated else WHY_NO_FOOTAGE)
+    gap = Gap(plan.window.start, plan.window.end, _whys(plan.left_out, plan.window) or WHY_NO_FOOTAGE)
     return ClipReport(pictures=0, copied=0, reencoded=0, first_picture=None, last_picture=None, gaps=(gap,))
 
 
 def explained(gaps: tuple[Gap, ...], plan: CutPlan) -> tuple[Gap, ...]:
     """Return the gaps that the child found, with the reason that it cannot know."""
     return tuple(
-        replace(gap, why=f"{gap.why}; {WHY_UNDATED}")
-        if any(Window(gap.start, gap.end).intersection(span) for span in plan.undated)
-        else gap
+        replace(gap, why=f"{whys}; {gap.why}") if (whys := _whys(plan.left_out, Window(gap.start, gap.end))) else gap
         for gap in gaps
     )
+
+
+def all_left_out(grant: Granted, camera: CameraId, next_part: int, start: WallTime, why: str) -> CutPlan:
+    """Plan the rest of a window, from `start` on, as a part of which nothing may be used."""
+    rest = Window(start, grant.window.end)
+    return CutPlan(grant, camera, next_part, rest, True, (), (), (LeftOut(rest, why),))  # noqa: FBT003 - the last part
+
+
+def _whys(left_out: tuple[LeftOut, ...], window: Window) -> str:
+    return "; ".join(dict.fromkeys(one.why for one in left_out if one.span.intersection(window)))
 
 
 def _lead(chunks: tuple[StoredChunk, ...], footage: Footage) -> tuple[StoredChunk, ...]:

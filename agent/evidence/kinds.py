@@ -18,6 +18,7 @@ class Kind(StrEnum):
     SEALED = "sealed"  # a part was cut and sealed
     RECEIPT = "receipt"  # a part is at the store
     WITHHELD = "withheld"  # a part was not sent, since the consent had ended
+    UNTOLD = "untold"  # a withdrawn job ended without the manifest of what went: there was no room for one
     NOT_HELD = "not_held"  # footage of a job could not be kept apart
     RESUMED = "resumed"
     EXTENDED = "extended"  # a running job has a later end

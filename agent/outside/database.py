@@ -22,11 +22,12 @@ from agent.acquire.encoding import encode_encoding
 from agent.acquire.stream import CameraId
 from agent.clip_job import OPEN_STATES, Job, JobPart, Status
 from agent.clock import SECOND_NS, WallTime
+from agent.command.request import RefusalReason
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside.journal_rows import JOB_COLUMNS, PART_COLUMNS, read_camera, read_job, read_part
 from agent.ports import Document, Opening, Outgoing
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 OUTGOING_MAX: Final = 10_000
 """Messages kept for a broker that is away; the oldest progress goes first, an end of a job never."""
 
@@ -40,7 +41,9 @@ CREATE TABLE job (
   deadline INTEGER, answer TEXT NOT NULL DEFAULT '', answered INTEGER, granted INTEGER,
   cameras TEXT NOT NULL DEFAULT '', window_start INTEGER, window_end INTEGER, sound TEXT NOT NULL DEFAULT '',
   masks TEXT NOT NULL DEFAULT '{}', action TEXT NOT NULL DEFAULT 'clip.upload',
-  stopped_by TEXT NOT NULL DEFAULT '', extended_by TEXT NOT NULL DEFAULT ''
+  stopped_by TEXT NOT NULL DEFAULT '', extended_by TEXT NOT NULL DEFAULT '', due INTEGER,
+  withdrawn TEXT NOT NULL DEFAULT '', policy_version INTEGER NOT NULL DEFAULT 0,
+  policy_sha256 TEXT NOT NULL DEFAULT '', trust BLOB NOT NULL DEFAULT x''
 ) WITHOUT ROWID;
 CREATE TABLE part (
   job TEXT NOT NULL REFERENCES job(id) ON DELETE CASCADE, camera TEXT NOT NULL, number INTEGER NOT NULL,
@@ -66,6 +69,10 @@ _UPGRADES: Final = {
     5: "ALTER TABLE job ADD COLUMN action TEXT NOT NULL DEFAULT 'clip.upload';"
     " ALTER TABLE job ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';"
     " ALTER TABLE job ADD COLUMN extended_by TEXT NOT NULL DEFAULT '';",
+    6: "ALTER TABLE job ADD COLUMN due INTEGER; ALTER TABLE job ADD COLUMN withdrawn TEXT NOT NULL DEFAULT '';"
+    " ALTER TABLE job ADD COLUMN policy_version INTEGER NOT NULL DEFAULT 0;"
+    " ALTER TABLE job ADD COLUMN policy_sha256 TEXT NOT NULL DEFAULT '';"
+    " ALTER TABLE job ADD COLUMN trust BLOB NOT NULL DEFAULT x'';",
 }
 """What makes a file of each older version one of the next."""
 
@@ -147,11 +154,13 @@ class Database:
         start, end = (job.window.start, job.window.end) if job.window else (None, None)
         state = job.state, job.state in OPEN_STATES, job.reason, job.deadline
         covered = ",".join(job.cameras), start, end, ",".join(job.sound), msgspec.json.encode(job.masks).decode()
+        agreed = job.due, *job.policy, job.trust
         with self._transaction() as db:
             db.execute(
                 "UPDATE job SET state=?, is_open=?, reason=?, deadline=?, cameras=?, window_start=?, window_end=?,"
-                " sound=?, masks=?, granted=coalesce(granted, ?) WHERE id=?",
-                (*state, *covered, granted, job.id),
+                " sound=?, masks=?, due=?, policy_version=?, policy_sha256=?, trust=?, granted=coalesce(granted, ?)"
+                " WHERE id=?",
+                (*state, *covered, *agreed, granted, job.id),
             )
             self._queue(db, status)
         self.on_message()
@@ -166,13 +175,20 @@ class Database:
         with self._transaction() as db:
             db.execute("UPDATE job SET stopped_by=? WHERE id=? AND is_open AND stopped_by=''", (by, job))
 
-    def extend_job(self, job: str, end: WallTime, by: str) -> None:
-        """Store a later end of an open job's window, and the order that moved it; an earlier one changes nothing."""
+    def withdraw_job(self, job: str, reason: RefusalReason) -> None:
+        """Store why what was granted to an open job may not go on; the first reason stays."""
+        with self._transaction() as db:
+            db.execute("UPDATE job SET withdrawn=? WHERE id=? AND is_open AND withdrawn=''", (reason, job))
+
+    def extend_job(self, job: str, end: WallTime, by: str, policy: tuple[int, str] | None = None) -> None:
+        """Store a later end of an open job's window, the order and the policy of it; an earlier one changes nothing."""
+        version, digest = policy or (None, None)
         with self._transaction() as db:
             db.execute(
-                "UPDATE job SET window_end=?, extended_by=extended_by || ' ' || ?"
+                "UPDATE job SET window_end=?, extended_by=extended_by || ' ' || ?,"
+                " policy_version=coalesce(?, policy_version), policy_sha256=coalesce(?, policy_sha256)"
                 " WHERE id=? AND is_open AND window_end < ?",
-                (end, by, job, end),
+                (end, by, version, digest, job, end),
             )
 
     def grants_since(self, moment: WallTime) -> int:

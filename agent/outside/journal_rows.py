@@ -20,7 +20,7 @@ from agent.errors import BadInputError
 
 JOB_COLUMNS: Final = (
     "id, envelope, received, state, reason, deadline, answer, answered, cameras, window_start, window_end, sound,"
-    " masks, action, stopped_by, extended_by"
+    " masks, action, stopped_by, extended_by, due, withdrawn, policy_version, policy_sha256, trust"
 )
 PART_COLUMNS: Final = "job, camera, number, is_manifest, start, end, state, size, sha256, location, receipt, report"
 
@@ -39,6 +39,7 @@ def read_camera(row: Sequence[Any]) -> CameraStream:
 def read_job(row: Sequence[Any]) -> Job:
     """Read a job from a row of `JOB_COLUMNS`."""
     job, envelope, received, state, reason, deadline, answer, answered, cameras, start, end, sound, masks = row[:13]
+    action, stopped_by, extended_by, due, withdrawn, policy_version, policy_sha256, trust = row[13:]
     return Job(
         id=job,
         envelope=envelope,
@@ -52,9 +53,13 @@ def read_job(row: Sequence[Any]) -> Job:
         window=None if start is None else Window(start, end),
         sound=tuple(CameraId(name) for name in sound.split(",") if name),
         masks=msgspec.json.decode(masks, type=dict[CameraId, Masks]),
-        action=row[13],
-        stopped_by=row[14],
-        extended_by=tuple(row[15].split()),
+        action=action,
+        due=due,
+        withdrawn=RefusalReason(withdrawn) if withdrawn else None,
+        policy=(policy_version, policy_sha256),
+        trust=trust,
+        stopped_by=stopped_by,
+        extended_by=tuple(extended_by.split()),
     )
 
 

@@ -19,6 +19,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         Kind.SEALED: "A part was cut and sealed",
         Kind.RECEIPT: "The store holds a part",
         Kind.WITHHELD: "A sealed part was not sent",
+        Kind.UNTOLD: "No manifest tells of what went: there was no room for one",
         Kind.NOT_HELD: "Footage could not be kept",
         Kind.RESUMED: "Went on after a restart",
         Kind.EXTENDED: "A clip has a later end",

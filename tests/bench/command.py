@@ -12,8 +12,8 @@ from rich.table import Table
 
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime
+from agent.command import grants
 from agent.command.envelope import verify
-from agent.command.grants import forget_grants
 from agent.command.request import Refusal, VerifiedCommand
 from agent.command.trust import TrustBundle
 from agent.consent.decide import decide
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     def forgetful(decide_once: Callable[[], None]) -> Callable[[], None]:
         def once() -> None:
-            forget_grants()
+            grants._read.cache_clear()
             decide_once()
 
         return once

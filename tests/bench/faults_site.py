@@ -33,7 +33,6 @@ MIB: Final = 1024 * 1024
 OUTBOX_BYTES: Final = 64 * MIB
 BACK_S_MAX: Final = 60.0
 TIDY_S_MAX: Final = 10.0
-WRONG_S_MAX: Final = 10.0  # so long a clock is wrong at most
 COMMITTED_S: Final = 2.5  # so long after a picture was taken it is on the disk
 KEY_S: Final = 1.0  # between key pictures
 
@@ -149,12 +148,6 @@ class FaultSite(Site):
             self._dated_wrong.append(_wider(around, KEY_S + 1))
         self._wrong_since = (_now(), ahead_s) if ahead_s else None
         self._clock.set_ahead(ahead_s)
-
-    def would_be_dated_into_window(self, ahead_s: float) -> bool:
-        """Say whether what is recorded under such a clock could be taken for footage of the window in question."""
-        shift = int(ahead_s * SECOND_NS)
-        dated = Window(WallTime(_now() + shift), WallTime(_now(WRONG_S_MAX) + shift))
-        return self.window is not None and _wider(dated, KEY_S + 1).intersection(self.window) is not None
 
     def fill_outbox(self, left_bytes: int) -> None:
         """Leave so much of the outbox's disk free."""

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.clock import SECOND_NS, WallTime
+from agent.command import grants
 from agent.command.envelope import Audience, verify, verify_again
-from agent.command.grants import GRANT_TYP, forget_grants
+from agent.command.grants import GRANT_TYP
 from agent.command.ping import VerifiedPing
 from agent.command.request import Recipient, Refusal, RefusalReason, VerifiedCommand
 from agent.command.statement import base64url
@@ -190,7 +191,7 @@ def test_audience_is_one_hub_and_one_pairing() -> None:
 
 def test_what_was_proven_once_is_judged_anew() -> None:
     """That a grant's signature held before helps neither its expired or revoked self, nor whatever looks like it."""
-    forget_grants()
+    grants._read.cache_clear()
     assert isinstance(check(GOOD), VerifiedCommand)
     claims = json.loads(base64url(json.loads(GOOD)["chain"][1].split(".")[1]))
     revoked = msgspec.convert(scene.trust_claims(revoked_grants=[claims["jti"]]), TrustBundle)
@@ -220,5 +221,5 @@ def test_what_was_proven_once_is_judged_anew() -> None:
 def test_forgery_is_refused_the_second_time_too(name: str) -> None:
     """What the first look remembers changes no answer."""
     case = FORGERIES[name]
-    forget_grants()
+    grants._read.cache_clear()
     assert check_case(case) == check_case(case)

@@ -215,9 +215,51 @@ def test_a_database_of_version_2_is_taken_over(tmp_path: Path) -> None:
 
 
 def drop_orders(rows: sqlite3.Connection) -> None:
-    """Take out what version 6 has brought."""
+    """Take out what version 6 has brought, and what came after it."""
+    drop_agreed(rows)
     for column in ("action", "stopped_by", "extended_by"):
         rows.execute(f"ALTER TABLE job DROP COLUMN {column}")
+
+
+def drop_agreed(rows: sqlite3.Connection) -> None:
+    """Take out what version 7 has brought."""
+    for column in ("due", "withdrawn", "policy_version", "policy_sha256", "trust"):
+        rows.execute(f"ALTER TABLE job DROP COLUMN {column}")
+
+
+def test_a_database_of_version_6_is_taken_over(tmp_path: Path) -> None:
+    """A job that was granted before more of the grant was kept has none of it, and gets it with its next state."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    with database._transaction() as rows:
+        drop_agreed(rows)
+        rows.execute("PRAGMA user_version=6")
+    database.close()
+    database = opened(tmp_path)
+    assert database.job("cmd-1") == JOB
+    granted = replace(JOB, state=JobState.IN_PROGRESS, due=7, policy=(3, "ab"), trust=b"{}")
+    database.move(granted, status(JobState.IN_PROGRESS))
+    assert database.job("cmd-1") == granted
+    database.close()
+
+
+def test_the_first_no_stays_and_an_ended_job_takes_none(tmp_path: Path) -> None:
+    """Why a job may not go on is stored once, and no later state of it takes that away."""
+    database = opened(tmp_path)
+    database.open_job(JOB, "aa", NOW)
+    for reason in (RefusalReason.REVOKED, RefusalReason.SHARING_OFF):
+        database.withdraw_job("cmd-1", reason)
+    database.move(replace(JOB, state=JobState.IN_PROGRESS), status(JobState.IN_PROGRESS))
+    known = database.job("cmd-1")
+    assert known is not None
+    assert known.withdrawn is RefusalReason.REVOKED
+    database.open_job(replace(JOB, id="cmd-2"), "bb", NOW)
+    database.move(replace(JOB, id="cmd-2", state=JobState.SUCCEEDED), status(JobState.SUCCEEDED))
+    database.withdraw_job("cmd-2", RefusalReason.REVOKED)
+    ended = database.job("cmd-2")
+    assert ended is not None
+    assert ended.withdrawn is None
+    database.close()
 
 
 def test_a_database_of_version_5_is_taken_over(tmp_path: Path) -> None:

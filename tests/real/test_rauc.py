@@ -98,7 +98,7 @@ def ended(hub: Hub, *orders: tuple[str, Path]) -> list[Status]:
     async def life(process: Process) -> None:
         for command, bundle in orders:
             process.exporter.take(hub.order(command, bundle))
-            await eventually(lambda: not process.exporter.is_busy, LONG_S)
+            await eventually(lambda: not process.exporter._tasks, LONG_S)
 
     run(hub.site(), life)
     return [[status for status in hub.statuses() if status.command == command][-1] for command, _ in orders]

@@ -55,6 +55,7 @@ from agent.outside.https import HttpsUploader, Patience
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
 from agent.part_sealer import PartSealer
+from agent.passed_time import PassedTime
 from agent.policy_past import HISTORY
 from agent.ports import Cutter, Document
 from agent.signing import thumbprint
@@ -97,7 +98,7 @@ class Site:
 
     def __init__(self, folder: Path, store: TusStore | PutStore, url: str, pem: str, *, past_s: float = 60) -> None:
         self.folder, self.store, self.url = folder, store, url
-        self.clock = SetClock(NOW)
+        self.clock = SetClock(NOW, running=True)
         self.receipts = SignedReceipts(store, HUB, AUTHORITY.store)
         store.receipts = self.receipts
         self.settings = PartSettings(past_ns=round(past_s * SECOND_NS), longest_ns=round(past_s * SECOND_NS))
@@ -276,6 +277,7 @@ class Process:
             journal=journal,
             audit=audit,
             clock=site.clock,
+            passed=PassedTime(journal, site.clock),
             standing=lambda: site.standing,
             cameras=lambda: site.cameras,
             clips=self.clips,

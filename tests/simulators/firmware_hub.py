@@ -34,7 +34,7 @@ async def main(site: Site, envelope: bytes | None) -> None:
             process.exporter.take(envelope)
         else:
             process.exporter.resume()
-        await eventually(lambda: not process.exporter.is_busy, JOB_S_MAX)
+        await eventually(lambda: not process.exporter._tasks, JOB_S_MAX)
 
 
 if __name__ == "__main__":

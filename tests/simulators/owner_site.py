@@ -30,6 +30,7 @@ from agent.owner.login import LOGIN_TYP
 from agent.owner_page import OwnerPage, PageSettings
 from agent.owner_reading import Reading
 from agent.page_ports import PageLimits
+from agent.passed_time import PassedTime
 from agent.signing import SigningKey, sign_statement
 from agent.teller import Teller
 from agent.vitals import HubVitals
@@ -61,7 +62,14 @@ class OwnerSite:
         self.clock.go_on(HOUR_S)
         self.desk.look_at_clock()
         self.teller = Teller(self.journal, self.audit, self.clock)
-        self.asking = Asking(self.journal, self.audit, self.clock, lambda: self.desk.standing, self.teller)
+        self.asking = Asking(
+            journal=self.journal,
+            audit=self.audit,
+            clock=self.clock,
+            passed=PassedTime(self.journal, self.clock),
+            standing=lambda: self.desk.standing,
+            teller=self.teller,
+        )
         reading = Reading(
             standing=lambda: self.desk.standing,
             journal=self.journal,

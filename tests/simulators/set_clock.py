@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from agent.clock import SECOND_NS, SIGNED_ERROR_NS_MAX, ClockStanding, Instant, SignedTime, TimeSource, WallTime
 
 
 class SetClock:
     """Implements `agent.clock.SignedClock`: wall and monotonic time move together by `go_on`, or alone by `set_to`.
 
-    While it is not `trusted` it goes by signed time, as the machine's clock does.
+    While it is not `trusted` it goes by signed time, as the machine's clock does. If it is `running`, the time since
+    boot goes on beside that, as a machine's does whatever its clock is set to.
     """
 
-    def __init__(self, now: WallTime, *, trusted: bool = True) -> None:
+    def __init__(self, now: WallTime, *, trusted: bool = True, running: bool = False) -> None:
+        self._began = time.monotonic_ns() if running else None
         self._now, self._instant = now, Instant(1_000 * SECOND_NS)
         self.trusted = trusted
         self._signed: SignedTime | None = None
@@ -27,7 +31,7 @@ class SetClock:
 
     def since_boot(self) -> Instant:
         """Return the monotonic time: this machine is never suspended."""
-        return self._instant
+        return self._instant if self._began is None else Instant(self._instant + time.monotonic_ns() - self._began)
 
     def is_trusted(self) -> bool:
         """Say whether anybody vouches for it."""
