@@ -9,7 +9,8 @@ DEBIAN_PACKAGES=(
   "dbus-daemon:/usr/bin/dbus-daemon"              # the private bus on which the bridge meets RAUC
   "rauc:/usr/bin/rauc"                            # the real updater: installs what a signed command brings, or refuses
   "squashfs-tools:/usr/bin/mksquashfs"            # RAUC's bundles are made with it
-  "systemd:/usr/bin/systemd-analyze"              # judges our units
+  "systemd:/usr/bin/systemd-analyze"              # judges our units; its logind restarts the machine, up to a point
+  "polkitd:/usr/lib/polkit-1/polkitd"             # says who may have it do that
   "python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py"
   "gir1.2-gst-rtsp-server-1.0:/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib"
   "gstreamer1.0-plugins-good:/usr/share/doc/gstreamer1.0-plugins-good"

@@ -8,7 +8,6 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from agent.buffer.latch import KeyFrameLatch
@@ -18,22 +17,22 @@ from agent.config import Config
 from agent.consent.decide import masks_of
 from agent.conversation import Conversation, Topics
 from agent.daemon_audit import kept_audit
+from agent.daemon_certificate import hub_certificate, watched_certificate
 from agent.daemon_exports import HubParts, open_exporter
+from agent.daemon_firmware import started_trial, watched_restarts
 from agent.daemon_provisioning import enrolled, open_desk
 from agent.daemon_recording import RecordedSite, recorded_site
 from agent.documents import Desk
 from agent.evidence.note import verifier_of
 from agent.exporter import REPLAY_MARGIN_NS, Exporter
-from agent.firmware_trial import FirmwareTrial
 from agent.outside.audit_file import AuditFile
-from agent.outside.bridge import keep_firmware
 from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
 from agent.outside.host import HostClock, boot_id, notify_service_manager
 from agent.outside.keystore import Keystore
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.outside.slab_files import SlabLog
-from agent.outside.tls_dates import follow_clock
+from agent.restart_watch import RestartWatch
 from agent.server_time import ServerTime
 from agent.witnessing import Witnessing
 from provisioning.enrolment import Enrolment
@@ -121,7 +120,8 @@ class _Hub:
             stack.callback(ring.close)
             stack.callback(self._recorder.stop)  # before the ring closes
             stack.push_async_callback(self._health.detach)
-            exporter = await open_exporter(stack, self._parts(ring, audit, desk))
+            restarts = watched_restarts(config.bridge_socket, self._journal, audit, self._clock, self._board)
+            exporter = await open_exporter(stack, self._parts(ring, audit, desk, restarts))
             will = Will(topics.state, self._board.offline(boot))
             verifier = verifier_of(self._hub, self._evidence)
 
@@ -131,8 +131,11 @@ class _Hub:
             def something_to_say() -> None:
                 loop.call_soon_threadsafe(conversation.wake)
 
-            by_clock = partial(follow_clock, clock=self._clock)
-            link = MqttLink(self._hub, self._broker(), topics.inward, will, connected, by_clock)
+            pairs = hub_certificate(self._identity, self._enrolment, self._clock)
+            asked = pairs.before_connecting, pairs.accepted
+            link = MqttLink(self._hub, self._broker(), topics.inward, will, connected, *asked)
+            told = lambda: server_time.known, self._health, self._board.changed
+            renewal = watched_certificate(pairs, link, self._clock, audit, *told)
             conversation = Conversation(
                 link=link,
                 topics=topics,
@@ -144,7 +147,7 @@ class _Hub:
                 witnessing=Witnessing(audit, lambda: desk.standing, self._clock),
                 server_time=server_time,
                 on_paired=lambda: self._record_to(ring, desk),
-                beside=(self._clock_past.watch,),
+                beside=(self._clock_past.watch, renewal.run, restarts.run),
             )
             self._journal.on_message = something_to_say
             self._board.on_change = conversation.state_changed
@@ -153,9 +156,7 @@ class _Hub:
             link.start()
             stack.callback(link.stop, (topics.state, self._board.offline(boot)))
             if config.bridge_socket:
-                keep = partial(keep_firmware, config.bridge_socket)
-                trial = FirmwareTrial(lambda: self._health.vitals, lambda: link.is_connected, keep)
-                stack.callback(asyncio.create_task(trial.run(self._clock), name="firmware trial").cancel)
+                stack.callback(started_trial(config.bridge_socket, self._health, link, self._clock).cancel)
             exporter.resume()
             stack.callback(self._cutter.stop)  # after the jobs ended, before the ring does, which its threads read
             stack.push_async_callback(exporter.stop)
@@ -213,7 +214,7 @@ class _Hub:
         self._recorder.recorder.replace_sink(ring, ring.last_run)
         self._health.attach(ring, lambda camera: masks_of(camera, desk.standing.policy))
 
-    def _parts(self, ring: SlabLog, audit: AuditFile, desk: Desk) -> HubParts:
+    def _parts(self, ring: SlabLog, audit: AuditFile, desk: Desk, restarts: RestartWatch) -> HubParts:
         return HubParts(
             config=self._config,
             clock=self._clock,
@@ -228,9 +229,10 @@ class _Hub:
             board=self._board,
             clock_past=self._clock_past,
             health=self._health,
+            on_installed=restarts.want,
         )
 
     def _broker(self) -> BrokerAddress:
         broker = self._enrolment.broker
-        paths = self._identity.mtls_certificate_path, self._identity.mtls_key_path
-        return BrokerAddress(broker.host, broker.port, broker.anchors_pem, *paths)
+        pair = self._identity.credentials.present()
+        return BrokerAddress(broker.host, broker.port, broker.anchors_pem, *pair)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -68,6 +68,7 @@ class HubParts:
     board: PresenceBoard
     clock_past: ClockPast
     health: HealthWatch
+    on_installed: Callable[[str], None]  # a firmware that starts with the next boot
 
 
 async def open_exporter(stack: contextlib.AsyncExitStack, parts: HubParts) -> Exporter:
@@ -166,7 +167,13 @@ def _open_upkeep(parts: HubParts, clips: ClipMaker, courier: Courier) -> Upkeep:
     firmware = None
     if config.bridge_socket is not None:
         anchors, by_clock = lambda: desk.standing.trust.tls_anchors, partial(follow_clock, clock=parts.clock)
-        firmware = BridgeFirmware(config.bundle_dir, config.bridge_socket, anchors, before_connecting=by_clock)
+        firmware = BridgeFirmware(
+            config.bundle_dir,
+            config.bridge_socket,
+            anchors,
+            before_connecting=by_clock,
+            on_installed=parts.on_installed,
+        )
     upkeep = Upkeep(parts.journal, parts.audit, take_trust, apply, firmware)
     apply(upkeep.settings())
     return upkeep

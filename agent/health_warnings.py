@@ -123,6 +123,7 @@ def _of_the_hub(vitals: HubVitals, changes: Changes) -> Iterator[HealthWarning]:
             "nobody vouches for the hub's clock: commands are refused",
             "let NTP out, or have the server sign its time",
         )
+    yield from _of_the_certificate(vitals)
     yield from _of_the_outbox(vitals)
     ring = vitals.ring
     if ring is None:
@@ -146,6 +147,24 @@ def _of_the_hub(vitals: HubVitals, changes: Changes) -> Iterator[HealthWarning]:
             f"the ring is full and holds {_length(longest_s)}, less than the {_length(ring.floor_s)} it should",
             "raise ring.size_mib, or lower the cameras' bit rates",
         )
+
+
+def _of_the_certificate(vitals: HubVitals) -> Iterator[HealthWarning]:
+    """Return what follows from its dates, where somebody vouches for the time to compare them with."""
+    certificate = vitals.certificate
+    if certificate is None:
+        return
+    again = "reset the hub and enrol it again"
+    why = certificate.why or (again if not certificate.due else "see that the hub reaches its server")
+    if vitals.is_clock_trusted and certificate.ends and _seconds_between(certificate.ends, vitals.written) >= 0:
+        words = f"its certificate ended at {certificate.ends}: the broker does not let it in once it connects anew"
+        yield HealthWarning("certificate_ended", words, f"{why}; {again} if that does not help")
+    elif certificate.is_refused:
+        words = f"its server refuses to know its certificate, which ends at {certificate.ends}"
+        yield HealthWarning("certificate_ending", words, why)
+    elif vitals.is_clock_trusted and certificate.late and _seconds_between(certificate.late, vitals.written) >= 0:
+        words = f"its certificate ends at {certificate.ends} and was not renewed"
+        yield HealthWarning("certificate_ending", words, why)
 
 
 def _of_the_outbox(vitals: HubVitals) -> Iterator[HealthWarning]:

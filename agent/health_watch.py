@@ -31,7 +31,7 @@ from agent.outside.shown_file import hide, show
 from agent.outside.slab_files import SlabLog
 from agent.picture_watch import PictureWatch, no_masks
 from agent.self_test import HOUR_S, CameraTest, SelfTest, StoppedError
-from agent.vitals import HubVitals, OutboxVitals, PageVitals, gather
+from agent.vitals import CertificateVitals, HubVitals, OutboxVitals, PageVitals, gather
 
 LOOK_EVERY_S: Final = 5.0
 FIRST_TEST_S: Final = 60.0  # after the start: by then the cameras record
@@ -75,6 +75,7 @@ class HealthWatch:
         self._pictures: PictureWatch | None = None
         self._late_s_max: Callable[[], float] = lambda: 0.0
         self._outbox: Callable[[], OutboxVitals | None] = lambda: None
+        self._certificate: Callable[[], CertificateVitals | None] = lambda: None
         self._is_outbox_away = False
         self._tests: dict[CameraId, CameraTest] = {}
         self._off: dict[CameraId, Instant] = {}  # when each was last seen not recorded by the owner's wish
@@ -93,6 +94,10 @@ class HealthWatch:
     def watch_outbox(self, outbox: Callable[[], OutboxVitals]) -> None:
         """Tell what waits for the store too, from now on."""
         self._outbox = outbox
+
+    def watch_certificate(self, certificate: Callable[[], CertificateVitals]) -> None:
+        """Tell how the hub's certificate stands too, from now on."""
+        self._certificate = certificate
 
     def attach(self, ring: SlabLog, masks: Callable[[CameraId], Masks] = no_masks) -> None:
         """Watch the ring that is recorded to from now on; `masks` says what is painted over in snapshots."""
@@ -137,6 +142,7 @@ class HealthWatch:
         now = msgspec.structs.replace(
             gather(*told, pictures=pictures, events=self._events()),
             outbox=self._see_outbox(),
+            certificate=self._certificate(),
             recorder_late_s_max=round(self._late_s_max(), 3),
         )
         before = {(one.code, one.camera) for one in self.vitals.warnings} if self.vitals else set()

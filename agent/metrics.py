@@ -29,6 +29,12 @@ _HUB: Final[tuple[_Metric[HubVitals], ...]] = (
     _Metric("clock_trusted", "gauge", "1 if somebody vouches for the hub's time.", lambda h: h.is_clock_trusted),
     _Metric("clock_error_seconds", "gauge", "How far off signed time may be.", lambda h: _of_ms(h.clock_error_ms)),
     _Metric("recorder_late_seconds", "gauge", "Its latest round of the last minute.", lambda h: h.recorder_late_s_max),
+    _Metric(
+        "certificate_end_timestamp_seconds",
+        "gauge",
+        "When its certificate ends.",
+        lambda h: _moment(h.certificate.ends) if h.certificate else None,
+    ),
     _Metric("cameras", "gauge", "Cameras that the hub records or tries to.", lambda h: len(h.cameras)),
 )
 

@@ -50,6 +50,8 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     cameras: tuple[CameraPresence, ...] = ()
     warnings: tuple[str, ...] = ()  # of the hub itself
     note: str = ""  # what a person can do about them
+    restart: str = ""  # the firmware version that the machine will be restarted into
+    certificate_ends: str = ""  # of the hub's certificate: RFC 3339
     clock: str = ""  # who vouches for its time, where that is not NTP: "signed", "assumed", "none"
     v: int = 1
 
@@ -64,6 +66,7 @@ class PresenceBoard:
         vitals: Callable[[], HubVitals | None] = lambda: None,
         clock_source: Callable[[], TimeSource] = lambda: TimeSource.NETWORK,
     ) -> None:
+        self.restart: Callable[[], str] = lambda: ""  # which firmware version waits for it
         self._watch, self._health, self._vitals, self._clock_source = watch, health, vitals, clock_source
         self.on_change: Callable[[], None] = lambda: None
 
@@ -101,6 +104,8 @@ class PresenceBoard:
             cameras=tuple(self._cameras(vitals, warnings)),
             warnings=tuple(warning.code for warning in own),
             note=_note(own),
+            restart=self.restart(),
+            certificate_ends=vitals.certificate.ends if vitals and vitals.certificate else "",
             clock="" if source is TimeSource.NETWORK else source.value,
         )
         return msgspec.json.encode(presence)

@@ -34,7 +34,8 @@ def status_table(vitals: HubVitals) -> Group:
     warned = vitals.camera_warnings
     for camera in vitals.cameras:
         cameras.add_row(*_cells(camera, _BAD if warned.get(camera.id) else ""))
-    return Group(head, Text(), cameras, Text(), *_events(vitals), _ring(vitals), *_outbox(vitals), *_warnings(vitals))
+    below = (*_events(vitals), _ring(vitals), *_outbox(vitals), *_certificate(vitals), *_warnings(vitals))
+    return Group(head, Text(), cameras, Text(), *below)
 
 
 def _clock(vitals: HubVitals) -> str:
@@ -90,6 +91,18 @@ def _outbox(vitals: HubVitals) -> list[Text]:
     text = f"outbox: {waits if outbox.parts else 'nothing waits'}"
     rates = (("uplink", outbox.uplink_bit_s), ("cap", outbox.cap_bit_s))
     text += "".join(f"; {name} {bits / 1e6:.2f} Mbit/s" for name, bits in rates if bits is not None)
+    return [Text(text)]
+
+
+def _certificate(vitals: HubVitals) -> list[Text]:
+    certificate = vitals.certificate
+    if certificate is None:
+        return []
+    text = f"certificate: until {certificate.ends}, " + (
+        f"renewed at {certificate.due}" if certificate.due else "which nobody renews"
+    )
+    if certificate.why:
+        text += f"; {certificate.failures} tries have failed, the last: {certificate.why}"
     return [Text(text)]
 
 

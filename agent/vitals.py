@@ -136,6 +136,17 @@ class OutboxVitals(msgspec.Struct, frozen=True):
     is_store_away: bool
 
 
+class CertificateVitals(msgspec.Struct, frozen=True):
+    """The hub's certificate towards its server. Dates are RFC 3339."""
+
+    ends: str
+    due: str  # when it is renewed; empty: nobody renews it
+    late: str  # from then on a person should know if it was not
+    failures: int  # on end
+    why: str  # the last failure, with what a person can do; empty: none
+    is_refused: bool  # the server has said no
+
+
 class HubVitals(msgspec.Struct, frozen=True):
     """The whole hub."""
 
@@ -152,6 +163,7 @@ class HubVitals(msgspec.Struct, frozen=True):
     clock_source: str = ""  # a word of `TimeSource`: who vouches for the time
     clock_error_ms: float | None = None  # how far off signed time may be; None: it is not signed
     page: PageVitals | None = None  # None: there is none, or not yet
+    certificate: CertificateVitals | None = None  # None: the hub is not enrolled yet
     v: int = 1
 
     @property

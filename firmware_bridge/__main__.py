@@ -10,7 +10,9 @@ from pathlib import Path
 
 from firmware_bridge.closed_memory import close_memory
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.logind import LogindMachine
 from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.restarts import Restarts, boot_id
 from firmware_bridge.server import BridgeServer
 from firmware_bridge.tree import HardwareTree
 from firmware_bridge.updates import Updates
@@ -37,8 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     hardware = HardwareTree(options.tree, options.disk)
-    updates = Updates(RaucUpdater(options.dbus), state=options.state, bundles=options.bundles)
-    server = BridgeServer(hardware, updates)
+    updater, machine = RaucUpdater(options.dbus), LogindMachine(options.dbus)
+    updates = Updates(updater, state=options.state, bundles=options.bundles)
+    server = BridgeServer(hardware, updates, Restarts(updater, machine, state=options.state, boot=boot_id()))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
@@ -54,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--disk", type=Path, default=Path("/var/lib"), metavar="DIR", help="whose free space counts")
     parser.add_argument("--state", type=Path, default=Path("/var/lib/transom-bridge"), metavar="DIR")
     parser.add_argument("--bundles", type=Path, default=Path("/var/lib/transom-bundles"), metavar="DIR")
-    parser.add_argument("--dbus", metavar="ADDRESS", help="RAUC's bus; default: the system bus")
+    parser.add_argument("--dbus", metavar="ADDRESS", help="the bus of RAUC and logind; default: the system bus")
     return parser
 
 

@@ -51,5 +51,18 @@ class Updater(Protocol):
     async def take_back(self) -> None:
         """Have the next boot start the slot that runs now, and no boot the other one."""
 
+    async def next_version(self) -> str | None:
+        """Return the version in the slot that starts next, empty if unknown; None if that is the one that runs."""
+
+    async def mark_bad(self) -> None:
+        """Have the next boot start another slot than the one that runs."""
+
     async def mark_good(self) -> str:
         """Keep the running slot; return the version it was installed from, empty if unknown."""
+
+
+class Machine(Protocol):
+    """The machine as a whole. Raises UnavailableError if it is not to be restarted now."""
+
+    async def restart(self) -> None:
+        """Begin to shut down and start again; returns when that has begun."""

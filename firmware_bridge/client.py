@@ -15,6 +15,7 @@ from firmware_bridge.messages import (
     Answer,
     AnyRequest,
     Button,
+    GiveUp,
     Health,
     HealthReading,
     Install,
@@ -24,6 +25,7 @@ from firmware_bridge.messages import (
     Ping,
     Progress,
     Refused,
+    Restart,
     SetLed,
     Slot,
     Slots,
@@ -80,6 +82,20 @@ class BridgeClient:
     def mark_good(self) -> str:
         """Keep the running firmware; return the version floor from now on, empty while there is none."""
         return self._ask(MarkGood(), UPDATER_DEADLINE_S).version or ""
+
+    def restart(self) -> Installed | Refused:
+        """Restart the machine into the firmware that waits; this process is told to end soon after."""
+        answer = self._answer(Restart(), UPDATER_DEADLINE_S, lambda _: None)
+        if answer.error == "refused":
+            return Refused(answer.text)
+        return Installed(_good(answer).version or "", is_running=False)
+
+    def give_up(self) -> Installed | Refused:
+        """Go back from a firmware on trial; this process is told to end soon after."""
+        answer = self._answer(GiveUp(), UPDATER_DEADLINE_S, lambda _: None)
+        if answer.error == "refused":
+            return Refused(answer.text)
+        return Installed(_good(answer).version or "", is_running=False)
 
     def install(self, bundle: Path, progress: Callable[[Progress], object]) -> Installed | Refused:
         """Install a bundle, or join its installation if it runs already."""

@@ -73,7 +73,15 @@ class MarkGood(Request, frozen=True, tag="mark_good"):
     """The running firmware works: keep it, and never go back below it."""
 
 
-AnyRequest = Ping | Health | Button | Alarm | SetLed | Slots | Install | MarkGood
+class Restart(Request, frozen=True, tag="restart"):
+    """Restart the machine into the firmware that was installed and waits."""
+
+
+class GiveUp(Request, frozen=True, tag="give_up"):
+    """The firmware that was restarted into does not do its work: go back to the one before."""
+
+
+AnyRequest = Ping | Health | Button | Alarm | SetLed | Slots | Install | MarkGood | Restart | GiveUp
 
 
 class StorageReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,7 +141,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """For `alarm`; missing if there is no such input."""
     slots: list[Slot] | None = None
     version: str | None = None
-    """For `install`: what was asked for. For `mark_good`: the new floor."""
+    """For `install` what was asked for, `mark_good` the new floor, `restart` what starts, `give_up` what is left."""
     is_running: bool | None = None
     """For `install`: the booted slot holds this version already, nothing was written."""
     error: Literal["bad-input", "unavailable", "configuration", "refused"] | None = None

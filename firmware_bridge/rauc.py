@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
-from dbus_fast import BusType, Message, MessageType, Variant
+from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusFastError
 from dbus_fast.unpack import unpack_variants
 
 from firmware_bridge.backend import Bundle
+from firmware_bridge.bus import disconnected, open_bus
 from firmware_bridge.errors import BadInputError, UnavailableError
 from firmware_bridge.messages import Progress, Slot
 
 RAUC: Final = "de.pengutronix.rauc"
 INSTALLER: Final = "de.pengutronix.rauc.Installer"
-CONNECT_S_MAX: Final = 5.0
 CALL_S_MAX: Final = 30.0
 INSPECT_S_MAX: Final = 5 * 60.0
 """Checking the signature of a plain bundle reads all of it: 2 GiB from a slow card."""
@@ -53,7 +53,7 @@ class RaucUpdater:
 
     async def slots(self) -> list[Slot]:
         """Return every slot that RAUC knows."""
-        async with self._bus() as bus:
+        async with open_bus(self._address) as bus:
             return await _slots(bus)
 
     async def inspect(self, bundle: Path) -> Bundle:
@@ -61,7 +61,7 @@ class RaucUpdater:
 
         Raises BadInputError if RAUC refuses it.
         """
-        async with self._bus() as bus:
+        async with open_bus(self._address) as bus:
             # A bridge that died left its installation to RAUC, which looks at no bundle meanwhile, and does not say so.
             await _until_idle(bus)
             try:
@@ -78,10 +78,10 @@ class RaucUpdater:
     async def install(self, bundle: Path, manifest_hash: str | None, progress: Callable[[Progress], None]) -> None:
         """Install a bundle and wait for RAUC's verdict."""
         arguments = {"require-manifest-hash": Variant("s", manifest_hash)} if manifest_hash else {}
-        async with self._bus() as bus:
+        async with open_bus(self._address) as bus:
             finished = await _watch(bus, progress)
             await _call(bus, "InstallBundle", "sa{sv}", str(bundle), arguments)
-            gone = asyncio.ensure_future(_disconnected(bus))
+            gone = asyncio.ensure_future(disconnected(bus))
             ends: list[asyncio.Future[Any]] = [finished, gone]
             try:
                 await asyncio.wait(ends, timeout=INSTALL_S_MAX, return_when=asyncio.FIRST_COMPLETED)
@@ -100,36 +100,31 @@ class RaucUpdater:
 
     async def take_back(self) -> None:
         """Activate the booted slot, and mark the other one bad."""
-        async with self._bus() as bus:
+        async with open_bus(self._address) as bus:
             await _call(bus, "Mark", "ss", "active", "booted")
             with contextlib.suppress(BadInputError):  # with more than two slots RAUC knows no "other"
                 await _call(bus, "Mark", "ss", "bad", "other")
 
+    async def next_version(self) -> str | None:
+        """Ask the bootloader's side of RAUC which slot starts next."""
+        async with open_bus(self._address) as bus:
+            primary = _shaped(await _call(bus, "GetPrimary", ""), tuple[str])[0]
+            following = next((slot for slot in await _slots(bus) if slot.name == primary), None)
+        if following is None or following.state == "booted":
+            return None
+        return following.version or ""
+
+    async def mark_bad(self) -> None:
+        """Mark the booted slot bad, and activate the other one."""
+        async with open_bus(self._address) as bus:
+            await _call(bus, "Mark", "ss", "active", "other")
+            await _call(bus, "Mark", "ss", "bad", "booted")
+
     async def mark_good(self) -> str:
         """Mark the booted slot good; return the version it was installed from, or an empty text."""
-        async with self._bus() as bus:
+        async with open_bus(self._address) as bus:
             name, _ = _shaped(await _call(bus, "Mark", "ss", "good", "booted"), tuple[str, str])
             return next((slot.version or "" for slot in await _slots(bus) if slot.name == name), "")
-
-    @contextlib.asynccontextmanager
-    async def _bus(self) -> AsyncIterator[MessageBus]:
-        try:
-            bus = MessageBus(self._address, bus_type=BusType.SYSTEM)
-            async with asyncio.timeout(CONNECT_S_MAX):
-                await bus.connect()
-        except (OSError, EOFError, DBusFastError, TimeoutError) as error:
-            raise UnavailableError("no D-Bus to reach RAUC on", cure="is dbus.service running?") from error
-        try:
-            yield bus
-        finally:
-            bus.disconnect()
-            with contextlib.suppress(OSError, EOFError, DBusFastError):
-                await _disconnected(bus)
-
-
-async def _disconnected(bus: MessageBus) -> None:
-    # Shielded: the future behind it is the bus's own, and whoever stops waiting must not cancel it.
-    await asyncio.shield(bus.wait_for_disconnect())  # type: ignore[no-untyped-call] # dbus-fast has no types here
 
 
 class _UnknownMethodError(Exception):

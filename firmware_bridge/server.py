@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, assert_never
 
 from firmware_bridge.backend import Hardware
-from firmware_bridge.errors import BadInputError, BridgeError, ConfigurationError
+from firmware_bridge.errors import BadInputError, BridgeError, ConfigurationError, UnavailableError
 from firmware_bridge.messages import (
     ANSWER_BYTES_MAX,
     REQUEST_BYTES_MAX,
@@ -23,19 +23,21 @@ from firmware_bridge.messages import (
     Answer,
     AnyRequest,
     Button,
+    GiveUp,
     Health,
     Install,
-    Installed,
     MarkGood,
     Ping,
     Progress,
     Refused,
+    Restart,
     SetLed,
     Slots,
     read_request,
     write_line,
 )
 from firmware_bridge.notify import notify, watchdog_interval_s
+from firmware_bridge.restarts import Restarts
 from firmware_bridge.updates import Updates
 
 CONNECTIONS_MAX: Final = 16
@@ -47,9 +49,8 @@ PING_S_MAX: Final = 5.0
 class BridgeServer:
     """Answers the agent. Run `serve` until `stop` is called."""
 
-    def __init__(self, hardware: Hardware, updates: Updates) -> None:
-        self._hardware = hardware
-        self._updates = updates
+    def __init__(self, hardware: Hardware, updates: Updates, restarts: Restarts) -> None:
+        self._hardware, self._updates, self._restarts = hardware, updates, restarts
         self._conversations: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
@@ -124,7 +125,9 @@ class BridgeServer:
         except BridgeError as error:
             return _failed(error)
 
-    async def _answer(self, request: AnyRequest, tell: Callable[[Progress], None]) -> Answer:
+    async def _answer(  # noqa: C901 - one case for each question
+        self, request: AnyRequest, tell: Callable[[Progress], None]
+    ) -> Answer:
         answer = Answer(ok=True)
         match request:
             case Ping():
@@ -140,13 +143,35 @@ class BridgeServer:
             case Slots():
                 answer = Answer(ok=True, slots=await self._updates.slots())
             case MarkGood():
-                answer = Answer(ok=True, version=await self._updates.mark_good())
+                answer = await self._keep()
             case Install(bundle):
-                outcome = await self._updates.install(bundle, tell)
-                answer = _refused(outcome) if isinstance(outcome, Refused) else _installed(outcome)
+                answer = await self._install(bundle, tell)
+            case Restart():
+                answer = await self._restart(self._restarts.restart)
+            case GiveUp():
+                answer = await self._restart(self._restarts.give_up)
             case _:
                 assert_never(request)
         return answer
+
+    async def _install(self, bundle: str, tell: Callable[[Progress], None]) -> Answer:
+        outcome = await self._updates.install(bundle, tell)
+        if isinstance(outcome, Refused):
+            return _refused(outcome)
+        if not outcome.is_running:
+            self._restarts.forget()
+        return Answer(ok=True, version=outcome.version, is_running=outcome.is_running or None)
+
+    async def _keep(self) -> Answer:
+        floor = await self._updates.mark_good()
+        self._restarts.forget()
+        return Answer(ok=True, version=floor)
+
+    async def _restart(self, way: Callable[[], Awaitable[str | Refused]]) -> Answer:
+        if self._updates.is_installing:
+            raise UnavailableError("an installation is running", cure="restart when it has ended")
+        outcome = await way()
+        return _refused(outcome) if isinstance(outcome, Refused) else Answer(ok=True, version=outcome)
 
     async def _watch_button(self) -> None:
         while True:
@@ -175,10 +200,6 @@ async def _ping(socket_path: Path) -> bool:
             return await reader.readline() == write_line(Answer(ok=True))
         finally:
             writer.close()
-
-
-def _installed(end: Installed) -> Answer:
-    return Answer(ok=True, version=end.version, is_running=end.is_running or None)
 
 
 def _refused(refusal: Refused) -> Answer:

@@ -9,13 +9,13 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from firmware_bridge.backend import Updater
 from firmware_bridge.errors import BadInputError, ConfigurationError, UnavailableError
+from firmware_bridge.lasting_file import write_lasting
 from firmware_bridge.messages import Installed, Progress, Refused, Slot
 from firmware_bridge.versions import VERSION_CHARACTERS_MAX, is_allowed, parse_version
 
@@ -31,6 +31,11 @@ class Updates:
         self._floor_path = state / FLOOR_FILE
         self._bundles = bundles
         self._running: _Installation | None = None
+
+    @property
+    def is_installing(self) -> bool:
+        """Whether an installation runs now."""
+        return self._running is not None
 
     async def slots(self) -> list[Slot]:
         """Return every slot."""
@@ -125,18 +130,8 @@ class Updates:
         return floor
 
     def _raise_floor(self, version: str) -> None:
-        unfinished = self._floor_path.with_name(f".{FLOOR_FILE}.unfinished")
         try:
-            with unfinished.open("w") as file:
-                file.write(version)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._floor_path)
-            folder = os.open(self._floor_path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)  # else a power cut brings the old floor back
-            finally:
-                os.close(folder)
+            write_lasting(self._floor_path, version)
         except OSError as error:
             raise UnavailableError(f"cannot store the version floor: {error.strerror}") from error
 

@@ -12,9 +12,10 @@ import hashlib
 import itertools
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +34,7 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 Base64 = Annotated[str, msgspec.Meta(max_length=8 * 1024)]
 
 
-class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the hub posts to `/enrol`; every binary member is standard base64 with padding."""
 
     hub_id: Annotated[str, msgspec.Meta(max_length=26)]
@@ -46,6 +47,17 @@ class EnrolmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raw Ed25519 public key that will sign this hub's manifests and audit checkpoints."""
     signature: Base64
     """By the factory key, ECDSA-SHA256 in DER, over `signed_bytes`."""
+    version: Literal[1, 2] = 1
+    """2: the hub reads an answer that says where to renew."""
+
+
+class RenewalServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where certificates are renewed."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    anchors_pem: Annotated[str, msgspec.Meta(max_length=64 * 1024)]
+    """The only certificates that may vouch for the server's TLS key."""
 
 
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +69,7 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The only certificates that may vouch for the broker's TLS key."""
 
 
-class EnrolmentAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EnrolmentAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the server answers."""
 
     certificate_chain_pem: Annotated[str, msgspec.Meta(max_length=64 * 1024)]
@@ -71,6 +83,8 @@ class EnrolmentAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site: Annotated[str, msgspec.Meta(max_length=200)]
     server_time: Annotated[str, msgspec.Meta(max_length=40)]
     """RFC 3339 in UTC."""
+    renewal: RenewalServer | None = None
+    """Only for a request of version 2; without it the certificate cannot be renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ class Enrolment:
     pairing_epoch: int
     site: str
     server_time: str
+    renewal: RenewalServer | None = None
 
 
 def start_enrolment(identity: FactoryIdentity, claim: Claim, evidence_key: bytes) -> EnrolmentAttempt:
@@ -108,6 +123,7 @@ def start_enrolment(identity: FactoryIdentity, claim: Claim, evidence_key: bytes
         factory_key=to_base64(public_der(identity.key.public_key())),
         evidence_key=to_base64(evidence_key),
         signature=to_base64(identity.key.sign(signed, ec.ECDSA(hashes.SHA256()))),
+        version=2,
     )
     return EnrolmentAttempt(identity.hub_id, msgspec.json.encode(request), key)
 
@@ -115,22 +131,12 @@ def start_enrolment(identity: FactoryIdentity, claim: Claim, evidence_key: bytes
 def finish_enrolment(attempt: EnrolmentAttempt, answer: bytes) -> Enrolment:
     """Check the server's answer. Raises BadInputError if anything in it is not for this hub and this key."""
     message = read_answer(answer)
-    # 1. The certificate is for the key and the name that were asked for.
-    chain = read_chain(message.certificate_chain_pem)
-    try:
-        leaf_pin, leaf_name = pin(chain[0].public_key()), common_name(chain[0].subject)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadInputError("the certificate in the answer cannot be read") from error
-    if leaf_pin != pin(attempt.mtls_key.public_key()) or leaf_name != attempt.hub_id:
-        raise BadInputError("the certificate in the answer is for another hub", cure="tell the operator")
-    # 2. Each certificate is signed by the next, so that the broker will accept the chain.
-    for certificate, issuer in itertools.pairwise(chain):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-            raise BadInputError("the certificate chain in the answer does not hold together") from error
-    # 3. The broker can be verified, and the time can be read.
+    # 1. The certificate is for the key and the name that were asked for; the broker will accept its chain.
+    checked_chain(message.certificate_chain_pem, attempt.mtls_key, attempt.hub_id)
+    # 2. The broker and who renews can be verified, and the time can be read.
     read_chain(message.broker.anchors_pem)
+    if message.renewal is not None:
+        read_chain(message.renewal.anchors_pem)
     if _TIME.fullmatch(message.server_time) is None:
         raise BadInputError("the server's time is not RFC 3339 in UTC")
     return Enrolment(
@@ -142,7 +148,25 @@ def finish_enrolment(attempt: EnrolmentAttempt, answer: bytes) -> Enrolment:
         pairing_epoch=message.pairing_epoch,
         site=message.site,
         server_time=message.server_time,
+        renewal=message.renewal,
     )
+
+
+def checked_chain(chain_pem: str, key: ec.EllipticCurvePrivateKey, hub_id: str) -> list[x509.Certificate]:
+    """Read a chain, leaf first, for `key` and `hub_id`, each certificate signed by the next. Raises BadInputError."""
+    chain = read_chain(chain_pem)
+    try:
+        leaf_pin, leaf_name = pin(chain[0].public_key()), common_name(chain[0].subject)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadInputError("the certificate in the answer cannot be read") from error
+    if leaf_pin != pin(key.public_key()) or leaf_name != hub_id:
+        raise BadInputError("the certificate in the answer is for another hub", cure="tell the operator")
+    for certificate, issuer in itertools.pairwise(chain):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            raise BadInputError("the certificate chain in the answer does not hold together") from error
+    return chain
 
 
 def read_answer(answer: bytes) -> EnrolmentAnswer:

@@ -9,22 +9,18 @@ from __future__ import annotations
 import contextlib
 import hmac
 import http.client
-import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from provisioning.claim import Claim, open_claim
+from provisioning.conversation import CONVERSATION_S_MAX, SERVER_ERRORS, post, tls_1_3, tls_conversation
 from provisioning.enrolment import ANSWER_BYTES_MAX, Enrolment, finish_enrolment, start_enrolment
 from provisioning.errors import BadInputError, ConfigurationError, UnavailableError
 from provisioning.keys import certificate_pin
 from provisioning.store import HubState, IdentityStore
 
 ENROL_PATH: Final = "/enrol"
-CONNECT_S_MAX: Final = 10.0
-CONVERSATION_S_MAX: Final = 30.0
-_SERVER_ERRORS: Final = 500
 
 
 def enrol(
@@ -61,24 +57,13 @@ def enrol(
 
 @contextlib.contextmanager
 def _pinned_connection(claim: Claim, conversation_s_max: float) -> Iterator[http.client.HTTPConnection]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context = tls_1_3()
     # Trust is the pin of the authenticated claim, checked below: the operator's name may be new and its CA unknown.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with contextlib.ExitStack() as stack:
-        try:
-            plain = stack.enter_context(socket.create_connection((claim.host, claim.port), CONNECT_S_MAX))
-            stack.enter_context(_time_limit(plain, conversation_s_max))
-            server = stack.enter_context(context.wrap_socket(plain, server_hostname=claim.host))
-        except (OSError, UnicodeError) as error:
-            raise UnavailableError(
-                f"no TLS 1.3 connection to {claim.host}:{claim.port}",
-                cure="check the network; the claim code is still good",
-            ) from error
+    cure = "check the network; the claim code is still good"
+    with tls_conversation(claim.host, claim.port, context, conversation_s_max, cure) as (connection, server):
         _check_pin(server, claim)
-        connection = http.client.HTTPConnection(claim.host, claim.port)
-        connection.sock = server
         yield connection
 
 
@@ -91,37 +76,11 @@ def _check_pin(server: ssl.SSLSocket, claim: Claim) -> None:
         )
 
 
-@contextlib.contextmanager
-def _time_limit(server: socket.socket, limit_s: float) -> Iterator[None]:
-    # A socket's timeout is for one read: a server that drips a byte now and then would hold the hub for hours.
-    # The twin is the same connection; it stays ours when TLS takes the socket over.
-    with server.dup() as twin:
-
-        def hang_up() -> None:
-            with contextlib.suppress(OSError):
-                twin.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(limit_s, hang_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-
 def _post(connection: http.client.HTTPConnection, request: bytes) -> bytes:
-    try:
-        connection.request("POST", ENROL_PATH, request, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        answer = response.read(ANSWER_BYTES_MAX + 1)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UnavailableError(
-            "the server broke off the enrolment", cure="make a new claim code in the installer's app"
-        ) from error
-    if response.status >= _SERVER_ERRORS:
-        raise UnavailableError(f"the server answered {response.status}", cure="try again with a new claim code")
-    if response.status != http.client.OK:
-        raise BadInputError(f"the server refused the claim ({response.status})", cure="make a new claim code")
+    cure = "make a new claim code in the installer's app"
+    status, answer = post(connection, ENROL_PATH, request, ANSWER_BYTES_MAX, cure)
+    if status >= SERVER_ERRORS:
+        raise UnavailableError(f"the server answered {status}", cure="try again with a new claim code")
+    if status != http.client.OK:
+        raise BadInputError(f"the server refused the claim ({status})", cure="make a new claim code")
     return answer

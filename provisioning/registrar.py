@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from provisioning.claim import CODE_BYTES
 from provisioning.enrolment import (
@@ -24,24 +22,15 @@ from provisioning.enrolment import (
     Broker,
     EnrolmentAnswer,
     EnrolmentRequest,
+    RenewalServer,
     from_base64,
     signed_bytes,
 )
 from provisioning.errors import BadInputError
 from provisioning.factory import FactoryRecord
 from provisioning.hub_id import checked_hub_id
-from provisioning.keys import common_name, pin, read_public
-
-CERTIFICATE_LIFETIME: Final = dt.timedelta(days=90)
-CLOCK_SKEW: Final = dt.timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class HubAuthority:
-    """The operator's certificate authority for hubs."""
-
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
+from provisioning.issuing import HubAuthority, checked_csr, issue_chain
+from provisioning.keys import pin, read_public
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +41,8 @@ class AcceptedHub:
     certificate_chain_pem: str
     evidence_key: bytes
     """Raw Ed25519 public key."""
+    key_pin: bytes
+    """Of the certificate's key: the only one that may renew it (`reissue.HubKeys`)."""
 
 
 def read_request(body: bytes) -> EnrolmentRequest:
@@ -83,7 +74,7 @@ def accept_enrolment(
     authority: HubAuthority,
     now_s: int,
 ) -> AcceptedHub:
-    """Decide on one request and issue the hub's certificate for 90 days. Raises BadInputError for a no.
+    """Decide on one request and issue the hub's certificate. Raises BadInputError for a no.
 
     `record` is the operator's line for `request.hub_id` (None if there is none); `is_code_valid` says that the code was
     issued for this hub, has not expired and has now been struck off; `server_pin` names this server's own TLS key.
@@ -106,13 +97,11 @@ def accept_enrolment(
     except InvalidSignature as error:
         raise BadInputError("the factory key did not sign this request") from error
     # 4. The hub holds the new key too, and asks for no other name than its own.
-    leaf = _issue(_checked_csr(csr, request.hub_id), request.hub_id, authority, now_s)
-    chain = [leaf, authority.certificate]
-    pem = "".join(certificate.public_bytes(serialization.Encoding.PEM).decode() for certificate in chain)
-    return AcceptedHub(request.hub_id, pem, evidence_key)
+    key = checked_csr(csr, request.hub_id)
+    return AcceptedHub(request.hub_id, issue_chain(key, request.hub_id, authority, now_s), evidence_key, pin(key))
 
 
-def write_answer(
+def write_answer(  # noqa: PLR0913 - the members of the answer
     accepted: AcceptedHub,
     *,
     broker: Broker,
@@ -121,8 +110,9 @@ def write_answer(
     pairing_epoch: int,
     site: str,
     now_s: int,
+    renewal: RenewalServer | None = None,
 ) -> bytes:
-    """Write the answer to the hub."""
+    """Write the answer to the hub; `renewal` only for a request of version 2."""
     moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
     answer = EnrolmentAnswer(
         certificate_chain_pem=accepted.certificate_chain_pem,
@@ -132,39 +122,6 @@ def write_answer(
         pairing_epoch=pairing_epoch,
         site=site,
         server_time=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        renewal=renewal,
     )
     return msgspec.json.encode(answer)
-
-
-def _checked_csr(der: bytes, hub_id: str) -> ec.EllipticCurvePublicKey:
-    try:
-        csr = x509.load_der_x509_csr(der)
-        is_signed, name, key = csr.is_signature_valid, common_name(csr.subject), csr.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadInputError("not a certificate signing request") from error
-    if not is_signed or name != hub_id:
-        raise BadInputError("the signing request is not this hub's own")
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise BadInputError("the signing request is not for a P-256 key")
-    return key
-
-
-def _issue(key: ec.EllipticCurvePublicKey, hub_id: str, authority: HubAuthority, now_s: int) -> x509.Certificate:
-    now = dt.datetime.fromtimestamp(now_s, dt.UTC)
-    # Nothing of the request but its key gets into the certificate: name, usage and lifetime are the authority's.
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hub_id)]))
-        .issuer_name(authority.certificate.subject)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + CERTIFICATE_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"urn:hub:{hub_id}")]), critical=False
-        )
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
-    )
-    return builder.sign(authority.key, hashes.SHA256())

@@ -8,7 +8,6 @@ before or the state after; nothing else in the folder says anything about the st
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +16,16 @@ from typing import Final, Literal, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from provisioning.credentials import RENEWAL_FILES, CredentialStore
 from provisioning.enrolment import Enrolment
 from provisioning.errors import BadInputError, ConfigurationError, UnavailableError
 from provisioning.factory import FactoryIdentity
 from provisioning.hub_id import checked_hub_id
 from provisioning.keys import key_pem, pin, read_key
 from provisioning.pairing import OwnerKey, read_owner
+from provisioning.private_files import read_private, remove_private, write_private
 from provisioning.secret import read_secret, secret_text
 
-FILE_BYTES_MAX: Final = 512 * 1024
 USED_CODES_MAX: Final = 64
 """Claims live 15 minutes: what is older than the last 64 has long expired."""
 
@@ -71,8 +71,7 @@ class IdentityStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.mtls_key_path: Final = folder / "mtls.key"
-        self.mtls_certificate_path: Final = folder / "mtls.crt"
+        self.credentials: Final = CredentialStore(folder)
 
     def state(self) -> HubState:
         """Read back how far this hub has come."""
@@ -120,6 +119,7 @@ class IdentityStore:
 
     def save_enrolment(self, enrolment: Enrolment, mtls_key: ec.EllipticCurvePrivateKey) -> None:
         """Keep an enrolment: key, certificate, then the commit mark."""
+        remove_private(*(self.folder / name for name in RENEWAL_FILES))  # of a reset that the power cut short
         self._write("mtls.key", key_pem(mtls_key))
         self._write("mtls.crt", enrolment.certificate_chain_pem.encode())
         self._write("enrolment.json", msgspec.json.encode(_EnrolmentFile(enrolment)))
@@ -130,7 +130,10 @@ class IdentityStore:
         return content.enrolment if content else None
 
     def enrolment_pin(self) -> bytes:
-        """Return the pin of the key made at this enrolment: another enrolment, also of the same hub, has another."""
+        """Return the pin of the key made at this enrolment: another enrolment, also of the same hub, has another.
+
+        A renewal makes a new key and leaves this one here: it is still the same enrolment.
+        """
         pem = self._read("mtls.key")
         if pem is None:
             raise _damaged("mtls.key")
@@ -152,12 +155,11 @@ class IdentityStore:
 
         Also which disk the agent's ring was on: the next owner may have another.
         """
+        names = ("owner.json", "enrolment.json", "mtls.key", "mtls.crt", *RENEWAL_FILES, "ring-volume")
         try:
-            for name in ("owner.json", "enrolment.json", "mtls.key", "mtls.crt", "ring-volume"):
-                (self.folder / name).unlink(missing_ok=True)
-            _sync_folder(self.folder)
-        except OSError as error:
-            raise UnavailableError(f"cannot reset the hub: {error.strerror}") from error
+            remove_private(*(self.folder / name for name in names))
+        except UnavailableError as error:
+            raise UnavailableError(f"cannot reset the hub: {error}") from error
 
     def _required(self, name: str, kind: type[_Made]) -> _Made:
         content = self._optional(name, kind)
@@ -177,29 +179,10 @@ class IdentityStore:
             raise _damaged(name) from error
 
     def _read(self, name: str) -> bytes | None:
-        try:
-            with (self.folder / name).open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    raise ConfigurationError(f"{name} is open to other users", cure=f"chmod 600 {self.folder / name}")
-                return file.read(FILE_BYTES_MAX)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise UnavailableError(f"cannot read {name}: {error.strerror}") from error
+        return read_private(self.folder / name)
 
     def _write(self, name: str, content: bytes) -> None:
-        unfinished = self.folder / f".{name}.unfinished"
-        try:
-            unfinished.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.folder / name)
-            _sync_folder(self.folder)
-        except OSError as error:
-            raise UnavailableError(f"cannot write {name}: {error.strerror}") from error
+        write_private(self.folder / name, content)
 
 
 def _checked(name: str, make: Callable[[], _Made]) -> _Made:
@@ -211,11 +194,3 @@ def _checked(name: str, make: Callable[[], _Made]) -> _Made:
 
 def _damaged(name: str) -> ConfigurationError:
     return ConfigurationError(f"{name} in the identity folder is damaged", cure="restore it, or reset and enrol again")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,12 @@ import pytest
 
 from agent.acquire.health import CameraState
 from agent.clock import SECOND_NS, Instant
-from agent.errors import UnavailableError
-from agent.firmware_trial import WELL_S_MIN, FirmwareTrial, does_its_work
+from agent.errors import BadInputError, UnavailableError
+from agent.firmware_trial import TRIAL_S_MAX, WELL_S_MIN, FirmwareTrial, does_its_work
 from agent.outside.bridge import firmware_slots, keep_firmware
 from agent.vitals import HubVitals, RingVitals
 from tests.simulators.audit_log import NOW
+from tests.simulators.eventually import eventually
 from tests.simulators.rauc_service import Behaviour, PrivateBus, RaucService
 from tests.simulators.real_rauc import BridgeProcess
 from tests.simulators.set_clock import SetClock
@@ -53,7 +55,7 @@ def test_a_hub_does_its_work(vitals: HubVitals | None, *, is_connected: bool, is
 def judged(seconds: Sequence[float], is_well: Callable[[float], bool]) -> list[float]:
     """Return the moments at which a hub has passed, of those at which it was looked at."""
     now = 0.0
-    trial = FirmwareTrial(lambda: WELL, lambda: is_well(now), lambda: None)
+    trial = FirmwareTrial(lambda: WELL, lambda: is_well(now), lambda: None, lambda: None)
     passed = []
     for now in seconds:
         passed += [now] if trial.has_passed(Instant(round(now * SECOND_NS))) else []
@@ -88,7 +90,7 @@ def test_it_is_kept_by_the_real_bridge_as_soon_as_rauc_has_time(tmp_path: Path) 
             finally:
                 behaviour.is_busy = False
 
-        trial = FirmwareTrial(lambda: WELL, lambda: True, keep)
+        trial = FirmwareTrial(lambda: WELL, lambda: True, keep, lambda: None)
         trial.has_passed(clock.instant())
         clock.go_on(WELL_S_MIN)
         asyncio.run(asyncio.wait_for(trial.run(clock, 0.01, 0.01), 30))
@@ -97,3 +99,66 @@ def test_it_is_kept_by_the_real_bridge_as_soon_as_rauc_has_time(tmp_path: Path) 
         assert firmware_slots(bridge.socket)[0].boot_status == "good"
     with pytest.raises(UnavailableError, match="is not kept"):
         keep_firmware(tmp_path / "nobody")
+
+
+def lived(is_well: Callable[[float], bool], give_ups: list[Exception], hours: float) -> tuple[list[float], list[float]]:
+    """Let a firmware run for so long; return when it was kept, and when it was given up."""
+    clock, began, looks = SetClock(NOW), 0.0, 0
+    kept, given_up = list[float](), list[float]()
+
+    def seconds() -> float:
+        return clock.instant() / SECOND_NS - began
+
+    def keep() -> None:
+        kept.append(seconds())
+
+    def give_up() -> None:
+        given_up.append(seconds())
+        if give_ups:
+            raise give_ups.pop(0)
+
+    def vitals() -> HubVitals:
+        nonlocal looks
+        looks += 1
+        return WELL
+
+    began = seconds()
+    trial = FirmwareTrial(vitals, lambda: is_well(seconds()), keep, give_up)
+
+    def has_looked(before: int, task: asyncio.Task[None]) -> bool:
+        return looks > before or task.done()
+
+    async def life() -> None:
+        task = asyncio.create_task(trial.run(clock, 0, 0))
+        while seconds() < hours * 3600 and not task.done():
+            await eventually(partial(has_looked, looks, task))  # what a look has led to has ended then
+            clock.go_on(30)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(life())
+    return kept, given_up
+
+
+def test_a_firmware_that_never_does_its_work_is_given_up() -> None:
+    """After an hour, not before; what is well then has its ten minutes still."""
+    kept, given_up = lived(lambda _: False, [], 1.5)
+    assert kept == []
+    assert TRIAL_S_MAX <= given_up[0] <= TRIAL_S_MAX + 120
+    kept, given_up = lived(lambda at: at > TRIAL_S_MAX - 300, [], 1.5)
+    assert given_up == []
+    assert len(kept) == 1
+
+
+def test_a_firmware_that_is_not_on_trial_is_left_as_it_is() -> None:
+    """Nothing is gone back from: asked once, and kept whenever it does its work again."""
+    kept, given_up = lived(lambda at: at > 2 * TRIAL_S_MAX, [BadInputError("not on trial")], 3)
+    assert len(given_up) == 1
+    assert len(kept) == 1
+
+
+def test_what_was_given_up_is_not_kept_any_more() -> None:
+    """The next start goes back: a machine that may not go down yet is asked again, however well it is meanwhile."""
+    kept, given_up = lived(lambda at: at > TRIAL_S_MAX + 60, [UnavailableError("logged in")] * 5, 2)
+    assert kept == []
+    assert len(given_up) >= 6

@@ -14,7 +14,7 @@ from agent.health_warnings import LASTS_S, QUIET_S, Changes, WarningWatch, find_
 from agent.picture_judge import Fault
 from agent.picture_watch import PictureVitals
 from agent.self_test import CameraTest
-from agent.vitals import EventKindVitals, HealthWarning, HubVitals
+from agent.vitals import CertificateVitals, EventKindVitals, HealthWarning, HubVitals
 from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub, outbox, ring
 
 LOST = camera(loss_share=0.02)
@@ -219,3 +219,33 @@ def test_no_warning_comes_and_goes_within_a_minute(steps: list[tuple[int, HubVit
                 del came[name]
         for name in names:
             came.setdefault(name, now)
+
+
+CERTIFICATE = CertificateVitals(at(100 * 3600), at(66 * 3600), at(83 * 3600), 0, "", is_refused=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "hours", "told"),
+    [
+        ({}, 82, ""),
+        ({"why": "nobody there", "failures": 40}, 82, ""),
+        ({"why": "nobody there", "failures": 40}, 84, "certificate_ending: was not renewed (nobody there)"),
+        ({"why": "no (ask why)", "is_refused": True}, 70, "certificate_ending: refuses to know its certificate"),
+        ({"due": ""}, 84, "certificate_ending: was not renewed (reset the hub and enrol it again)"),
+        ({"why": "nobody there"}, 101, "certificate_ended: connects anew (nobody there; reset the hub"),
+    ],
+    ids=["good", "fails", "late", "refused", "nobody to ask", "over"],
+)
+def test_a_certificate_is_warned_of_early_enough(changes: dict[str, Any], hours: int, told: str) -> None:
+    """Once it is late, at once if the server has said no; what to do stands with it."""
+    vitals = hub(written=at(hours * 3600), certificate=replace(CERTIFICATE, **changes))
+    found = [one for one in find_warnings(replace(vitals, cameras=()), Changes()) if one.code.startswith("certificate")]
+    code, _, words = told.partition(": ")
+    assert [one.code for one in found] == ([code] if code else [])
+    assert all(words in str(one) for one in found)
+
+
+def test_a_certificates_dates_say_nothing_while_the_clock_does_not() -> None:
+    """There is a warning about that already."""
+    vitals = hub(written=at(101 * 3600), certificate=CERTIFICATE, is_clock_trusted=False)
+    assert [one.code for one in find_warnings(replace(vitals, cameras=()), Changes())] == ["clock_untrusted"]

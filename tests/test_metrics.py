@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.health_warnings import Changes, find_warnings
 from agent.metrics import encode_metrics
 from agent.picture_watch import PictureVitals
+from agent.vitals import CertificateVitals
 from tests.simulators.exposition import read_exposition
 from tests.simulators.vital_signs import DOOR, EVENTS, START, YARD, at, camera, hub, ring
 
@@ -63,6 +64,13 @@ def test_pictures_are_told_once_they_were_looked_at() -> None:
     }
 
 
+def test_the_certificates_end_is_told() -> None:
+    """As a time, to be alerted on from outside."""
+    certificate = CertificateVitals(at(100), at(66), at(83), 0, "", is_refused=False)
+    family = read_exposition(encode_metrics(hub(certificate=certificate)))["transom_certificate_end_timestamp_seconds"]
+    assert list(family.samples.values()) == [START / 1e9 + 100]
+
+
 def test_units_stand_last_in_the_names() -> None:
     """As Prometheus asks: base units, counters end in total."""
     for name in read_exposition(encode_metrics(hub())):
@@ -86,6 +94,7 @@ def test_what_is_not_known_is_left_out() -> None:
     empty = {name for name, family in read.items() if not family.samples} - {
         "transom_warning",
         "transom_clock_error_seconds",
+        "transom_certificate_end_timestamp_seconds",  # of a hub that is not enrolled
     }
     assert empty == {
         f"transom_camera_{name}"

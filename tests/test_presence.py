@@ -23,6 +23,7 @@ from agent.outside.identity_file import IdentityFile
 from agent.outside.mqtt import PACKET_BYTES_MAX
 from agent.presence import NOTE_CHARS_MAX, CameraPresence, Presence, PresenceBoard
 from agent.self_test import CameraTest
+from agent.vitals import CertificateVitals
 from provisioning.pairing import read_enrolment
 from tests.simulators import vital_signs
 from tests.simulators.export_site import EVIDENCE_KEY, HUB, STATUS_TOPIC
@@ -152,3 +153,18 @@ def test_a_change_is_passed_on(board: PresenceBoard) -> None:
     board.on_change = lambda: heard.append(1)
     board.changed()
     assert heard == [1]
+
+
+def test_what_is_to_come_is_in_it(board: PresenceBoard, roster: ListedRoster) -> None:
+    """The end of the hub's certificate, and the firmware that it will restart into; without one, nothing of it."""
+    assert {"certificate_ends", "restart"} & set(
+        msgspec.json.decode(board.online(4, OWNED, EVIDENCE, ENROLMENT))
+    ) == set()
+    ends = vital_signs.at(90 * 86400)
+    certificate = CertificateVitals(
+        ends, vital_signs.at(60 * 86400), vital_signs.at(75 * 86400), 0, "", is_refused=False
+    )
+    later = PresenceBoard(board._watch, roster.health, lambda: vital_signs.hub(certificate=certificate))
+    later.restart = lambda: "2026.12.1"
+    presence = read(later.online(4, OWNED, EVIDENCE, ENROLMENT))
+    assert (presence.certificate_ends, presence.restart) == (ends, "2026.12.1")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from agent.health_warnings import Changes, find_warnings
 from agent.status_table import status_table
-from agent.vitals import HubVitals
+from agent.vitals import CertificateVitals, HubVitals
 from tests.simulators.vital_signs import DOOR, EVENTS, YARD, at, camera, hub, outbox
 
 
@@ -93,3 +94,13 @@ def test_what_cameras_told_is_a_line_each() -> None:
 def test_a_hub_without_owner() -> None:
     """It says why nothing is in the ring."""
     assert "the hub has no owner yet" in drawn(hub(ring=None))
+
+
+def test_a_certificate_is_told_with_its_end() -> None:
+    """When it is renewed, or what has failed; nothing of a hub that has none yet."""
+    good = CertificateVitals(at(100), at(66), at(83), 0, "", is_refused=False)
+    assert f"certificate: until {at(100)}, renewed at {at(66)}" in drawn(hub(certificate=good))
+    failing = replace(good, failures=7, why="nobody there", due="")
+    page = drawn(hub(certificate=failing))
+    assert "which nobody renews; 7 tries have failed, the last: nobody there" in page
+    assert "certificate" not in drawn(hub())

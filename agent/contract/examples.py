@@ -186,6 +186,7 @@ def _presence(*, is_paired: bool) -> Presence:
         pairing="" if is_paired else _base64url(hashlib.sha256(b"enrolment").digest()),
         policy_version=1 if is_paired else 0,
         evidence_key=str(verifier_of(HUB, _fixed("evidence"))),
+        certificate_ends="2027-02-20T14:00:00Z",
         cameras=(CameraPresence(FRONT, "Front door", "recording", footage_min=4320, covered_min=60),),
     )
 

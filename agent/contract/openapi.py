@@ -1,4 +1,4 @@
-"""What the hub says over HTTPS, as OpenAPI 3.1: enrolment, uploads by tus and by presigned URLs, receipts.
+"""What the hub says over HTTPS, as OpenAPI 3.1: enrolment, renewal, uploads by tus and by presigned URLs, receipts.
 
 Rules of this file: only what the hub sends and reads; a store may do more. `deliver/FORMAT.md` and
 `provisioning/FORMAT.md` have the words.
@@ -27,7 +27,8 @@ def document(version: str) -> dict[str, Any]:
             "version": version,
             "description": (
                 "The hub is the client. TLS 1.3; the server's key is pinned by the claim (enrolment), or its chain "
-                "ends in an authority that the trust bundle lists (store). Redirects are refused. Any creation URL, "
+                "ends in an authority that the enrolment named (renewal) or the trust bundle lists (store). "
+                "Redirects are refused. Any creation URL, "
                 "signer's URL and receipts URL that a command names on a listed host will do; the paths here are "
                 "examples. A command says which of tus and presigned URLs it wants."
             ),
@@ -36,6 +37,8 @@ def document(version: str) -> dict[str, Any]:
         "servers": [{"url": "https://evidence.example"}],
         "paths": {
             "/enrol": {"post": _enrol()},
+            "/renew": {"post": _renew()},
+            "/renewed": {"post": _confirm()},
             "/files": {"options": _options(), "post": _create()},
             "/files/{upload}": {
                 "parameters": [_path("upload")],
@@ -61,6 +64,41 @@ def _enrol() -> dict[str, Any]:
         "responses": {
             "200": _response("Enrolled.", content={"application/json": _shape("EnrolmentAnswer")}),
             "403": _response("Refused; why is for the server's own log."),
+        },
+    }
+
+
+def _renew() -> dict[str, Any]:
+    return {
+        "operationId": "renew",
+        "summary": "A hub asks by its certificate and its factory key for its next certificate.",
+        "description": (
+            "At the place that `renewal` of the enrolment's answer names. The server checks in the order of "
+            "`provisioning/FORMAT.md` section 6, and stores which keys count before it answers."
+        ),
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/json": _shape("RenewalRequest")}},
+        "responses": {
+            "200": _response(
+                "The next certificate; the present one stays good.",
+                content={"application/json": _shape("RenewalAnswer")},
+            ),
+            "403": _response("Refused: the hub warns at once, and tries again ever more rarely."),
+            "default": _response("Later: the hub tries again, after 15 minutes at first, at last twice a day."),
+        },
+    }
+
+
+def _confirm() -> dict[str, Any]:
+    return {
+        "operationId": "confirm",
+        "summary": "The next certificate has worked with the broker: the key before it renews nothing any more.",
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/json": _shape("RenewalConfirmation")}},
+        "responses": {
+            "204": _response("Noted."),
+            "403": _response("That certificate was not offered; the hub uses it and says no more."),
+            "default": _response("Later: the hub tells it again."),
         },
     }
 

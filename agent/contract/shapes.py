@@ -26,6 +26,7 @@ from agent.evidence.statement import Statement
 from agent.presence import Presence
 from provisioning.enrolment import EnrolmentAnswer, EnrolmentRequest
 from provisioning.pairing import PairingStatement
+from provisioning.renewal import RenewalAnswer, RenewalConfirmation, RenewalRequest
 
 BASE: Final = "https://transom.example/contract/v1/"
 OTHERS: Final = (
@@ -39,6 +40,9 @@ OTHERS: Final = (
     Entry,
     EnrolmentRequest,
     EnrolmentAnswer,
+    RenewalRequest,
+    RenewalAnswer,
+    RenewalConfirmation,
 )
 """What is not signed claims."""
 

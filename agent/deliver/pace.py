@@ -1,8 +1,7 @@
 """When the next bytes may leave: a token bucket for all uploads, and one beside it for those that are in no hurry.
 
 Rules of this file: what is asked for is booked at once, so that whoever waits wakes up once; while a part of now is
-being sent, all others together get `BEHIND_SHARE` of the link; a request that measures the link passes every cap but
-the absolute one; bytes are counted as they are on the wire.
+being sent, all others together get `BEHIND_SHARE` of the link; bytes are counted as they are on the wire.
 """
 
 from __future__ import annotations
@@ -48,17 +47,12 @@ class Pace:
     """All uploads of a hub. `set` says what holds from now on, `book` when bytes may go."""
 
     def __init__(self) -> None:
-        self._all, self._behind, self._absolute = Bucket(), Bucket(), Bucket()
+        self._all, self._behind = Bucket(), Bucket()
         self._link: float | None = None
 
-    def set(
-        self, cap_bytes_per_s: float | None, link_bytes_per_s: float | None, absolute_bytes_per_s: float | None = None
-    ) -> None:
-        """Send no faster than the cap from now on, and measure no faster than the absolute one.
-
-        The link is as fast as it was measured.
-        """
-        self._all.bytes_per_s, self._absolute.bytes_per_s = cap_bytes_per_s, absolute_bytes_per_s
+    def set(self, cap_bytes_per_s: float | None, link_bytes_per_s: float | None) -> None:
+        """Send no faster than the cap from now on; the link is as fast as it was measured."""
+        self._all.bytes_per_s = cap_bytes_per_s
         known = [rate for rate in (cap_bytes_per_s, link_bytes_per_s) if rate is not None]
         self._link = min(known, default=None)
 
@@ -72,16 +66,13 @@ class Pace:
         """Return how fast all uploads together can go; None: nobody knows."""
         return self._link
 
-    def book(self, length: int, now: Instant, *, is_behind: bool, is_measuring: bool = False) -> int:
+    def book(self, length: int, now: Instant, *, is_behind: bool) -> int:
         """Book `length` bytes of a body, and return after how many nanoseconds they may go.
 
-        `is_behind`: this upload is in no hurry, and another one is. `is_measuring`: it finds out how fast the link is.
+        `is_behind`: this upload is in no hurry, and another one is.
         """
         wire = round(length * WIRE_FACTOR)
-        wait_ns = self._absolute.book(wire, now)
-        if is_measuring:
-            return wait_ns
-        wait_ns = max(wait_ns, self._all.book(wire, now))
+        wait_ns = self._all.book(wire, now)
         if is_behind and self._link is not None:
             self._behind.bytes_per_s = self._link * BEHIND_SHARE
             wait_ns = max(wait_ns, self._behind.book(wire, now))

@@ -1,8 +1,8 @@
 """How fast the uplink is, by what uploads really reached: the second-fastest of the last hour's measurements.
 
-Rules of this file: a request measures only if nothing held it back but the link, so that a share of the link never
-makes it look slower than it is, and then slower again; where an absolute cap holds too, the link is at most that fast
-to us; nothing is stored: after a start it is learned anew within three requests.
+Rules of this file: a request measures only if nothing held it back but the link, so that a cap never makes the link
+look slower than it is, and then slower again; nothing is stored: after a start it is learned anew within three
+requests.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ import secrets
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +36,13 @@ from agent.evidence.note import Verifier
 from agent.signing import public_jwk
 from provisioning.claim import CLAIM_LIFETIME_S, Claim
 from provisioning.enrolment import Broker as BrokerPlace
+from provisioning.enrolment import RenewalServer
 from provisioning.errors import BadInputError
 from provisioning.factory import FactoryRecord
+from provisioning.issuing import CERTIFICATE_LIFETIME, HubAuthority
 from provisioning.keys import certificate_pin
-from provisioning.registrar import HubAuthority, accept_enrolment, read_request, request_code, write_answer
+from provisioning.registrar import accept_enrolment, read_request, request_code, write_answer
+from provisioning.reissue import HubKeys, accept_confirmation, accept_renewal, read_confirmation, read_renewal
 
 PAIRING_EPOCH: Final = 1
 SITE: Final = "Bakery, Main Street 4"
@@ -52,6 +57,7 @@ class Enrolments:
     records: dict[str, FactoryRecord] = field(default_factory=dict)
     codes: dict[bytes, tuple[str, float]] = field(default_factory=dict)
     evidence_keys: dict[str, Verifier] = field(default_factory=dict)
+    keys: dict[str, HubKeys] = field(default_factory=dict)  # of whose certificates which may be renewed
 
 
 class CentralServer:
@@ -74,7 +80,13 @@ class CentralServer:
         self.witness = LogWitness("central.example/witness")
         certificate, key = certificates.issue_server(folder, "central")
         application = Starlette(
-            routes=[Route("/enrol", self._enrol, methods=["POST"]), *store.routes(), *Signer(store).routes()]
+            routes=[
+                Route("/enrol", partial(self._decide, self._accept), methods=["POST"]),
+                Route("/renew", partial(self._decide, self._renew), methods=["POST"]),
+                Route("/renewed", partial(self._decide, self._confirm), methods=["POST"]),
+                *store.routes(),
+                *Signer(store).routes(),
+            ]
         )
         self._config = config = uvicorn.Config(
             application,
@@ -91,6 +103,8 @@ class CentralServer:
             raise RuntimeError("uvicorn without TLS")
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
         self.ahead_ns = 0  # of the machine's clock: a server that has another idea of the time
+        self.hub_life = CERTIFICATE_LIFETIME  # of the certificates that it issues to hubs
+        self._renewing = threading.Lock()
         self.signs_time = True  # lists the clock's key in its trust bundles
         self._server: uvicorn.Server
         self._thread: threading.Thread
@@ -153,14 +167,14 @@ class CentralServer:
         """Answer a hub that does not know the time."""
         return self._authority.signed_time(self.now(), request)
 
-    async def _enrol(self, request: Request) -> Response:
+    async def _decide(self, accept: Callable[[bytes], Response], request: Request) -> Response:
         body = bytearray()
         async for piece in request.stream():
             body += piece
             if len(body) > REQUEST_BYTES_MAX:
                 return Response("too large", 413)
         try:
-            return await run_in_threadpool(self._accept, bytes(body))
+            return await run_in_threadpool(accept, bytes(body))
         except BadInputError as error:
             return Response(str(error), 403)
 
@@ -172,9 +186,10 @@ class CentralServer:
             self.enrolments.records.get(asked.hub_id),
             is_code_valid=hub == asked.hub_id and now_s <= expires_s,
             server_pin=self._pin,
-            authority=HubAuthority(self._certificates.key, self._certificates.certificate),
+            authority=self._hub_authority,
             now_s=now_s,
         )
+        self.enrolments.keys[accepted.hub_id] = HubKeys(accepted.key_pin)
         self.enrolments.evidence_keys[accepted.hub_id] = Verifier(accepted.hub_id, accepted.evidence_key)
         answer = write_answer(
             accepted,
@@ -184,8 +199,32 @@ class CentralServer:
             pairing_epoch=PAIRING_EPOCH,
             site=SITE,
             now_s=now_s,
+            renewal=self._renewal_server() if asked.version > 1 else None,
         )
         return Response(answer, media_type="application/json")
+
+    def _renew(self, body: bytes) -> Response:
+        asked, known = read_renewal(body), self.enrolments
+        record, authority, now_s = known.records.get(asked.hub_id), self._hub_authority, int(time.time())
+        with self._renewing:
+            keys = known.keys.get(asked.hub_id)
+            answer, known.keys[asked.hub_id] = accept_renewal(asked, record, keys, authority=authority, now_s=now_s)
+        return Response(answer, media_type="application/json")
+
+    def _confirm(self, body: bytes) -> Response:
+        told, known = read_confirmation(body), self.enrolments
+        authority, now_s = self._hub_authority, int(time.time())
+        with self._renewing:
+            keys = known.keys.get(told.hub_id)
+            known.keys[told.hub_id] = accept_confirmation(told, keys, authority=authority, now_s=now_s)
+        return Response(status_code=204)
+
+    @property
+    def _hub_authority(self) -> HubAuthority:
+        return HubAuthority(self._certificates.key, self._certificates.certificate, self.hub_life)
+
+    def _renewal_server(self) -> RenewalServer:
+        return RenewalServer(self._certificates.address, self.port, self._certificates.pem)
 
 
 async def _serve(server: uvicorn.Server) -> None:

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     LOGIN = "login"  # somebody came to the owner's page, or was turned away
     FIRMWARE = "firmware"  # an update was ordered
     FIRMWARE_RUNS = "firmware_runs"  # what the firmware bridge says about what runs
+    RESTART = "restart"  # of the machine, into a firmware that was installed
+    CERTIFICATE = "certificate"  # by which the hub shows its server who it is: a step of its renewal
     CLOCK_STEP = "clock_step"
     CLOCK_SOURCE = "clock_source"  # somebody else vouches for the time than before
     TIME_ACCEPTED = "time_accepted"  # the server's signed time

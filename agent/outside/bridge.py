@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from agent.audit_watch import FirmwareSlot
-from agent.errors import UnavailableError
+from agent.errors import BadInputError, UnavailableError
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.messages import Refused
 
 ANSWER_S_MAX: Final = 1.0
 
@@ -27,6 +28,34 @@ def keep_firmware(socket: Path) -> str:
         return BridgeClient(socket).mark_good()
     except BridgeError as error:
         raise UnavailableError(f"the firmware that runs is not kept: {error}") from error
+
+
+def restart_machine(socket: Path) -> str:
+    """Restart the machine into the firmware that waits; return its version. Asks RAUC and logind.
+
+    Raises UnavailableError if the machine may not go down now, BadInputError if there is nothing to start.
+    """
+    try:
+        answer = BridgeClient(socket).restart()
+    except BridgeError as error:
+        raise UnavailableError(f"the firmware bridge does not restart the machine: {error}") from error
+    if isinstance(answer, Refused):
+        raise BadInputError(answer.text)
+    return answer.version
+
+
+def give_firmware_up(socket: Path) -> str:
+    """Go back from the firmware that runs, if it is on trial; return its version.
+
+    Raises UnavailableError if that cannot be had now, BadInputError if it is not on trial.
+    """
+    try:
+        answer = BridgeClient(socket).give_up()
+    except BridgeError as error:
+        raise UnavailableError(f"the firmware bridge does not go back from this firmware: {error}") from error
+    if isinstance(answer, Refused):
+        raise BadInputError(answer.text)
+    return answer.version
 
 
 def firmware_slots(socket: Path) -> list[FirmwareSlot]:

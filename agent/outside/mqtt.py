@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -77,12 +79,14 @@ class MqttLink:
         will: Will,
         on_connected: Callable[[], None],
         before_connecting: Callable[[ssl.SSLContext], None] = lambda _: None,
+        on_accepted: Callable[[], None] = lambda: None,
     ) -> None:
+        """`before_connecting` and `on_accepted` are called in paho's thread: before each try, and if it succeeds."""
         self._inbox: asyncio.Queue[Inbound] = asyncio.Queue(INBOX_MAX + UNACKNOWLEDGED_MAX)
         self.dropped = 0
         self._address = address
         self._subscriptions = subscriptions
-        self._on_connected = on_connected
+        self._on_connected, self._on_accepted = on_connected, on_accepted
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[None]] = {}
         client = _BoundClient(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
@@ -110,6 +114,15 @@ class MqttLink:
             self._address.host, self._address.port, keepalive=KEEPALIVE_S, clean_start=False, properties=session
         )
         self._client.loop_start()
+
+    def reconnect(self) -> None:
+        """Let the connection break, as a network would: the session stays, and what is on its way comes again."""
+        connection = self._client.socket()
+        if connection is None:
+            return
+        # Below TLS: SSLSocket.shutdown would let the other thread write without TLS for a moment.
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RDWR)
 
     @property
     def is_connected(self) -> bool:
@@ -158,6 +171,7 @@ class MqttLink:
     def _connected(self, _c: paho.Client, _u: Any, flags: Any, reason: ReasonCode, _p: Any) -> None:  # noqa: ANN401 - paho's
         if reason.is_failure:
             return
+        self._on_accepted()
         if flags.session_present:
             self._cross(self._forget)
         self._client.subscribe([(topic, 1) for topic in self._subscriptions])

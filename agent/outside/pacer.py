@@ -23,7 +23,7 @@ from agent.deliver.turns import AT_ONCE_MAX
 from agent.deliver.uplink import Uplink
 
 LOOK_S: Final = 0.5
-MEASURE_S: Final = 1.0  # so long is a request that no share holds back, while a share of the uplink is the cap
+MEASURE_S: Final = 1.0  # so long is a request that nothing holds back, while a share of the uplink is the cap
 MEASURE_BYTES_FIRST: Final = 512 * 1024
 PATIENCE: Final = AT_ONCE_MAX / BEHIND_SHARE
 """So many times longer than on a free link a request may take: one of as many as there can be, behind another."""
@@ -61,7 +61,7 @@ class Passage:
     """One request with a body, on its way."""
 
     part: str
-    is_measuring: bool  # only an absolute cap holds it back, for once
+    is_measuring: bool  # nothing holds it back, for once
     began: Instant
     sent_before: int  # by all uploads
     held_before: int
@@ -127,9 +127,9 @@ class Pacer:
     async def leave(self, passage: Passage, length: int) -> None:
         """Wait until so many bytes may go. Raises WithdrawnError if the part may not be sent any more."""
         self._look()
-        is_behind, is_measuring = self._is_behind(passage), passage.is_measuring
-        wait_ns = self._pace.book(length, self._clock.instant(), is_behind=is_behind, is_measuring=is_measuring)
-        left_s = wait_ns / SECOND_NS
+        left_s = 0.0
+        if not passage.is_measuring:
+            left_s = self._pace.book(length, self._clock.instant(), is_behind=self._is_behind(passage)) / SECOND_NS
         self._times_held += left_s > 0
         while True:
             now = self._clock.instant()
@@ -162,8 +162,7 @@ class Pacer:
             moment = self._clock.now() if self._clock.is_trusted() else None
             link = self._uplink_on_wire()
             self._has_share = has_share(self._caps, moment)
-            absolute = cap_bytes_per_s(self._caps, moment, None)
-            self._pace.set(cap_bytes_per_s(self._caps, moment, link), link, absolute)
+            self._pace.set(cap_bytes_per_s(self._caps, moment, link), link)
 
     def _uplink_on_wire(self) -> float | None:
         rate = self._uplink.bytes_per_s

@@ -37,6 +37,8 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         Kind.LOGIN: "This page: a login",
         Kind.FIRMWARE: "An update was ordered",
         Kind.FIRMWARE_RUNS: "Which software runs",
+        Kind.RESTART: "The hub restarts for an update",
+        Kind.CERTIFICATE: "The hub's certificate for its server",
         Kind.CLOCK_STEP: "The clock was set",
         Kind.CLOCK_SOURCE: "Somebody else vouches for the time",
         Kind.TIME_ACCEPTED: "The server's signed time",

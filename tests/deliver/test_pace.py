@@ -81,23 +81,6 @@ def test_the_backlog_keeps_behind_what_happens_now(cap: int | None, link: int | 
         assert (then + other) / (now + then + other) <= BEHIND_SHARE + 0.03
 
 
-@pytest.mark.parametrize("beside", [0, 3])
-def test_what_measures_the_link_passes_no_absolute_cap(beside: int) -> None:
-    """A share of the link does not hold it back; all uploads together stay under the absolute cap all the same."""
-    pace = Pace()
-    pace.set(50_000, 100_000, 200_000)
-    free_at = [START] * (1 + beside)
-    sent = [0] * (1 + beside)
-    until = START + 30 * SECOND_NS
-    while min(free_at) < until:
-        who = min(range(len(free_at)), key=lambda number: free_at[number])
-        wait_ns = pace.book(10_000, free_at[who], is_behind=False, is_measuring=who == 0)
-        free_at[who] = Instant(free_at[who] + wait_ns)
-        sent[who] += 10_000
-    assert sum(sent) * WIRE_FACTOR / 30 == pytest.approx(200_000, rel=0.03)
-    assert sum(sent[1:]) * WIRE_FACTOR / 30 <= 50_000 * 1.05
-
-
 def test_a_cap_that_changes_holds_at_once() -> None:
     """Ten times as fast, and not at all held in the end."""
     pace = Pace()

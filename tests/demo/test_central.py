@@ -66,7 +66,7 @@ def test_a_claim_makes_a_hub(desk: Desk, tmp_path: Path, factory: FactoryIdentit
     assert desk.central.enrolments.evidence_keys[factory.hub_id].name == factory.hub_id
     assert desk.central.enrolments.codes == {}
     context = ssl.create_default_context(cadata=desk.certificates.pem)
-    context.load_cert_chain(store.mtls_certificate_path, store.mtls_key_path)
+    context.load_cert_chain(*store.credentials.present())
 
 
 def test_a_code_works_once(desk: Desk, tmp_path: Path, factory: FactoryIdentity) -> None:

@@ -13,7 +13,9 @@ from socket import socket as Socket  # noqa: N812 - a class
 import pytest
 
 from firmware_bridge.client import BridgeClient
+from firmware_bridge.logind import LogindMachine
 from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.restarts import Restarts
 from firmware_bridge.server import BridgeServer
 from firmware_bridge.tree import HardwareTree
 from firmware_bridge.updates import Updates
@@ -80,7 +82,8 @@ def socket_path(box: Path, bus: PrivateBus, bundle: Path, tmp_path: Path) -> Ite
     path = tmp_path / "bridge.sock"
     updates = Updates(RaucUpdater(bus.address), state=tmp_path, bundles=bundle.parent)
     loop = asyncio.new_event_loop()
-    server = BridgeServer(HardwareTree(box, tmp_path), updates)
+    restarts = Restarts(RaucUpdater(bus.address), LogindMachine(bus.address), state=tmp_path, boot="boot-1")
+    server = BridgeServer(HardwareTree(box, tmp_path), updates, restarts)
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve(path)))
     told, outlet = _listen_for_systemd(tmp_path)
     thread.start()

@@ -27,6 +27,7 @@ from tests.fuzz import (
     targets_opening,
     targets_owner,
     targets_profiles,
+    targets_renewal,
     targets_ring,
     targets_sound,
 )
@@ -77,6 +78,8 @@ class Target:
 TARGETS: Final = {
     target.name: target
     for target in (
+        Target("renewal request", targets_renewal.request, targets_renewal.REQUESTS),
+        Target("renewal answer", targets_renewal.answer, targets_renewal.ANSWERS),
         Target("RTSP message", targets_camera.rtsp_message, seeds_camera.MESSAGES),
         Target("RTSP session", targets_camera.rtsp_session, seeds_camera.SESSIONS),
         Target("SDP", targets_camera.sdp, seeds_camera.SESSION_DESCRIPTIONS),

@@ -17,8 +17,10 @@ from agent.errors import UnavailableError
 from agent.outside.bridge import ANSWER_S_MAX, firmware_slots, seconds_since_press
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.logind import LogindMachine
 from firmware_bridge.messages import Answer, Slot, write_line
 from firmware_bridge.rauc import RaucUpdater
+from firmware_bridge.restarts import Restarts
 from firmware_bridge.server import BridgeServer
 from firmware_bridge.tree import HardwareTree
 from firmware_bridge.updates import Updates
@@ -31,9 +33,11 @@ def bridge(folder: Path) -> Iterator[tuple[Path, Path]]:
     button = folder / "box/run/transom-bridge/button"
     button.parent.mkdir(parents=True)
     button.write_text("")
-    updates = Updates(RaucUpdater(f"unix:path={folder}/no-bus"), state=folder, bundles=folder)
+    nowhere = f"unix:path={folder}/no-bus"
+    updates = Updates(RaucUpdater(nowhere), state=folder, bundles=folder)
+    restarts = Restarts(RaucUpdater(nowhere), LogindMachine(nowhere), state=folder, boot="boot-1")
     server, loop, path = (
-        BridgeServer(HardwareTree(folder / "box", folder), updates),
+        BridgeServer(HardwareTree(folder / "box", folder), updates, restarts),
         asyncio.new_event_loop(),
         folder / "s",
     )

@@ -61,7 +61,7 @@ def host(folder: Path) -> Iterator[tuple[str, str, list[str]]]:
 def firmware(folder: Path, pem: str) -> BridgeFirmware:
     """Open a bundle folder without a bridge."""
     (folder / "bundles").mkdir(exist_ok=True)
-    return BridgeFirmware(folder / "bundles", folder / "nobody", lambda: [pem])
+    return BridgeFirmware(folder / "bundles", folder / "nobody", lambda: [pem], pause_s=(0, 0))
 
 
 def test_a_bundle_is_fetched_once(tmp_path: Path) -> None:
@@ -142,9 +142,12 @@ def test_who_died_is_asked_again_and_who_decided_is_not(
 
         thread = threading.Thread(target=serve)
         thread.start()
-        asked = BridgeFirmware(tmp_path, tmp_path / "bridge", list, retry_s=0).install(tmp_path / "b", lambda _: None)
+        told: list[str] = []
+        firmware = BridgeFirmware(tmp_path, tmp_path / "bridge", list, retry_s=0, on_installed=told.append)
+        asked = firmware.install(tmp_path / "b", lambda _: None)
         if isinstance(end, tuple):
             assert asyncio.run(asked) == end
+            assert told == (["2"] if "next boot" in end[1] else [])  # who restarts the machine hears of it
         else:
             with pytest.raises(end):
                 asyncio.run(asked)

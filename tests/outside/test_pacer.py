@@ -215,24 +215,6 @@ def test_a_capped_request_measures_nothing() -> None:
     asyncio.run(life())
 
 
-def test_no_measurement_passes_an_absolute_cap() -> None:
-    """Who sets both a share and a cap has the cap kept by each request, and the share is one of it."""
-
-    async def life() -> None:
-        clock = HostClock()
-        pacer = Pacer(clock, Caps(kbit_s_max=2000, uplink_share=0.5))
-        with pacer.passage("p") as passage:
-            assert passage.is_measuring
-            began = clock.instant()
-            for _ in range(15):
-                await pacer.leave(passage, 20_000)
-            passage.is_answered = True
-            assert clock.instant() - began > SECOND_NS * 300_000 / 250_000 * 0.7
-        assert (pacer.figures().uplink_bit_s or 0) < 3_000_000  # a burst is in it
-
-    asyncio.run(life())
-
-
 def test_hours_count_within_seconds() -> None:
     """Not only at the next start; and all the while that nobody knows what time it is."""
     clock = SetClock(parse_rfc3339("2026-11-27T07:59:58Z"))

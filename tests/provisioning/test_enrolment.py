@@ -25,11 +25,11 @@ from provisioning.enrolment import (
 )
 from provisioning.errors import BadInputError
 from provisioning.factory import FactoryIdentity, make_identity
+from provisioning.issuing import HubAuthority
 from provisioning.keys import make_csr, make_key, pin, public_der, read_chain
 from provisioning.registrar import (
     REQUEST_BYTES_MAX,
     AcceptedHub,
-    HubAuthority,
     accept_enrolment,
     read_request,
     write_answer,

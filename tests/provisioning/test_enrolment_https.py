@@ -38,7 +38,7 @@ def test_a_blank_hub_enrols(store: IdentityStore, identity: FactoryIdentity, ope
     assert enrolment.broker.host == "broker.example"
     assert operator.accepted[0].evidence_key == EVIDENCE_KEY
     context = ssl.create_default_context()
-    context.load_cert_chain(store.mtls_certificate_path, store.mtls_key_path)  # key and certificate belong together
+    context.load_cert_chain(*store.credentials.present())  # key and certificate belong together
 
 
 def test_an_enrolled_hub_ignores_further_claims(

@@ -20,12 +20,13 @@ from agent.command.request import RefusalReason
 from agent.outside.database import Database
 from firmware_bridge.backend import Bundle
 from firmware_bridge.errors import UnavailableError
-from firmware_bridge.messages import Refused
+from firmware_bridge.messages import Installed, Refused
 from firmware_bridge.rauc import RaucUpdater
 from firmware_bridge.updates import Updates
 from tests.simulators.eventually import eventually
 from tests.simulators.export_site import Process, Site, run
 from tests.simulators.firmware_hub import firmware_site
+from tests.simulators.logind_service import LogindService
 from tests.simulators.real_rauc import ROOT, BridgeProcess, BundleMaker, RealRauc, bundle_host, why_not_here
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY
 
@@ -228,3 +229,63 @@ def test_whoever_dies_in_an_installation_it_ends_once_and_truly(hub: Hub, killed
     assert hub.rauc.holds("rootfs.1", NEW)
     assert hub.rauc.holds("rootfs.0", NOW)
     assert hub.rauc.primary == "B"
+
+
+def test_the_machine_restarts_into_what_rauc_has_installed_and_not_twice(hub: Hub) -> None:
+    """By RAUC's own word about what starts next; a bootloader that goes back ends it, another firmware does not."""
+    with LogindService(hub.rauc.address) as logind:
+        assert isinstance(hub.bridge.client.restart(), Refused)
+        bundle = hub.maker.make(hub.bundles / "new.raucb", NEW)
+        hub.bridge.client.install(bundle, lambda _: None)
+        assert hub.bridge.client.restart() == Installed(NEW, is_running=False)
+        assert logind.restarts == 1
+
+        hub.bridge.kill()
+        hub.rauc.fall_back()  # the new one never came up
+        hub.bridge.boot = "boot-2"
+        hub.bridge.start()
+        refused = hub.bridge.client.restart()
+        assert isinstance(refused, Refused)
+        assert "did not stay" in refused.text
+        hub.bridge.client.install(bundle, lambda _: None)  # somebody means it
+        assert hub.bridge.client.restart() == Installed(NEW, is_running=False)
+
+        hub.bridge.kill()
+        hub.rauc.boot()
+        hub.bridge.boot = "boot-3"
+        hub.bridge.start()
+        assert isinstance(hub.bridge.client.restart(), Refused)
+        assert hub.bridge.client.mark_good() == NEW
+        assert logind.restarts == 2
+
+
+def test_a_firmware_that_does_not_do_its_work_is_left_for_the_one_before(hub: Hub) -> None:
+    """Restarted into, given up: RAUC's bootloader starts the old slot next; one that was kept is not given up."""
+    with LogindService(hub.rauc.address) as logind:
+        bundle = hub.maker.make(hub.bundles / "new.raucb", NEW)
+        hub.bridge.client.install(bundle, lambda _: None)
+        assert isinstance(hub.bridge.client.give_up(), Refused)  # it does not run yet
+        hub.bridge.client.restart()
+        for start, boot in (("boot-2", hub.rauc.boot), ("boot-3", hub.rauc.boot)):
+            hub.bridge.kill()
+            boot()
+            hub.bridge.boot = start
+            hub.bridge.start()
+            if start == "boot-2":
+                assert hub.rauc.primary == "B"
+                assert hub.bridge.client.give_up() == Installed(NEW, is_running=False)
+                assert logind.restarts == 2
+        booted = {slot.name: slot for slot in hub.bridge.client.slots()}
+        assert (booted["rootfs.0"].state, booted["rootfs.0"].version) == ("booted", None)
+        assert booted["rootfs.1"].boot_status == "bad"
+        assert isinstance(hub.bridge.client.give_up(), Refused)
+        assert isinstance(hub.bridge.client.restart(), Refused)
+        hub.bridge.client.install(bundle, lambda _: None)
+        hub.bridge.client.restart()
+        hub.bridge.kill()
+        hub.rauc.boot()
+        hub.bridge.boot = "boot-4"
+        hub.bridge.start()
+        assert hub.bridge.client.mark_good() == NEW
+        assert isinstance(hub.bridge.client.give_up(), Refused)
+        assert logind.restarts == 3

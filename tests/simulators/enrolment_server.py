@@ -1,4 +1,4 @@
-"""A small operator for tests: a factory list, claim codes, a certificate authority, and `/enrol` over TLS 1.3."""
+"""A small operator for tests: a factory list, claim codes, an authority, enrolment and renewal over TLS 1.3."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from provisioning.claim import CLAIM_LIFETIME_S, Claim
-from provisioning.enrolment import REQUEST_BYTES_MAX, Broker
+from provisioning.enrolment import REQUEST_BYTES_MAX, Broker, RenewalServer
 from provisioning.errors import BadInputError
 from provisioning.factory import FactoryRecord
+from provisioning.issuing import HubAuthority
 from provisioning.keys import key_pem, make_key, pin
 from provisioning.registrar import (
     AcceptedHub,
-    HubAuthority,
     accept_enrolment,
     read_request,
     request_code,
     write_answer,
 )
+from provisioning.reissue import HubKeys, accept_confirmation, accept_renewal, read_confirmation, read_renewal
 
 
 def make_authority(name: str = "Hub CA", *, is_authority: bool = True) -> HubAuthority:
@@ -44,6 +45,7 @@ def make_authority(name: str = "Hub CA", *, is_authority: bool = True) -> HubAut
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=365))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name.replace(" ", "-"))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     return HubAuthority(key, certificate)
@@ -67,8 +69,11 @@ class EnrolmentServer:
         self.status_instead: int | None = None
         self.gate: threading.Event | None = None
         """Wait for this before answering."""
+        self.keys: dict[str, HubKeys] = {}
+        self.renewals = self.confirmations = self.ahead_s = 0
+        self._renewing = threading.Lock()
         self._codes: dict[bytes, str] = {}
-        tls = make_authority("enrol.localhost", is_authority=False)
+        self.tls = tls = make_authority("localhost", is_authority=False)
         self.pin = pin(tls.key.public_key())
         chain = folder / "enrolment-server.pem"
         chain.write_bytes(key_pem(tls.key) + pem(tls.certificate).encode())
@@ -115,7 +120,31 @@ class EnrolmentServer:
             now_s=now_s,
         )
         self.accepted.append(accepted)
-        return write_answer(accepted, now_s=now_s, **self.place())
+        self.keys[accepted.hub_id] = HubKeys(accepted.key_pin)
+        renewal = RenewalServer("localhost", self.port, pem(self.tls.certificate)) if request.version > 1 else None
+        return write_answer(accepted, now_s=now_s, renewal=renewal, **self.place())
+
+    def decide(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Return status and answer. Raises BadInputError for a no."""
+        now_s = int(time.time()) + self.ahead_s
+        if path == "/enrol":
+            return 200, self.enrol(body)
+        with self._renewing:
+            if path == "/renew":
+                asked = read_renewal(body)
+                record, keys = self.records.get(asked.hub_id), self.keys.get(asked.hub_id)
+                answer, self.keys[asked.hub_id] = accept_renewal(
+                    asked, record, keys, authority=self.authority, now_s=now_s
+                )
+                self.renewals += 1
+                return 200, answer
+            if path == "/renewed":
+                told = read_confirmation(body)
+                keys = self.keys.get(told.hub_id)
+                self.keys[told.hub_id] = accept_confirmation(told, keys, authority=self.authority, now_s=now_s)
+                self.confirmations += 1
+                return 204, b""
+        return 404, b""
 
     def place(self) -> dict[str, Any]:
         """Say where an enrolled hub belongs."""
@@ -149,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(min(int(self.headers["Content-Length"]), REQUEST_BYTES_MAX + 1))
         status, answer = 200, b""
         try:
-            answer = operator.enrol(body) if self.path == "/enrol" else b""
+            status, answer = operator.decide(self.path, body)
         except BadInputError:
             status = 403
         if operator.gate is not None:

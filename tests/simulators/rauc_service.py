@@ -141,6 +141,11 @@ class _OldInstaller(ServiceInterface):
             ],
         ]
 
+    @dbus_method(name="GetPrimary")
+    def primary(self) -> DBusStr:
+        self._refuse_if_busy()
+        return "rootfs.1" if self._does.other_version else "rootfs.0"
+
     @dbus_method(name="Mark")
     def mark(self, state: DBusStr, slot: DBusStr) -> Annotated[tuple[str, str], DBusSignature("ss")]:
         self._refuse_if_busy()

@@ -202,6 +202,11 @@ class RealRauc:
         self._booted = self.primary
         self.start()
 
+    def fall_back(self) -> None:
+        """Start again from the slot that ran, as a bootloader does that has given the other one up."""
+        self.kill()
+        self.start()
+
     @property
     def primary(self) -> str:
         """The bootloader's name of the slot that starts next."""
@@ -230,7 +235,7 @@ class BridgeProcess:
     """The real bridge; use as a context manager."""
 
     def __init__(self, folder: Path, bundles: Path, address: str) -> None:
-        self._folder, self.socket = folder, folder / "bridge.sock"
+        self._folder, self.socket, self.boot = folder, folder / "bridge.sock", "boot-1"
         folder.mkdir()
         places = {"--socket": self.socket, "--tree": folder, "--disk": folder, "--state": folder, "--bundles": bundles}
         options = [text for option, path in places.items() for text in (option, str(path))]
@@ -259,7 +264,8 @@ class BridgeProcess:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self._folder / "bridge.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=ROOT)
+            environment = {**os.environ, "TRANSOM_BOOT": self.boot}
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=ROOT, env=environment)
         asyncio.run(eventually(self._answers))
 
     def kill(self) -> None:

@@ -118,9 +118,32 @@ def test_tmpfiles_lines_are_well_formed() -> None:
 
 
 def test_the_agent_cannot_go_around_the_bridge() -> None:
-    """The bus policy keeps the agent's user from talking to RAUC itself."""
+    """The bus policy keeps the agent's user from talking to RAUC, or to logind, itself."""
     policy = ET.parse(UNITS / "transom.dbus.conf").getroot().find("policy")  # noqa: S314 - our own file
     assert policy is not None
     assert policy.get("user") == settings("transom.service", "User")[0]
-    assert [rule.attrib for rule in policy] == [{"send_destination": "de.pengutronix.rauc"}]
-    assert [rule.tag for rule in policy] == ["deny"]
+    closed = ["de.pengutronix.rauc", "org.freedesktop.login1"]
+    assert [rule.attrib for rule in policy] == [{"send_destination": name} for name in closed]
+    assert {rule.tag for rule in policy} == {"deny"}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript on this machine")
+@pytest.mark.parametrize(
+    ("action", "user", "answer"),
+    [
+        ("org.freedesktop.login1.reboot", "transom-bridge", "yes"),
+        ("org.freedesktop.login1.reboot", "transom", "not handled"),
+        ("org.freedesktop.login1.reboot-multiple-sessions", "transom-bridge", "not handled"),
+        ("org.freedesktop.login1.reboot-ignore-inhibit", "transom-bridge", "not handled"),
+        ("org.freedesktop.login1.power-off", "transom-bridge", "not handled"),
+        ("org.freedesktop.systemd1.manage-units", "transom-bridge", "not handled"),
+    ],
+)
+def test_polkit_lets_the_bridge_restart_and_nothing_else(action: str, user: str, answer: str) -> None:
+    """The rule that ships, asked as polkit asks it (polkit(8)): a function of action and subject."""
+    polkit = (
+        'const polkit = {Result: {YES: "yes", NOT_HANDLED: "not handled"}, addRule: (rule) => { polkit.rule = rule; }};'
+    )
+    ask = f'console.log(polkit.rule({{id: "{action}"}}, {{user: "{user}"}}));'
+    said = run("node", "-e", polkit + (UNITS / "transom.polkit.rules").read_text() + ask)
+    assert (said.stdout.strip(), said.stderr) == (answer, "")
