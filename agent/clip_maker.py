@@ -49,6 +49,7 @@ CUT_TRIES_MAX: Final = 2
 CUT_RETRY_S: Final = 2.0
 WAIT_S_MAX: Final = 2.0  # for footage, before the clock is asked again: somebody may set it meanwhile
 OUTBOX_FULL_S: Final = 10.0
+MANIFEST_SPARE_BYTES: Final = 4 * 1024**2  # the word about what went finds room where no picture does
 ROOM_LOOK_S: Final = 2.0
 CONSENT_LOOK_S: Final = 1.0  # so often parts that wait for their turn are asked for: they may wait for days
 MASKED_PART_NS: Final = 10 * SECOND_NS
@@ -150,7 +151,7 @@ class ClipMaker:
         if until >= window.end:
             return Finished()
         now, word = self._clock.now(), camera.errand.clock_word()
-        if word is ClockWord.DOUBTED:  # it may be right again in a moment: a gap would be for good
+        if word is ClockWord.DOUBTED:  # a gap would be for good
             return Wait(WallTime(now + SECOND_NS))
         if word is ClockWord.TORN:
             return all_left_out(camera.errand.grant, camera.id, len(sealed), until, WHY_TORN)
@@ -256,9 +257,7 @@ class ClipMaker:
         known = self._known(errand, camera.id)
         if any(part.state is PartState.RECEIPTED and (part.size or errand.is_allowed()) for part in known):
             manifest = known[-1] if known[-1].is_manifest else await self._seal_manifest(errand, camera.id)
-            if manifest is None:
-                self._audit.append(Kind.UNTOLD, errand.job.id, {"camera": camera.id, "why": "no room for a manifest"})
-            else:
+            if manifest is not None:
                 await self._bring(errand, manifest, lambda: True)
 
     async def _send_part(self, errand: Errand, part: JobPart) -> None:
@@ -302,9 +301,10 @@ class ClipMaker:
         )
         while True:
             try:
-                self._outbox.write(outbox_name(manifest), lambda append: append(content))
+                self._outbox.write(outbox_name(manifest), lambda append: append(content), MANIFEST_SPARE_BYTES)
             except OutboxFullError:
                 if not await self._wait_for_room(errand):
+                    self._audit.append(Kind.UNTOLD, errand.job.id, {"camera": camera, "why": "no room for a manifest"})
                     return None
             else:
                 break

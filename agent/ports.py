@@ -263,10 +263,10 @@ class OutboxFullError(UnavailableError):
 class Outbox(Protocol):
     """Sealed files on their way: each is written once, synced, and never changed."""
 
-    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result], spare_bytes: int = 0) -> _Result:
         """Make a file from what `fill` appends: whole and synced when this returns, or not there at all.
 
-        Raises OutboxFullError when the outbox or its disk is full.
+        Raises OutboxFullError when the outbox or its disk is full; `spare_bytes` may go beyond that.
         """
 
     def room(self, *, is_live: bool) -> int:

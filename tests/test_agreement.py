@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from agent.clip_job import JobState, PartState
+from agent.clip_maker import MANIFEST_SPARE_BYTES
 from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
 from agent.errand import WHY_UNDELIVERED
@@ -39,18 +40,19 @@ class CrowdedOutbox(OutboxFiles):
 
     refused: ClassVar[list[str]] = []
     kind = "mp4.age"
+    others_bytes = QUOTA_BYTES
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, QUOTA_BYTES)
         self.refused.clear()
 
-    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], T]) -> T:
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], T], spare_bytes: int = 0) -> T:
         """Write it, unless others were faster."""
         others = self.path("others.mp4.age")
         if name.endswith(self.kind):
-            others.write_bytes(bytes(QUOTA_BYTES))
+            others.write_bytes(bytes(self.others_bytes))
         try:
-            return super().write(name, fill)
+            return super().write(name, fill, spare_bytes)
         except OutboxFullError:
             self.refused.append(name)
             raise
@@ -58,10 +60,16 @@ class CrowdedOutbox(OutboxFiles):
             others.unlink(missing_ok=True)
 
 
-class NoRoomForManifests(CrowdedOutbox):
-    """Takes parts only."""
+class FullForManifests(CrowdedOutbox):
+    """Is full to its limit when a manifest comes."""
 
     kind = "json"
+
+
+class NoRoomForManifests(FullForManifests):
+    """Is beyond it, as where the disk has nothing left."""
+
+    others_bytes = QUOTA_BYTES + MANIFEST_SPARE_BYTES
 
 
 def manifest_at(site: Site) -> Manifest:
@@ -143,6 +151,19 @@ def test_a_withdrawn_job_ends_without_the_manifest_that_there_is_no_room_for(
     run(site, life)
     assert [line["detail"]["camera"] for line in site.audited("untold")] == ["cam-1"]
     assert "c1.cam-1.manifest" not in contents_of(site.store)
+
+
+def test_a_manifest_goes_where_there_is_no_room_for_pictures(site: Site) -> None:
+    """It is small, and without it nobody knows what the parts are."""
+    site.disk = replace(site.disk, outbox=FullForManifests)
+
+    async def life(process: Process) -> None:
+        process.exporter.take(site.command("c1"))
+        assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
+
+    run(site, life)
+    assert not CrowdedOutbox.refused
+    assert manifest_at(site).parts
 
 
 @pytest.mark.parametrize(("end", "reason"), ENDS)

@@ -451,10 +451,10 @@ class SmallOutbox(OutboxFiles):
         self.rooms.append(room := super().room(is_live=is_live))
         return room
 
-    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], T]) -> T:
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], T], spare_bytes: int = 0) -> T:
         """Note what is made."""
         self.made.append(name)
-        return super().write(name, fill)
+        return super().write(name, fill, spare_bytes)
 
 
 def test_what_the_outbox_has_no_room_for_is_held_and_not_cut(site: Site) -> None:

@@ -139,7 +139,16 @@ def explained(gaps: tuple[Gap, ...], plan: CutPlan) -> tuple[Gap, ...]:
 def all_left_out(grant: Granted, camera: CameraId, next_part: int, start: WallTime, why: str) -> CutPlan:
     """Plan the rest of a window, from `start` on, as a part of which nothing may be used."""
     rest = Window(start, grant.window.end)
-    return CutPlan(grant, camera, next_part, rest, True, (), (), (LeftOut(rest, why),))  # noqa: FBT003 - the last part
+    return CutPlan(
+        grant=grant,
+        camera=camera,
+        part=next_part,
+        window=rest,
+        is_last=True,
+        headers=(),
+        chunks=(),
+        left_out=(LeftOut(rest, why),),
+    )
 
 
 def _whys(left_out: tuple[LeftOut, ...], window: Window) -> str:

@@ -35,13 +35,13 @@ class OutboxFiles:
         for unfinished in directory.glob(f"*{UNFINISHED}"):
             unfinished.unlink()
 
-    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result], spare_bytes: int = 0) -> _Result:
         """Make the file `name` from what `fill` appends; it exists whole and synced when this returns, or not at all.
 
-        Raises OutboxFullError when the outbox or the disk is full.
+        Raises OutboxFullError when the outbox or the disk is full. `spare_bytes`, of `SPARED_BYTES`, may go beyond.
         """
         unfinished = self._directory / f"{name}{UNFINISHED}"
-        left = self.room(is_live=True)
+        left = self.room(is_live=True) + spare_bytes
 
         def append(content: bytes) -> None:
             nonlocal left

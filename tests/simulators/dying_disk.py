@@ -44,8 +44,10 @@ def dying_disk(writes: int) -> Disk:
             count()
 
     class Outbox(OutboxFiles):
-        def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
-            result = super().write(name, fill)
+        def write(
+            self, name: str, fill: Callable[[Callable[[bytes], object]], _Result], spare_bytes: int = 0
+        ) -> _Result:
+            result = super().write(name, fill, spare_bytes)
             count()
             return result
 

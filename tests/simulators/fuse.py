@@ -52,10 +52,10 @@ class FusedOutbox(OutboxFiles):
 
     fuse = Fuse()
 
-    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result]) -> _Result:
+    def write(self, name: str, fill: Callable[[Callable[[bytes], object]], _Result], spare_bytes: int = 0) -> _Result:
         """Make a file."""
         self.fuse.step()
-        result = super().write(name, fill)
+        result = super().write(name, fill, spare_bytes)
         self.fuse.step()
         return result
 
