@@ -4,6 +4,8 @@ Rules of this file:
 - After the first no it is not asked again: what was stopped does not go on. The no is in the journal before anything is
   done about it, so a restart finds the job withdrawn, and can decide nothing wider than before.
 - A no that the disk cannot take holds all the same, for as long as the hub runs; storing it is tried at every question.
+- While the hub's clock is doubted (`clock_past.py`), the time is that of before, carried on by the clock that is never
+  set: a clock that was set by mistake ends nothing for good.
 - The reason is that of whoever ended it: the agency, the owner, the policies, the trust in its signer.
 """
 
@@ -15,8 +17,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agent.buffer.clock_eras import ClockWord
 from agent.clip_job import Job, time_for
-from agent.clock import Clock, WallTime
+from agent.clock import BootClock, WallTime
 from agent.command.envelope import Audience, Verified, verify_again
 from agent.command.request import Refusal, RefusalReason, VerifiedCommand
 from agent.command.trust import TrustBundle
@@ -51,10 +54,12 @@ class Agreement:
         grant: Callable[[], Granted],
         words: Words,
         journal: Journal,
-        clock: Clock,
+        clock: BootClock,
         standing: Callable[[], Standing],
+        clock_word: Callable[[], ClockWord],
     ) -> None:
         self._job, self._grant, self._words, self._journal = job, grant, words, journal
+        self._clock_word, self._undoubted = clock_word, (clock.now(), clock.since_boot())
         self._clock, self._standing = clock, standing
         self._is_stored = job.withdrawn is not None
         if job.withdrawn is not None:
@@ -79,7 +84,7 @@ class Agreement:
     def _why_not(self) -> RefusalReason | None:
         """Say who does not give this grant any more: the agency, the owner, trust, or the policies of now."""
         job, standing = self._job, self._standing()
-        now = time_for(self._clock.now(), job)
+        now = time_for(self._now(), job)
         if job.id in self._words.stopped:
             return RefusalReason.AGENCY_CANCELED
         if job.id in self._words.taken_back:
@@ -91,6 +96,12 @@ class Agreement:
             return RefusalReason.RECIPIENT_UNKNOWN
         is_allowed = still_allowed(self._grant(), standing.word, now, is_clock_trusted=self._clock.is_trusted())
         return None if is_allowed else RefusalReason.SHARING_OFF
+
+    def _now(self) -> WallTime:
+        if self._clock_word() is not ClockWord.DOUBTED:
+            self._undoubted = self._clock.now(), self._clock.since_boot()
+        wall, since_boot = self._undoubted
+        return WallTime(wall + self._clock.since_boot() - since_boot)
 
 
 def distrust(job: Job, standing: Standing, now: WallTime) -> Refusal | None:

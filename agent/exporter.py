@@ -214,10 +214,16 @@ class Exporter:
                 await asyncio.sleep(JOB_RETRY_S)
             else:
                 self._words.forget(job_id)
-                # by signed time only up to what is known on the disk: `server_time.py`
-                if self._clock.standing().source in {TimeSource.NETWORK, TimeSource.ASSUMED}:
-                    self._journal.forget_before(self._clock.now(), REPLAY_MARGIN_NS)
+                self._forget_old()
                 return
+
+    def _forget_old(self) -> None:
+        """Drop what nobody can replay any more: by no clock that was set just now, which would let it come again."""
+        now = self._clock.now()
+        # by signed time only up to what is known on the disk: `server_time.py`
+        is_known = self._clock.standing().source in {TimeSource.NETWORK, TimeSource.ASSUMED}
+        if is_known and self._clock_word(now) is not ClockWord.DOUBTED:
+            self._journal.forget_before(now, REPLAY_MARGIN_NS)
 
     async def _run(self, job: Job) -> None:
         """Carry a job from the state it is in to its end."""
@@ -253,7 +259,10 @@ class Exporter:
         if grant is None:
             return
         keys = self._standing().trust.store_signers()
-        agreement = Agreement(job, lambda: errand.grant, self._words, self._journal, self._clock, self._standing)
+        clock_word = partial(self._clock_word, job.received)
+        agreement = Agreement(
+            job, lambda: errand.grant, self._words, self._journal, self._clock, self._standing, clock_word
+        )
 
         def masks(camera: CameraId) -> Masks:
             return masks_now(errand.grant, camera, self._standing().word, time_for(self._clock.now(), job))
@@ -267,7 +276,7 @@ class Exporter:
         errand.owner_copy = lambda: owner_copy(self._standing().policy, command.recipients)
         # behind a manifest of before the restart no part goes any more: an extension may come before `deliver` looks
         errand.is_closing = any(part.is_manifest for part in self._journal.parts(job.id))
-        errand.clock_word = partial(self._clock_word, job.received)
+        errand.clock_word = clock_word
         self._errands[job.id] = errand
         outcome: Outcome | StoreRefusedError
         try:

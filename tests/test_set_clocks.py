@@ -13,6 +13,7 @@ from agent.buffer.clock_eras import ClockChange, ClockEra, ClockWord, encode_era
 from agent.clip_job import JobState
 from agent.clock import SECOND_NS, TimeSource, WallTime, Window
 from agent.clock_past import DOUBT_NS, ClockPast
+from agent.command.request import RefusalReason
 from agent.cut.plan import WHY_CLOCK_WRONG, WHY_TORN, WHY_TWICE
 from agent.dated_footage import DatedFootage
 from agent.part_sealer import PartSealer
@@ -28,6 +29,7 @@ FIRST_WRONG = 200  # of the pictures that were filmed under a clock that was set
 RUNNING = window_of(0.5, 3.4)
 DOUBT_S = DOUBT_NS / SECOND_NS
 LONG_S = 3600
+YEARS_S = 1000 * 24 * 3600
 
 
 @pytest.fixture
@@ -79,9 +81,9 @@ def numbers(site: Site) -> list[int]:
     return [number for part in site.delivered().values() for number in part]
 
 
-@pytest.mark.parametrize("set_by_s", [-2.5, -40, LONG_S])
+@pytest.mark.parametrize("set_by_s", [-2.5, -40, LONG_S, YEARS_S])
 def test_a_clock_that_is_right_again_costs_nothing(site: Site, set_by_s: float) -> None:
-    """Set into the window, behind it, or ahead: while it is doubted nothing is cut, then all of it is right."""
+    """Set into the window, before it, ahead, or beyond all trust: while it is doubted nothing is cut or ended."""
     recorder = Recorder(site)
 
     async def life(process: Process) -> None:
@@ -100,6 +102,30 @@ def test_a_clock_that_is_right_again_costs_nothing(site: Site, set_by_s: float) 
 
     run(site, life)
     assert numbers(site) == list(range(13, 85))
+
+
+def test_what_was_done_is_not_forgotten_by_a_clock_that_was_set(site: Site) -> None:
+    """A job ends while the clock is days ahead: when it is right again, no command can be done a second time."""
+    recorder = Recorder(site)
+    site.clock.go_on(20)
+    envelope = site.command("c1", window_of(0.5, 1.9))
+
+    async def life(process: Process) -> None:
+        recorder.beside(process)
+        process.exporter.take(envelope)
+        await process.until_ended("c1")
+        site.receipts.withheld = True
+        process.exporter.take(site.command("c2", window_of(0.5, 1.9)))
+        await process.until(lambda: "c2.cam-1.0000" in site.receipts.asked)
+        recorder.set_by(YEARS_S)
+        site.allow(mode="sharing_off")
+        await process.until_ended("c2")
+        await process.until(lambda: not process.exporter._tasks)
+        recorder.set_by(-YEARS_S, RUN_AFTER)
+        process.exporter.take(envelope)
+        assert process.statuses("c1")[-1].reason is RefusalReason.REPLAYED
+
+    run(site, life)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["it goes on", "it restarts"])
