@@ -17,7 +17,7 @@ import pytest
 from agent.demo import block_code
 from agent.demo.clip_heard import BLOCK_SAMPLES, find
 from agent.opening.clip_boxes import BoxedTrack, take_apart
-from tests.real.test_players import clip_of
+from tests.real.test_players import EDGE, clip_of
 from tests.simulators.browser import visit
 from tests.simulators.logged_sound import MICROPHONES, film_and_hear
 from tests.simulators.logged_streams import Sort
@@ -55,7 +55,7 @@ const listen = async () => {
 listen().catch(error => say(`error ${error}`))
 """
 CANNOT_DECODE: Final = "error 4"
-SHOWN: Final = ("copied with an edge", "B pyramid, uneven times", "JPEG", "two runs, renumbered")
+SHOWN: Final = ("copied with an edge", EDGE, "B pyramid, uneven times", "JPEG", "two runs, renumbered")
 
 
 def looks_at(track: BoxedTrack) -> list[float]:
