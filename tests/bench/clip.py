@@ -99,7 +99,7 @@ def measure(folder: Path, lengths: tuple[int, ...], rounds: int, console: Consol
         names = site.begin()
         recipient = site.central._recipients[RECIPIENT]
         with closing_pipeline(Pipeline(site, recipient, stream, longest)) as pipeline:
-            for _ in track(range(longest + 20), "recording what is asked for", console=console):
+            for _ in track(range(longest + 30), "recording what is asked for", console=console):
                 time.sleep(1)
             orders = Orders(site, names, pipeline)
             cases = [Case(seconds, 1, edge) for seconds in lengths for edge in (0, GOP_S / 2)]
