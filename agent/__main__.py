@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import version
 from io import TextIOWrapper
 
-from agent import clip_commands
+from agent.cli import clips
 from agent.errors import ConfigurationError, TransomError
 from agent.opening.plain import printable
 from agent.outside.closed_memory import close_memory
@@ -55,7 +55,7 @@ def _parser(given: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="transom", description="The edge agent of a camera hub.")
     parser.add_argument("--version", action="version", version=f"transom {version('transom')}")
     commands = parser.add_subparsers(title="commands", required=True)
-    clip_commands.add_parsers(commands)
+    clips.add_parsers(commands)
     if given[:1] not in (["clip"], ["--version"]):
         _add_hub_parsers(commands, is_help=given[:1] in ([], ["-h"], ["--help"]))
     return parser
@@ -63,13 +63,13 @@ def _parser(given: list[str]) -> argparse.ArgumentParser:
 
 def _add_hub_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, is_help: bool) -> None:
     try:
-        from agent import hub_commands  # noqa: PLC0415 - an officer's computer has not what this needs
+        from agent.cli import hub  # noqa: PLC0415 - an officer's computer has not what this needs
     except ModuleNotFoundError as error:
         if is_help:
             return
         cure = "on a hub: pip install 'transom[hub]'; clips are opened without it, by `transom clip`"
         raise ConfigurationError(f"this needs a package that is not installed: {error.name}", cure=cure) from error
-    hub_commands.add_parsers(commands)
+    hub.add_parsers(commands)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
-from agent.documents import Desk
 from agent.errors import UnavailableError
 from agent.exporter import Exporter
 from agent.ports import BrokerLink, Inbound, Mailbox
-from agent.server_time import ServerTime
-from agent.witnessing import Witnessing
+from agent.trust.documents import Desk
+from agent.trust.server_time import ServerTime
+from agent.trust.witnessing import Witnessing
 
 BATCH: Final = 20
 RETRY_S: Final = 5.0

@@ -12,19 +12,12 @@ from typing import Final
 
 from agent.buffer.latch import KeyFrameLatch
 from agent.clock import WallTime
-from agent.clock_past import ClockPast
 from agent.config import Config
 from agent.consent.decide import masks_of
 from agent.conversation import Conversation, Topics
-from agent.daemon_audit import kept_audit
-from agent.daemon_certificate import hub_certificate, watched_certificate
-from agent.daemon_exports import HubParts, open_exporter
-from agent.daemon_firmware import started_trial, watched_restarts
-from agent.daemon_provisioning import enrolled, open_desk
-from agent.daemon_recording import RecordedSite, recorded_site
-from agent.documents import Desk
 from agent.evidence.note import verifier_of
 from agent.exporter import REPLAY_MARGIN_NS, Exporter
+from agent.maintenance.restart_watch import RestartWatch
 from agent.outside.audit_file import AuditFile
 from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
@@ -32,9 +25,16 @@ from agent.outside.host import HostClock, boot_id, notify_service_manager
 from agent.outside.keystore import Keystore
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.outside.slab_files import SlabLog
-from agent.restart_watch import RestartWatch
-from agent.server_time import ServerTime
-from agent.witnessing import Witnessing
+from agent.trust.clock_past import ClockPast
+from agent.trust.documents import Desk
+from agent.trust.server_time import ServerTime
+from agent.trust.witnessing import Witnessing
+from agent.wiring.audit import kept_audit
+from agent.wiring.certificate import hub_certificate, watched_certificate
+from agent.wiring.exports import HubParts, open_exporter
+from agent.wiring.firmware import started_trial, watched_restarts
+from agent.wiring.provisioning import enrolled, open_desk
+from agent.wiring.recording import RecordedSite, recorded_site
 from provisioning.enrolment import Enrolment
 from provisioning.store import IdentityStore
 
@@ -180,7 +180,7 @@ class _Hub:
         """Serve the owner's page, unless it is switched off; only then is anything of it loaded."""
         if not self._config.owner_page.is_on:
             return
-        from agent.daemon_page import PageParts, served_page  # noqa: PLC0415 - a hub without the page has not its memory
+        from agent.wiring.page import PageParts, served_page  # noqa: PLC0415 - a hub without the page has not its memory
 
         parts = PageParts(
             config=self._config.owner_page,

@@ -23,12 +23,18 @@ from functools import partial
 from typing import Final
 
 from agent.acquire.stream import CameraId
-from agent.agreement import Agreement, Words, as_granted
-from agent.asking import Asking
 from agent.buffer.clock_eras import ClockWord
 from agent.buffer.hold import Holds
 from agent.clip_job import OPEN_STATES, Job, JobEvent, JobState, time_for
-from agent.clip_maker import ClipMaker
+from agent.clips.agreement import Agreement, Words, as_granted
+from agent.clips.asking import Asking
+from agent.clips.courier import StoreRefusedError, StoreTimedOutError
+from agent.clips.errand import Errand, Outcome
+from agent.clips.granting import Granting
+from agent.clips.holding import HoldKeeper
+from agent.clips.job_orders import JobOrders
+from agent.clips.maker import ClipMaker
+from agent.clips.teller import Teller
 from agent.clock import BootClock, TimeSource, WallTime
 from agent.command.envelope import verify, verify_again
 from agent.command.orders import VerifiedHold, VerifiedJobOrder, VerifiedUpkeep
@@ -39,17 +45,11 @@ from agent.consent.decide import masks_now
 from agent.consent.mask import Masks
 from agent.consent.owner_copy import owner_copy
 from agent.consent.standing import Standing
-from agent.courier import StoreRefusedError, StoreTimedOutError
 from agent.deliver.turns import Urgency, is_among
-from agent.errand import Errand, Outcome
 from agent.errors import UnavailableError
 from agent.evidence.room import LogFullError
-from agent.granting import Granting
-from agent.holding import HoldKeeper
-from agent.job_orders import JobOrders
-from agent.passed_time import PassedTime
 from agent.ports import Audit, Journal, Opening
-from agent.teller import Teller
+from agent.trust.passed_time import PassedTime
 from agent.upkeep import Upkeep
 
 REPLAY_MARGIN_NS: Final = 2 * SKEW_NS

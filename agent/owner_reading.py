@@ -15,6 +15,7 @@ from agent.command.statement import unverified_claims
 from agent.consent.standing import Standing
 from agent.errors import BadInputError
 from agent.evidence.kinds import Kind
+from agent.health.vitals import HubVitals
 from agent.owner.accesses import Access, Known, Manner, access, accesses
 from agent.owner.log_lines import log_lines
 from agent.owner.overview import health_of, sharing_of
@@ -23,7 +24,6 @@ from agent.owner.questions import questions
 from agent.owner.words import Times
 from agent.page_ports import PlacedEntry, ReadableLog
 from agent.ports import Journal
-from agent.vitals import HubVitals
 
 STRETCH_BYTES: Final = 256 * 1024  # some thousand entries
 STRETCHES_MAX: Final = 4  # that one request looks through

@@ -25,9 +25,9 @@ from agent.acquire.stream import CameraId
 from agent.acquire.wire import wire_memory
 from agent.buffer.clock_eras import ClockChange
 from agent.buffer.event_chunk import event_chunk
-from agent.camera_link import CameraDialer
-from agent.camera_media import Tick
-from agent.camera_recording import URGENT_TICK_MS, CameraRecording
+from agent.cameras.link import CameraDialer
+from agent.cameras.media import Tick
+from agent.cameras.recording import URGENT_TICK_MS, CameraRecording
 from agent.clock import SECOND_NS, Clock, Instant, TimeSource, WallTime
 from agent.errors import BadInputError, UnavailableError
 from agent.ports import ChunkSink

@@ -17,12 +17,12 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.clip_job import Job, JobEvent, JobState
+from agent.clips.teller import Teller
 from agent.command.claims import ConfigSetParams, FirmwareInstallParams, TrustUpdateParams
 from agent.command.orders import VerifiedUpkeep
 from agent.command.request import Refusal, RefusalReason
 from agent.errors import BadInputError, UnavailableError
 from agent.ports import Audit, Document, Documents
-from agent.teller import Teller
 
 SETTINGS: Final = "settings"
 TOLD_EVERY_PERCENT: Final = 10

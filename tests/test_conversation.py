@@ -23,14 +23,14 @@ from agent.crypto import sha256_hex
 from agent.demo.authority import command_of, sharing_claims
 from agent.demo.broker import Broker, start_broker
 from agent.demo.pki import Authority
-from agent.documents import Desk, Pairing
 from agent.evidence.audit import open_checkpoint
 from agent.evidence.note import verifier_of
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will
 from agent.ports import Inbound
-from agent.server_time import ServerTime
 from agent.signing import public_jwk, thumbprint
-from agent.witnessing import Witnessing
+from agent.trust.documents import Desk, Pairing
+from agent.trust.server_time import ServerTime
+from agent.trust.witnessing import Witnessing
 from provisioning.pairing import OwnerKey
 from tests.simulators.commander import NAME, Commander, commander
 from tests.simulators.eventually import eventually

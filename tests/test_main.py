@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.__main__ import main
 from agent.evidence.audit import LOG_NAME
 from agent.evidence.note import verifier_of
+from agent.health.vitals import HealthWarning, PageVitals, encode_vitals
 from agent.outside.audit_file import AuditFile
 from agent.outside.keystore import Keystore
-from agent.vitals import HealthWarning, PageVitals, encode_vitals
 from provisioning.factory import make_identity
 from provisioning.store import IdentityStore
 from tests.simulators import vital_signs

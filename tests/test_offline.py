@@ -12,9 +12,9 @@ import pytest
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, PartState
+from agent.clips.courier import LEFT_H_MIN, Courier, StoreTimedOutError, outbox_name
 from agent.clock import SECOND_NS, WallTime
 from agent.command.request import UploadTarget
-from agent.courier import LEFT_H_MIN, Courier, StoreTimedOutError, outbox_name
 from agent.crypto import Secret, sha256_hex
 from agent.deliver.turns import FRESH_NS, Urgency
 from agent.evidence.audit import LOG_NAME

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.clip_job import JobPart, JobState, PartState
-from agent.courier import RECEIPTS_MISSED_MAX, outbox_name
-from agent.holding import hold_name
+from agent.clips.courier import RECEIPTS_MISSED_MAX, outbox_name
+from agent.clips.holding import hold_name
 from tests.simulators.export_site import Process, Site, export_site, run
 from tests.simulators.signing_store import contents_of
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.clip_job import JobState
+from agent.clips.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX
 from agent.command.request import RefusalReason
-from agent.teller import REFUSALS_ANSWERED_PER_MINUTE_MAX
 from tests.simulators.clips import window_of
 from tests.simulators.export_site import Process, Site, export_site, run
 from tests.simulators.signing_store import contents_of

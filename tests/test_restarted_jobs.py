@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.clip_job import JobState, PartState
+from agent.clips.errand import WHY_UNDELIVERED
 from agent.command.request import RefusalReason
-from agent.errand import WHY_UNDELIVERED
 from agent.errors import UnavailableError
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of

@@ -11,13 +11,13 @@ import pytest
 
 from agent.buffer.clock_eras import ClockChange, ClockEra, ClockWord, encode_eras
 from agent.clip_job import JobState
+from agent.clips.dated_footage import DatedFootage
+from agent.clips.part_sealer import PartSealer
 from agent.clock import SECOND_NS, TimeSource, WallTime, Window
-from agent.clock_past import DOUBT_NS, ClockPast
 from agent.command.request import RefusalReason
 from agent.cut.plan import WHY_CLOCK_WRONG, WHY_TORN, WHY_TWICE
-from agent.dated_footage import DatedFootage
-from agent.part_sealer import PartSealer
 from agent.ports import Document
+from agent.trust.clock_past import DOUBT_NS, ClockPast
 from tests.simulators.clips import window_of
 from tests.simulators.export_site import RECIPE, Process, Site, export_site, record, run
 from tests.simulators.h264_source import CAMERA, EPOCH, film

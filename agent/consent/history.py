@@ -5,7 +5,7 @@ Rules of this file:
   count.
 - A span grows before it counts: what may have been recorded under a policy is in its span, rather too much than too
   little. What no span covers is a time of which nothing is known, and shares nothing.
-- Values in, values out; `agent/documents.py` keeps it on the disk.
+- Values in, values out; `agent/trust/documents.py` keeps it on the disk.
 """
 
 from __future__ import annotations

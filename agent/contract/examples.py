@@ -33,7 +33,7 @@ from agent.evidence.kinds import Kind
 from agent.evidence.merkle import inclusion_proof, leaf_hash, root_of
 from agent.evidence.note import verifier_of
 from agent.evidence.proof import write_proof, write_witness_request
-from agent.presence import CameraPresence, Presence
+from agent.health.presence import CameraPresence, Presence
 from agent.signing import SigningKey, key_from_jwk, public_jwk
 from provisioning.pairing import make_statement
 from provisioning.secret import Secret

@@ -23,7 +23,7 @@ from agent.deliver.put_message import Question, Signed
 from agent.deliver.receipt import ReceiptClaims
 from agent.evidence.audit import Entry
 from agent.evidence.statement import Statement
-from agent.presence import Presence
+from agent.health.presence import Presence
 from provisioning.enrolment import EnrolmentAnswer, EnrolmentRequest
 from provisioning.pairing import PairingStatement
 from provisioning.renewal import RenewalAnswer, RenewalConfirmation, RenewalRequest

@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from agent.clip_job import OPEN_STATES, JobState, Status
 from agent.demo.pki import LOOPBACK
 from agent.errors import BadInputError, UnavailableError
-from agent.presence import Presence
+from agent.health.presence import Presence
 
 COMMANDER: Final = "svc.commander"
 SESSION_EXPIRY_S: Final = 3600  # what a hub says while the console is not connected, it hears later

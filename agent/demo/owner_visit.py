@@ -13,8 +13,8 @@ from agent.clock import Instant
 from agent.demo.alarm import Alarm, raise_alarm
 from agent.demo.site import FOUND_S_MAX, Site
 from agent.errors import BadInputError, UnavailableError
+from agent.health.vitals import VITALS_BYTES_MAX, PageVitals, decode_vitals
 from agent.outside.shown_file import read_shown
-from agent.vitals import VITALS_BYTES_MAX, PageVitals, decode_vitals
 
 RECORDED_S: Final = 5.0
 ASKED_S: Final = 4.0

@@ -23,7 +23,7 @@ from agent.demo.pki import LOOPBACK
 from agent.demo.pki import Authority as CertificateAuthority
 from agent.demo.processes import BridgeProgram, CameraProgram, HubProgram
 from agent.demo.store import Store
-from agent.presence import CameraPresence, Presence
+from agent.health.presence import CameraPresence, Presence
 from agent.signing import public_jwk
 from provisioning.claim import make_claim
 from provisioning.factory import FactoryIdentity, make_identity

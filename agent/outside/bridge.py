@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from agent.audit_watch import FirmwareSlot
 from agent.errors import BadInputError, UnavailableError
+from agent.trust.audit_watch import FirmwareSlot
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.messages import Refused

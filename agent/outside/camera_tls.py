@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from agent.camera_link import CameraLink
+from agent.cameras.link import CameraLink
 from agent.crypto import sha256_hex
 from agent.errors import UnavailableError
 

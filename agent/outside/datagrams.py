@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from agent.camera_link import DATAGRAM_FRAME_BYTES_MAX
+from agent.cameras.link import DATAGRAM_FRAME_BYTES_MAX
 from agent.errors import UnavailableError
 
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024  # asked for; the kernel gives `net.core.rmem_max` at most

@@ -11,7 +11,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from agent.camera_link import CameraLink
+from agent.cameras.link import CameraLink
 from agent.clock import Instant
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside import datagrams

@@ -11,8 +11,8 @@ from agent.acquire.stream import CameraId
 from agent.clock import WallTime
 from agent.consent.policy import Policy
 from agent.consent.schedule import Mode, instant_of, mode_in, mode_of_all
+from agent.health.vitals import CameraVitals, HealthWarning, HubVitals
 from agent.owner.words import Tone, length
-from agent.vitals import CameraVitals, HealthWarning, HubVitals
 
 GIB: Final = 2**30
 _HUB: Final = CameraId("")

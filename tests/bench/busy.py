@@ -18,7 +18,7 @@ from rich.progress import track
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.demo.alarm import Alarm, order_clip
 from agent.errors import UnavailableError
-from agent.vitals import HubVitals
+from agent.health.vitals import HubVitals
 from tests.bench.clip_cameras import GOP_PICTURES
 from tests.bench.clip_site import CLIP_S_MAX, GOP_S, ClipSite
 from tests.bench.conditions import Conditions, conditions

@@ -17,9 +17,9 @@ from agent.demo.alarm import Alarm, order_clip
 from agent.demo.processes import Program
 from agent.demo.site import CAMERA_NAMES, FOUND_S_MAX, Scene, Site
 from agent.errors import UnavailableError
+from agent.health.presence import CameraPresence, Presence
 from agent.opener import open_clip
 from agent.opening.clip_boxes import take_apart
-from agent.presence import CameraPresence, Presence
 from tests.bench.clip_cameras import GOP_PICTURES, camera_name
 from tests.bench.loop import PICTURES_PER_S
 

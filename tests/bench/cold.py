@@ -114,7 +114,7 @@ def _film(cameras: int) -> None:
 
 
 def _record(cameras: int, folder: Path) -> ColdStart:
-    from agent.daemon_cameras import build_camera_watch  # noqa: PLC0415 - its cost is counted as imports
+    from agent.wiring.cameras import build_camera_watch  # noqa: PLC0415 - its cost is counted as imports
 
     secret = folder / "password"
     secret.write_bytes(PASSWORD)

@@ -23,7 +23,7 @@ from agent.demo.console import ENDS
 from agent.demo.processes import HubProgram
 from agent.demo.site import CAMERA_NAMES, Scene, Site
 from agent.errors import UnavailableError
-from agent.presence import Presence
+from agent.health.presence import Presence
 from tests.bench.faults_link import FAR, Line, Link
 from tests.bench.faults_store import Place, StoreProgram
 from tests.bench.own_namespaces import bind, mount_memory, unmount

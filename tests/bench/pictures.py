@@ -15,7 +15,7 @@ from rich.console import Console
 
 from agent.clock import SECOND_NS, Instant, WallTime
 from agent.cut.measure import measure
-from agent.picture_judge import Fault, PictureJudge
+from agent.pictures.judge import Fault, PictureJudge
 from tests.simulators.watched_scene import Moment, Scene, at_night, by_infrared, coded
 
 SUMMARY: Final = "how often the judge of pictures errs"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent.errors import UnavailableError
-from agent.vitals import encode_vitals
+from agent.health.vitals import encode_vitals
 from tests.bench.busy import BusyReport, figures, told
 from tests.bench.conditions import Conditions
 from tests.bench.figures import Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.picture_judge import Fault
+from agent.pictures.judge import Fault
 from tests.bench.pictures import SPOILT, Rates, a_day, count
 
 NAMES = ("lens cap, day", "paint", "stands still", "turned by 10 %, infrared", "out of focus, 4 px, day")

@@ -20,8 +20,8 @@ from agent.acquire.event_topics import EventKind
 from agent.acquire.health import CameraState
 from agent.acquire.stream import CameraId, decode_stream_header
 from agent.acquire.timeline import ClockOffset, ClockSource
-from agent.camera_check import Mark, check_camera
-from agent.camera_finder import camera_at
+from agent.cli.camera_check import Mark, check_camera
+from agent.cli.camera_finder import camera_at
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.crypto import Secret
 from agent.cut.clip import ClipReport, CutOrder, WireChunk

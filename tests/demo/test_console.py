@@ -13,7 +13,7 @@ from agent.demo.broker import start_broker
 from agent.demo.console import COMMANDER, Console
 from agent.demo.pki import Authority
 from agent.errors import UnavailableError
-from agent.presence import Presence
+from agent.health.presence import Presence
 from tests.simulators.central_desk import mqtt_client
 
 

@@ -13,8 +13,8 @@ from agent.demo.authority import Owner
 from agent.demo.owner_visit import owner_page, print_owner_page
 from agent.demo.site import Site
 from agent.errors import UnavailableError
+from agent.health.vitals import PageVitals
 from agent.signing import key_from_jwk, thumbprint
-from agent.vitals import PageVitals
 
 
 def test_it_says_how_to_log_in() -> None:

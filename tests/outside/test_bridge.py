@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.audit_watch import FirmwareSlot
 from agent.errors import UnavailableError
 from agent.outside.bridge import ANSWER_S_MAX, firmware_slots, seconds_since_press
+from agent.trust.audit_watch import FirmwareSlot
 from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.logind import LogindMachine

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.camera_link import CameraLink
+from agent.cameras.link import CameraLink
 from agent.errors import UnavailableError
 from agent.outside.camera_tls import CIPHERTEXT_BYTES
 from agent.outside.rtsp_sockets import RtspDialer

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.camera_link import DATAGRAM_FRAME_BYTES_MAX
+from agent.cameras.link import DATAGRAM_FRAME_BYTES_MAX
 from agent.errors import ConfigurationError, UnavailableError
 from agent.outside.datagrams import DATAGRAMS_MAX, REORDER_MAX, Datagrams
 from agent.outside.rtsp_sockets import RtspDialer

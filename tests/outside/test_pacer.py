@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.clips.upload_turns import UploadTurns
 from agent.clock import SECOND_NS, WallTime, parse_rfc3339
 from agent.command.request import UploadTarget
 from agent.crypto import Secret, sha256_hex
@@ -23,7 +24,6 @@ from agent.deliver.turns import Freight, Urgency
 from agent.outside.host import HostClock
 from agent.outside.https import HttpsUploader, Patience
 from agent.outside.pacer import CAP_EVERY_NS, MEASURE_BYTES_FIRST, Pacer, WithdrawnError
-from agent.upload_turns import UploadTurns
 from tests.simulators.eventually import eventually
 from tests.simulators.private_network import in_private_network
 from tests.simulators.set_clock import SetClock

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.certificate_watch import CertificateWatch
 from agent.demo.broker import Broker, start_broker
 from agent.demo.pki import Authority as CertificateAuthority
+from agent.maintenance.certificate_watch import CertificateWatch
 from agent.outside.host import HostClock
 from agent.outside.hub_certificate import HubCertificate
 from agent.outside.mqtt import BrokerAddress, MqttLink, Will

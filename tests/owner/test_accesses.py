@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agent.acquire.stream import CameraId
 from agent.clip_job import Job, JobPart, JobState, PartState
+from agent.clips.teller import footage_words
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.request import RefusalReason
 from agent.command.trust import open_first_bundle
@@ -17,7 +18,6 @@ from agent.evidence.audit import Entry, make_entry
 from agent.owner.accesses import EVERY_CAMERA, Known, Manner, access, accesses
 from agent.owner.words import OWNERS_COPY, Times, Tone
 from agent.page_ports import PlacedEntry
-from agent.teller import footage_words
 from tests.vectors.command.scene import AUTHORITY, NOW, WINDOW, trust_claims
 
 TRUST = open_first_bundle(AUTHORITY.trust_bundle(trust_claims()))

@@ -8,9 +8,9 @@ from agent.acquire.stream import CameraId
 from agent.clock import parse_rfc3339
 from agent.consent.policy import Policy
 from agent.consent.schedule import Mode, ScheduleRule
+from agent.health.vitals import HealthWarning
 from agent.owner.overview import health_of, sharing_of
 from agent.owner.words import Tone
-from agent.vitals import HealthWarning
 from tests.simulators.vital_signs import DOOR, YARD, camera, hub
 
 SUNDAY_NOON = parse_rfc3339("2026-11-29T11:00:00Z")

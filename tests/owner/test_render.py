@@ -17,6 +17,7 @@ from agent.clock import WallTime
 from agent.command.trust import open_first_bundle
 from agent.consent.policy import Policy
 from agent.evidence.audit import make_entry
+from agent.health.vitals import HealthWarning
 from agent.owner.accesses import Manner, access
 from agent.owner.log_lines import log_lines
 from agent.owner.overview import health_of, sharing_of
@@ -25,7 +26,6 @@ from agent.owner.questions import Choice, questions
 from agent.owner.render import ASSETS, HEADERS, asset, draw
 from agent.owner.words import Times
 from agent.page_ports import PlacedEntry
-from agent.vitals import HealthWarning
 from tests.owner.test_questions import JOB
 from tests.simulators.vital_signs import DOOR, camera, hub
 from tests.vectors.command.scene import AUTHORITY, NOW, trust_claims

@@ -20,7 +20,6 @@ from agent.buffer.chunk import ChunkKind
 from agent.clock import WallTime
 from agent.config import CameraLogin, Cameras, Config
 from agent.crypto import Secret
-from agent.daemon_cameras import build_camera_watch
 from agent.demo.camera import Ready
 from agent.outside.database import Database
 from agent.outside.discovery_sockets import discover, usable_interfaces
@@ -28,6 +27,7 @@ from agent.outside.hello_listener import HelloListener
 from agent.outside.login_folder import LoginFolder
 from agent.outside.onvif import examine
 from agent.outside.soap_login import Refusals
+from agent.wiring.cameras import build_camera_watch
 from tests.simulators.camera_networks import camera_networks
 from tests.simulators.eventually import PATIENCE_S, eventually, until
 from tests.simulators.export_site import STATUS_TOPIC

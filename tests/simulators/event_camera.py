@@ -11,11 +11,11 @@ from typing import Final
 from agent.acquire.camera import CameraStream, Login
 from agent.acquire.camera_event import CameraEvent
 from agent.acquire.stream import CameraId
+from agent.cameras.event_watch import EventWatch
 from agent.crypto import Secret
 from agent.demo.camera import CameraSettings, Ready, VirtualCamera, running_camera
 from agent.demo.camera_events import EventManners
 from agent.demo.h264_rtp import EncoderSettings
-from agent.event_watch import EventWatch
 from agent.outside.event_soap import EventService
 from agent.outside.host import HostClock
 from agent.outside.soap_login import Refusals

@@ -23,7 +23,10 @@ from agent.buffer.chunk import ChunkKind, ChunkMeta
 from agent.buffer.hold import HoldSettings
 from agent.buffer.ring import RingSettings
 from agent.clip_job import OPEN_STATES, JobPart, Status
-from agent.clip_maker import ClipMaker
+from agent.clips.courier import Courier, outbox_name
+from agent.clips.held_footage import RingAndHeld
+from agent.clips.maker import ClipMaker
+from agent.clips.part_sealer import PartSealer
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.claims import ConfigSetParams
 from agent.command.destination import listed_hosts
@@ -32,7 +35,6 @@ from agent.consent.grant import Granted
 from agent.consent.history import Held, History, encode_history
 from agent.consent.policy import open_policy
 from agent.consent.standing import Standing
-from agent.courier import Courier, outbox_name
 from agent.crypto import Secret, sha256_hex
 from agent.cut.clip import WireChunk
 from agent.cut.plan import PartSettings
@@ -40,12 +42,10 @@ from agent.deliver.age import generate_identity
 from agent.deliver.part import MEDIA_TYPE_CLIP, SealedPart
 from agent.deliver.unseal import open_age
 from agent.demo.authority import clip_params, sharing_claims, upload_params
-from agent.documents import POLICY
 from agent.errors import BadInputError
 from agent.evidence.audit import LOG_NAME
 from agent.evidence.manifest import ClipFacts, build_manifest
 from agent.exporter import Exporter
-from agent.held_footage import RingAndHeld
 from agent.outside.audit_file import AuditFile
 from agent.outside.cutter import ChildCutter
 from agent.outside.database import Database
@@ -54,11 +54,11 @@ from agent.outside.host import HostClock
 from agent.outside.https import HttpsUploader, Patience
 from agent.outside.outbox_files import OutboxFiles
 from agent.outside.slab_files import SlabLog
-from agent.part_sealer import PartSealer
-from agent.passed_time import PassedTime
-from agent.policy_past import HISTORY
 from agent.ports import Cutter, Document
 from agent.signing import thumbprint
+from agent.trust.documents import POLICY
+from agent.trust.passed_time import PassedTime
+from agent.trust.policy_past import HISTORY
 from agent.upkeep import Firmware, Upkeep
 from tests.simulators.clips import shown_by_pyav, stored, window_of
 from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 
 from agent.acquire.stream import CameraId
-from agent.asking import Asking
 from agent.clip_job import Job, JobEvent, JobState
+from agent.clips.asking import Asking
+from agent.clips.teller import Teller
 from agent.clock import WallTime
 from agent.command.envelope import verify
 from agent.command.request import VerifiedCommand
@@ -22,7 +23,7 @@ from agent.consent.grant import Ask
 from agent.consent.standing import Standing
 from agent.crypto import canonical_json, sha256_hex
 from agent.demo.authority import command_of, seconds, sharing_claims
-from agent.documents import Desk, Pairing
+from agent.health.vitals import HubVitals
 from agent.outside.audit_file import open_audit
 from agent.outside.audit_reading import AuditReader
 from agent.outside.database import Database
@@ -30,10 +31,9 @@ from agent.owner.login import LOGIN_TYP
 from agent.owner_page import OwnerPage, PageSettings
 from agent.owner_reading import Reading
 from agent.page_ports import PageLimits
-from agent.passed_time import PassedTime
 from agent.signing import SigningKey, sign_statement
-from agent.teller import Teller
-from agent.vitals import HubVitals
+from agent.trust.documents import Desk, Pairing
+from agent.trust.passed_time import PassedTime
 from tests.simulators.export_site import EVIDENCE_KEY, HUB
 from tests.simulators.page_visitor import page_server, visitor
 from tests.simulators.set_clock import SetClock

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 
-from agent.certificate_watch import CertificateWatch
 from agent.clock import SECOND_NS, WallTime
 from agent.errors import UnavailableError
+from agent.maintenance.certificate_watch import CertificateWatch
 from provisioning.credentials import RenewalStage
 from provisioning.renewal_pace import Validity
 from tests.simulators.audit_log import NOW

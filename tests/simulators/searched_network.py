@@ -10,7 +10,7 @@ from agent.acquire.camera import CameraStream, Login
 from agent.acquire.discovery import FoundCamera, camera_id
 from agent.acquire.identity import Known, Marks, marks_of
 from agent.acquire.stream import CameraId
-from agent.camera_watch import CameraWatch, Questions
+from agent.cameras.watch import CameraWatch, Questions
 from agent.crypto import Secret
 from agent.errors import UnavailableError
 from agent.outside.database import Database

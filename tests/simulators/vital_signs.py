@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from agent.acquire.stream import CameraId
 from agent.clock import SECOND_NS, WallTime, rfc3339
-from agent.self_test import CameraTest
-from agent.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, OutboxVitals, RingVitals
+from agent.health.self_test import CameraTest
+from agent.health.vitals import CameraVitals, EventKindVitals, EventVitals, HubVitals, OutboxVitals, RingVitals
 
 DOOR, YARD = CameraId("door"), CameraId("yard")
 START: Final = WallTime(1_795_000_000 * SECOND_NS)

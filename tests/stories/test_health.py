@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from agent.demo.site import Site
-from agent.presence import Presence
+from agent.health.presence import Presence
 from tests.simulators.exposition import read_exposition
 from tests.stories.acts import wait_for, whole_site
 

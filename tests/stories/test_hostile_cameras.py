@@ -16,7 +16,7 @@ from agent.acquire.camera import CameraStream
 from agent.acquire.health import CameraHealth, CameraState
 from agent.acquire.stream import CameraId
 from agent.buffer.ring import RingSettings
-from agent.camera_media import READ_BYTES_PER_TICK
+from agent.cameras.media import READ_BYTES_PER_TICK
 from agent.clock import SECOND_NS, WallTime, Window
 from agent.outside.host import HostClock
 from agent.outside.rtsp_sockets import RtspDialer

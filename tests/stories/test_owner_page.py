@@ -17,10 +17,10 @@ from agent.clock import SECOND_NS, WallTime, Window
 from agent.command.statement import open_strictly
 from agent.demo.owner_visit import ask_owner, owner_page
 from agent.demo.site import Site
+from agent.health.vitals import PageVitals
 from agent.outside.keystore import Keystore
 from agent.outside.page_certificate import fingerprint_of, page_certificate, page_key
 from agent.signing import generate_signing_key
-from agent.vitals import PageVitals
 from tests.simulators.piloted_browser import PilotedBrowser, find_browser, piloted_browser
 from tests.stories.acts import (
     SCENE,

@@ -1,0 +1,1 @@
+"""Story one, camera by camera: who and where the cameras are, and the recording of one."""

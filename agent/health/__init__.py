@@ -1,0 +1,1 @@
+"""How the hub does: seen, tested, judged and told."""

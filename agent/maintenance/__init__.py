@@ -1,0 +1,1 @@
+"""What the hub does for itself: its certificate, its firmware, its restart."""

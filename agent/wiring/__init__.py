@@ -1,0 +1,1 @@
+"""What the daemon builds its parts with, from the adapters of `outside`."""
