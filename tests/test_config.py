@@ -168,7 +168,7 @@ def test_what_is_no_configuration_is_an_error_for_a_person(text: bytes) -> None:
         parse(text, "hub.yaml")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(st.binary(max_size=200), st.text("abdinort_ :-[]{}!&*?|>%@`'\"#\n,=~0159.T", max_size=80)))
 def test_any_text_is_a_configuration_or_an_error_for_a_person(text: bytes | str) -> None:
     """Fuzzed files do not break the hub."""

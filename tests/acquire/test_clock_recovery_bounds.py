@@ -128,7 +128,7 @@ RATES = st.integers(-RATE_PPM_MAX, RATE_PPM_MAX)
 SEEDS = st.integers(0, 2**32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     camera=st.builds(
         Camera,
@@ -152,7 +152,7 @@ def test_arrival_keeps_its_bound_and_its_run(camera: Camera, seed: int) -> None:
     assert all(picture.anchor.is_settled for picture in pictures if picture.taken > LEARN_NS + 5 * SECOND_NS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     camera=st.builds(
         Camera,
@@ -201,7 +201,7 @@ def test_hub_slewed_for_hours_breaks_no_run(ppm: int, report_s: int) -> None:
         assert pictures[-1].ignored > 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(-1000, 5000), st.integers(15, 40), st.integers(0, 150), st.integers(0, 240), SEEDS)
 @example(step_ms=300, step_s=20, latency=150, jitter=240, seed=1)
 @example(step_ms=-500, step_s=20, latency=0, jitter=240, seed=1)
@@ -220,7 +220,7 @@ def test_hidden_step_of_timestamps_ends_the_run_or_keeps_the_bound(
         assert pictures[-1].run == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(-1000, 5000), st.sampled_from([(1, 0), (0, 1), (1, 1)]), SEEDS)
 @example(step_ms=400, steps_in=(1, 1), seed=1)
 @example(step_ms=-400, steps_in=(1, 1), seed=1)

@@ -26,7 +26,7 @@ def broken(pictures: list[Dated]) -> list[tuple[Dated, int]]:
     return outside
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     camera=st.builds(
         DriftingCamera,
@@ -51,7 +51,7 @@ def test_no_picture_lies_outside_its_bound(camera: DriftingCamera, seed: int) ->
     assert broken(list(watch(camera, 3600, tick_ms=1000, seed=seed))) == []
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(
     camera=st.builds(
         DriftingCamera,

@@ -226,7 +226,7 @@ def test_no_login_means_no_answer() -> None:
     assert authenticator.authorization("GET", "/", "c") is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(max_size=200), max_size=4))
 def test_any_challenge_is_survived(values: list[str]) -> None:
     """Whatever a camera writes, there is an answer on one line or none, never another error."""
@@ -236,7 +236,7 @@ def test_any_challenge_is_survived(values: list[str]) -> None:
     assert answer is None or not set(answer) & set("\r\n\0")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text(st.characters(min_codepoint=32, max_codepoint=126))

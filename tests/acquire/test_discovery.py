@@ -142,7 +142,7 @@ def test_a_dtd_does_not_hide_behind_an_encoding(encoding: str) -> None:
         parse_reply(REPLIES["entity bomb"].decode().encode(encoding), SENDER)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_datagram_raises_anything_but_bad_input(data: st.DataObject) -> None:
     """Random bytes, and good replies with random damage, are read or refused, never more."""

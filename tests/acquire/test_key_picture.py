@@ -121,7 +121,7 @@ def test_payload_is_found_behind_sources_and_extension_and_before_padding(encodi
     assert answer(encoding, key + b"\xff", padded) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["H264", "H265"]), st.binary(min_size=12, max_size=60))
 def test_hostile_packets_are_answered_from_their_own_bytes(encoding: str, packet: bytes) -> None:
     """Whatever the lengths inside say: no error, and bytes of the neighbours change nothing."""

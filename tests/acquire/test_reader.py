@@ -163,7 +163,7 @@ def test_runs_rise_above_what_the_ring_holds() -> None:
     assert RunNumbers().take(WALL) == WALL
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.one_of(
@@ -188,7 +188,7 @@ def test_any_bytes_after_play_raise_bad_input_only(pieces: list[bytes]) -> None:
     list(talk.reader.cut(talk.wall))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.one_of(

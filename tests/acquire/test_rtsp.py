@@ -229,7 +229,7 @@ hostile = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(hostile, max_size=8))
 def test_hostile_messages_raise_bad_input_only(messages: list[bytes]) -> None:
     """Whatever the camera says, the session goes on, ends, or raises BadInputError; no request is broken by it."""

@@ -98,7 +98,7 @@ def test_the_connection_beside_datagrams_is_bounded(octets: bytes) -> None:
         list(MessageBuffer().feed(octets))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(min_size=1, max_size=300), st.integers(0, 100))
 def test_message_ends_are_found_or_refused(noise: bytes, body_bytes: int) -> None:
     """A message's end is where its Content-Length says, whatever comes behind it; noise is refused or waits."""
@@ -127,7 +127,7 @@ def test_too_many_headers_are_refused() -> None:
         parse_message(b"RTSP/1.0 200 OK\r\n" + b"A: b\r\n" * 65 + b"\r\n")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"RTSP/1.0 200 OK\r\n", b"\r\n\r\n"])), max_size=8))
 def test_any_bytes_are_messages_or_bad_input(pieces: list[bytes]) -> None:
     """Noise on the connection gives messages whose headers can be asked for anything, or BadInputError."""

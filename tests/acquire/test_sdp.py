@@ -132,7 +132,7 @@ def test_what_is_no_sdp_is_refused(body: bytes) -> None:
         parse_sdp(body, BASE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400), st.text(max_size=60))
 def test_any_bytes_give_a_description_or_bad_input(noise: bytes, control: str) -> None:
     """Hostile text gives tracks whose URLs are printable, or BadInputError."""

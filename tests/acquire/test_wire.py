@@ -63,7 +63,7 @@ others = st.sampled_from(
 CODECS = [(VIDEO,), BOTH, *((Track(0, "video", name, 96, 90_000), AUDIO) for name in ("H265", "JPEG"))]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     st.lists(st.one_of(videos(), videos(), others), max_size=12).map(b"".join),
     st.one_of(st.lists(st.integers(1, 3000), max_size=60), st.lists(st.integers(1, 400_000), max_size=30)),
@@ -98,7 +98,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return stream, stored
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams(), st.lists(st.integers(1, 3000), max_size=30))
 def test_stored_bytes_are_the_frames_from_the_first_key_picture_on(
     streams: tuple[bytes, bytes], sizes: list[int]
@@ -134,7 +134,7 @@ def outcome(stream: bytes, sizes: list[int], tracks: tuple[Track, ...]) -> list[
         return str(error)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(hostile_units, max_size=40).map(b"".join),
     st.lists(st.integers(1, 400), max_size=60),
@@ -147,7 +147,7 @@ def test_hostile_bytes_raise_bad_input_only_and_split_independently(
     assert outcome(stream, sizes, tracks) == outcome(stream, [], tracks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams(), st.lists(st.integers(1, 90_000), max_size=20), st.frozensets(st.integers(0, 20)), st.randoms())
 def test_other_cameras_in_the_same_memory_change_nothing(
     streams: tuple[bytes, bytes], sizes: list[int], cuts: frozenset[int], random: Random
@@ -232,7 +232,7 @@ def test_any_number_of_frame_lengths_is_hopped() -> None:
     assert len(wire._equal_frames) == EQUAL_LENGTHS_MAX
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 40), min_size=1), st.lists(st.integers(1, 9000), max_size=50), st.data())
 def test_each_lost_packet_is_counted_once(fragments: list[int], sizes: list[int], data: st.DataObject) -> None:
     """What was dropped between the first picture's beginning and the last one's is counted, over the 16-bit wrap."""

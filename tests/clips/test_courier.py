@@ -346,5 +346,5 @@ class Delivery(RuleBasedStateMachine):
 
 def test_no_crash_changes_loses_or_forgets_anything(shop: Shop) -> None:
     """Any order of sealing, sending, failing and power cuts: see the invariants above."""
-    quick = settings(max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+    quick = settings(max_examples=12, stateful_step_count=12, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(lambda: Delivery(shop), settings=quick)  # type: ignore[arg-type]  # a factory will do

@@ -134,7 +134,7 @@ def test_stored_job_outlives_its_expiry_but_not_a_revocation() -> None:
     assert revoked.reason is RefusalReason.REVOKED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300) | st.text(alphabet='{}[]":,\\ vcmdhainuxl01.é\ud800', max_size=200).map(
     lambda text: text.encode("utf-8", "surrogatepass")))  # fmt: skip
 def test_any_bytes_are_answered_and_never_believed(raw: bytes) -> None:
@@ -149,7 +149,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_truly_signed_nonsense_is_answered(data: st.DataObject) -> None:
     """An officer's own key over any claims, and a grant over any claims, end as a value."""
@@ -162,7 +162,7 @@ def test_truly_signed_nonsense_is_answered(data: st.DataObject) -> None:
     assert isinstance(check(scene.message(claims)), VerifiedCommand | VerifiedPing | Refusal)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_one_changed_byte_of_what_is_signed_never_verifies(data: st.DataObject) -> None:
     """Every byte of the command and of its grants matters, the last bits of base64url included."""
@@ -176,7 +176,7 @@ def test_one_changed_byte_of_what_is_signed_never_verifies(data: st.DataObject) 
     assert isinstance(check(GOOD[:start] + bytes([byte]) + GOOD[start + 1 :]), Refusal)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(GOOD)), st.integers(0, len(GOOD)), st.binary(max_size=8))
 def test_mutated_message_is_the_same_command_or_none(start: int, end: int, patch: bytes) -> None:
     """Whatever is cut out or put in, the hub reads the signed command or refuses."""

@@ -35,7 +35,7 @@ def test_only_canonical_base64url(segment: str) -> None:
         base64url(segment)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=80) | st.lists(st.sampled_from(TOKEN.split(".")), max_size=5).map(".".join))
 def test_any_text_is_bad_input_or_the_token(text: str) -> None:
     """No text raises anything but BadInputError."""

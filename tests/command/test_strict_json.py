@@ -58,7 +58,7 @@ def test_escaped_quotes_cost_linear_time() -> None:
     assert time.process_time() - before < 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.dictionaries(st.text(max_size=5), st.integers(-(2**53), 2**53) | st.text(max_size=9), max_size=5))
 def test_plain_objects_come_back(value: dict[str, Any]) -> None:
     """What strict JSON can say is read as it was written."""

@@ -90,7 +90,7 @@ def test_first_bundle_needs_its_own_roots() -> None:
         open_first_bundle(AUTHORITY.trust_bundle(trust_claims(), signers=[MALLORY]))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.binary(max_size=100) | st.integers(0, len(FIRST)).map(lambda end: FIRST[:end] + b"}" * 3))
 def test_hostile_bundle_is_bad_input(raw: bytes) -> None:
     """Bytes from nobody raise BadInputError and nothing else."""

@@ -328,7 +328,7 @@ def assert_within(grant: Granted, rules: Policy, command: VerifiedCommand, now: 
     assert grant.window.end <= now + rules.ahead_s_max * SECOND_NS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(POLICIES, COMMANDS, st.integers(0, 800), st.integers(0, 3))
 def test_no_grant_exceeds_policy_or_command(rules: Policy, command: VerifiedCommand, late_s: int, uploads: int) -> None:
     """Whatever policy, command and time meet, a grant lies within both, and only opt-in gives it unasked."""
@@ -341,7 +341,7 @@ def test_no_grant_exceeds_policy_or_command(rules: Policy, command: VerifiedComm
         assert still_allowed(grant, word(rules), now)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(COMMANDS, POLICIES, ANSWERS, st.integers(0, 1200))
 def test_no_answer_widens(command: VerifiedCommand, rules: Policy, answer: Answer, late_s: int) -> None:
     """Whatever the owner answers to whatever question, a grant lies within question, answer and policy."""

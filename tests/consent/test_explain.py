@@ -90,7 +90,7 @@ def test_it_is_json_for_programs() -> None:
     assert all(share_of(SHOP, CameraId(name)) == word for name, word in read["cameras"].items() if name != "*")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RULES, ZONES, MOMENTS, st.sampled_from([*MODE_WORDS]))
 def test_what_is_told_of_a_minute_is_what_is_decided(
     rules: tuple[ScheduleRule, ...], zone: str, moment: WallTime, mode: str

@@ -108,7 +108,7 @@ def test_a_no_counts_by_any_clock(late_s: int) -> None:
         open_answer(OWNER.answer(NOW, SHA256, "yes"), OWNER.key, HUB, now)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.dictionaries(
         st.sampled_from([field.name for field in msgspec.structs.fields(Policy)]),

@@ -115,7 +115,7 @@ ZONES = st.sampled_from([BERLIN, LORD_HOWE, "America/New_York", "Asia/Kathmandu"
 MOMENTS = st.integers(1_790_000_000, 1_810_000_000).map(lambda second: WallTime(second * SECOND_NS))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(MODES), RULES, HOURS, ZONES, MOMENTS, st.integers(1, 7200))
 def test_schedules_only_tighten(
     base: Mode, hours: tuple[ScheduleRule, ...], more: ScheduleRule, zone: str, start: WallTime, length_s: int
@@ -129,7 +129,7 @@ def test_schedules_only_tighten(
     assert stricter(mode, mode_of_all(base, hours)) == mode_of_all(base, hours)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(HOURS, ZONES, MOMENTS)
 def test_a_moment_is_inside_exactly_if_a_wall_clock_says_so(hours: ScheduleRule, zone: str, moment: WallTime) -> None:
     """By plain arithmetic on what a clock on the wall shows."""

@@ -67,7 +67,7 @@ def is_within(narrow: Terms, wide: Terms) -> bool:
     return strictest(narrow, wide) == narrow
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TERMS, TERMS, TERMS)
 def test_the_strictest_is_a_lattice(a: Terms, b: Terms, c: Terms) -> None:
     """Order, grouping and repetition change nothing; the result is within each word, and one more never widens it."""
@@ -80,7 +80,7 @@ def test_the_strictest_is_a_lattice(a: Terms, b: Terms, c: Terms) -> None:
         assert is_within(strictest(a, c), strictest(b, c))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TERMS, TERMS)
 def test_each_word_of_the_strictest_is_in_both(a: Terms, b: Terms) -> None:
     """Said one by one, by plain comparison."""
@@ -193,7 +193,7 @@ def forbids(rules: Policy | None, moment: WallTime, camera: CameraId, *, is_aske
     return strict > 1 or word == "never" or not is_type_named or (not is_asked and (strict == 1 or word == "ask"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(STEPS, min_size=3, max_size=9), st.booleans())
 def test_no_sequence_lets_out_a_picture_that_a_policy_forbids(
     steps: Sequence[tuple[str, Any]],

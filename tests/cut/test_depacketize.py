@@ -138,7 +138,7 @@ def test_a_run_without_its_stream_header_is_bad_input() -> None:
         depacketize([], source.chunks)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.binary(max_size=40), st.booleans()), max_size=20))
 def test_hostile_payloads_raise_bad_input_only(packets: list[tuple[int, int, bytes, bool]]) -> None:
     """Whatever a camera puts into its packets, units come out or BadInputError."""

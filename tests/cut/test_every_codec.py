@@ -87,7 +87,7 @@ def check_h265(source: Source, window: Window, clip: bytes) -> int:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(recipe=st.sampled_from(H265), start=st.floats(-0.2, 2.5), length=st.floats(0.0005, 2.8))
 @example(recipe=H265[5], start=0.5, length=1.2)
 def test_any_window_of_h265_is_cut_exactly(recipe: H265Recipe, start: float, length: float) -> None:
@@ -100,7 +100,7 @@ def test_any_window_of_h265_is_cut_exactly(recipe: H265Recipe, start: float, len
     assert report.why_reencoded == ""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(recipe=st.sampled_from(H265), first=st.integers(0, 58), count=st.integers(1, 60), inset=st.integers(-1, 1))
 def test_borders_on_a_picture_are_half_open(recipe: H265Recipe, first: int, count: int, inset: int) -> None:
     """A picture at the start is in, a picture at the end is out, to the nanosecond."""
@@ -298,7 +298,7 @@ def test_another_size_is_scaled_into_the_clip() -> None:
     assert len(shown_by_pyav(clip)) == 20
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False))
 def test_poisoned_bitstreams_raise_bad_input_only(drawn: random.Random) -> None:
     """Bytes changed at will inside the packets give a clip of the window's pictures, or BadInputError."""

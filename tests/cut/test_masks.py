@@ -26,7 +26,7 @@ def taken(masks: Masks, width: int, height: int) -> set[tuple[int, int]]:
     return {(column, row) for row, runs in enumerate(rows) for begin, end in runs for column in range(begin, end)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(polygon=POLYGONS, width=st.integers(1, 200), height=st.integers(1, 200))
 @example(polygon=((0, 0), (0, 0), (0, 0)), width=1, height=1)
 @example(polygon=((5000, 5000), (5000, 5000), (5000, 5000)), width=64, height=64)
@@ -50,7 +50,7 @@ def test_a_border_between_two_blocks_touches_both() -> None:
     assert taken((half,), 64, 16) == {(1, 0), (2, 0), (3, 0)}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(POLYGONS, max_size=4), st.integers(1, 300), st.integers(1, 300))
 def test_several_polygons_cover_what_each_covers(polygons: list[Polygon], width: int, height: int) -> None:
     """They are joined; the runs of a row do not touch each other and stay inside the picture."""

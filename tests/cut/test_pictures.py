@@ -59,7 +59,7 @@ def test_a_window_without_a_key_picture_is_reencoded() -> None:
     assert (encoded(plan), copied(plan)) == (list(range(13, 47)), [])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     b_frames=st.integers(0, 3), gop=st.sampled_from([1, 7, 20, 60]), first=st.floats(0, 60), length=st.floats(0.1, 60),
     mapping=st.booleans(),

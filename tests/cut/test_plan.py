@@ -212,7 +212,7 @@ def test_nothing_is_planned_outside_the_grant() -> None:
     assert plan(window, footage(0, 40), now=100, delivered=at(25)) == Finished()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     start=st.floats(0, 50), length=st.floats(0.001, 150), gop_s=st.integers(1, 90), hole=st.integers(0, 150),
     hole_s=st.integers(0, 150), live=st.booleans(),

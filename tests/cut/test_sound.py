@@ -114,7 +114,7 @@ def test_nothing_from_outside_the_window_is_heard(mic: Microphone) -> None:
     assert float(np.abs(heard).max()) < 0.01
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(start_ns=st.integers(0, 2 * SECOND_NS), length_ns=st.integers(SECOND_NS // 20, SECOND_NS))
 def test_any_window_has_its_samples_exactly(start_ns: int, length_ns: int) -> None:
     """Of G.711 exactly the samples taken in the half-open window are encoded: not one more, not one less."""
@@ -136,7 +136,7 @@ def test_any_window_has_its_samples_exactly(start_ns: int, length_ns: int) -> No
     assert abs(said.start - surely[0]) <= 125_100
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(start_s=st.floats(0, 2), length_s=st.floats(0.2, 1))
 def test_copied_blocks_reach_nowhere_outside(start_s: float, length_s: float) -> None:
     """Every block of AAC is the camera's own, and what it codes lies within the window by any reading of its time."""
@@ -150,7 +150,7 @@ def test_copied_blocks_reach_nowhere_outside(start_s: float, length_s: float) ->
         assert window.start <= time - 64_000_000 < time + 128_000_000 <= window.end
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(start_s=st.floats(0, 2), length_s=st.floats(0.1, 0.6))
 def test_packets_of_opus_that_reach_outside_are_left_out(start_s: float, length_s: float) -> None:
     """A packet's samples are coded together: only whole ones are heard, and their edges are told."""
@@ -283,7 +283,7 @@ def test_sound_without_a_picture_is_not_delivered() -> None:
     assert heard_as(report).gaps
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False), st.sampled_from(MICROPHONES))
 def test_poisoned_sound_costs_sound_only(drawn: random.Random, mic: Microphone) -> None:
     """Whatever a camera sends as sound or as reports, the pictures are all there and nothing is raised."""

@@ -45,7 +45,7 @@ def test_only_the_first_block_fades_in() -> None:
     assert all(0.32 < size < 0.42 for size in sizes[1:])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 3000))
 def test_any_number_of_samples_can_be_encoded(count: int) -> None:
     """Every sample is in a block, and no block goes on behind the last one."""
@@ -81,7 +81,7 @@ def test_both_orders_of_bits_of_g726_are_decoded(encoding: str) -> None:
     assert likeness[1] < likeness[0] - 0.2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.binary(max_size=60), max_size=8), st.sampled_from(["OPUS", "G726-16", "G726-40", "AAL2-G726-24"]))
 def test_any_bytes_are_sound_or_nothing(payloads: list[bytes], encoding: str) -> None:
     """What cannot be decoded is None or no sample; the next packet is tried all the same."""

@@ -64,7 +64,7 @@ def check_exact(source: Source, window: Window, clip: bytes) -> int:
     return sum(slices_of(sample.nals) in inside for sample in movie.samples)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(recipe=st.sampled_from(RECIPES), start=st.floats(-0.2, 2.5), length=st.floats(0.0005, 2.8))
 @example(recipe=RECIPES[0], start=0.8, length=0.8)
 def test_any_window_is_cut_exactly(recipe: Recipe, start: float, length: float) -> None:
@@ -77,7 +77,7 @@ def test_any_window_is_cut_exactly(recipe: Recipe, start: float, length: float) 
     assert (report.first_picture, report.last_picture) == ((inside[0], inside[-1]) if inside else (None, None))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(recipe=st.sampled_from(RECIPES), first=st.integers(0, 58), count=st.integers(1, 60), inset=st.integers(-1, 1))
 def test_borders_on_a_picture_are_half_open(recipe: Recipe, first: int, count: int, inset: int) -> None:
     """A picture at the start is in, a picture at the end is out, to the nanosecond."""
@@ -218,7 +218,7 @@ def test_a_window_beside_the_footage_gives_no_file() -> None:
     assert (clip, report.pictures, len(report.gaps)) == (b"", 0, 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False))
 def test_poisoned_bitstreams_raise_bad_input_only(drawn: random.Random) -> None:
     """Bytes changed at will inside the packets give a clip of the window's pictures, or BadInputError."""

@@ -249,7 +249,7 @@ def test_no_url_shows() -> None:
 FAULTS = st.sampled_from(["", "", "lost", "answer lost", "500", "429", "early"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(FAULTS, max_size=12), st.integers(0, 40), st.integers(0, 12))
 def test_any_order_of_faults_ends_whole_or_said(faults: list[str], takes_s: int, crash_after: int) -> None:
     """Whatever fails, and wherever the hub starts again, the store has the part whole when the machine has finished."""

@@ -222,7 +222,7 @@ def test_another_store_is_not_held_up() -> None:
 KINDS = st.sampled_from([live, fresh, backlog, lambda: backlog(is_urgent=True), lambda: fresh(is_urgent=True)])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     rounds=st.lists(st.lists(KINDS, max_size=8), min_size=10, max_size=40),
     at_once=st.integers(1, 8),
@@ -252,7 +252,7 @@ def test_the_oldest_is_never_starved(rounds: list[list[object]], at_once: int, r
         now, instant = WallTime(now + SECOND_NS // 10), Instant(instant + SECOND_NS // 10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(waiting=st.lists(KINDS, max_size=30), at_once=st.integers(3, 8), is_live=st.booleans())
 def test_a_running_incident_is_not_behind_the_backlog(waiting: list[object], at_once: int, is_live: bool) -> None:  # noqa: FBT001 - drawn
     """Uploads of yesterday may hang for ever: a new alarm begins at once, a picture of now beside new alarms too."""

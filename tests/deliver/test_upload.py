@@ -145,7 +145,7 @@ def test_a_store_without_options_gets_no_checksums() -> None:
         assert not request.has_checksum
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 3 * PATCH_BYTES_MAX),
     st.lists(st.sampled_from(["", "lost", "answer lost", "500", "423", "429", "409", "keeps some"]), max_size=12),
@@ -292,7 +292,7 @@ _HEADERS: st.SearchStrategy[Mapping[str, str]] = st.dictionaries(
 _STATUS = st.sampled_from([100, 200, 201, 204, 301, 400, 404, 409, 410, 413, 423, 429, 460, 500]) | st.integers(0, 999)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.builds(Answer, _STATUS, _HEADERS) | st.builds(Lost, st.text()), max_size=20))
 def test_hostile_answers_never_break_the_machine(events: list[Event]) -> None:
     """Any answers end in the two errors there are for it or in requests to the same store within the part's bytes."""

@@ -20,7 +20,7 @@ VECTOR_CHECK = "dc9e"  # of 80 00 00 00 00 00 00 01
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([(360, 640), (180, 320), (90, 160), (720, 1280)]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_time_is_read_back(ticks: int, shape: tuple[int, int]) -> None:
     """Any 64-bit time survives drawing at every size."""
     image = np.full(shape, 90, np.uint8)
@@ -29,7 +29,7 @@ def test_every_time_is_read_back(ticks: int, shape: tuple[int, int]) -> None:
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 200))))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_picture_can_be_asked(image: np.ndarray) -> None:
     """Reading never raises, whatever the picture's size and content."""
     assert block_code.read(image) is None or image.shape[1] >= block_code.COLUMNS

@@ -140,7 +140,7 @@ def test_an_interface_that_is_not_there_is_said_plainly() -> None:
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=100).map(lambda text: probe(text, text))))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_parsing_a_probe_returns_or_says_bad_input(datagram: bytes) -> None:
     """No datagram raises anything else."""
     try:

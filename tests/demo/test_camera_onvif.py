@@ -232,7 +232,7 @@ def test_heads_that_lie_are_refused(ready: Ready, head: bytes, status: bytes) ->
 
 
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=200).map(lambda text: soap(f"<a>{text}</a>"))))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_parsing_a_call_returns_or_says_bad_input(body: bytes) -> None:
     """No bytes raise anything else."""
     try:

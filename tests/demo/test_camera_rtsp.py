@@ -230,7 +230,7 @@ def play_pictures_after_drop(raw: RawViewer) -> int:
 
 
 @given(st.one_of(st.binary(max_size=300), st.just(b"DESCRIBE " + b"x" * 20_000), st.just(b"$\0\xff\xff")))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rubbish_ends_only_its_own_connection(ready: Ready, rubbish: bytes) -> None:
     """Whatever a connection sends, it gets 400 or nothing, and the camera goes on."""
     split = urlsplit(ready.rtsp)

@@ -44,7 +44,7 @@ def nal_units_of(packets: list[bytes]) -> list[bytes]:
 
 
 @given(st.lists(NALS, min_size=1, max_size=4), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_packets_hold_the_picture_and_no_more(nals: list[bytes], has_headers: bool) -> None:  # noqa: FBT001 - a test's case
     """NAL units come out as they went in, in packets under the limit, the last one marked, numbers rising."""
     headers = [b"\x67sps", b"\x68pps"] if has_headers else []

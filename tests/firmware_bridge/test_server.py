@@ -95,7 +95,7 @@ def test_strange_clients_do_not_disturb_the_next(socket_path: Path, content: byt
     BridgeClient(socket_path).ping()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=100)
     | st.dictionaries(st.text(max_size=9), st.text(max_size=9)).map(lambda x: json.dumps(x).encode())

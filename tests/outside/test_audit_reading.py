@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.auditor import verify_audit
@@ -59,7 +59,6 @@ def test_entries_can_be_read_from_any_of_their_places(audit: AuditFile) -> None:
         assert page.entries[0].entry.ref == f"c{int(one.entry.ref[1:]) - 1}"
 
 
-@settings(deadline=None)
 @given(place=st.integers(-10, 2**53))
 def test_a_place_is_believed_only_if_an_entry_begins_there(audit: AuditFile, place: int) -> None:
     """What a browser sends as a place leads to an entry, or is refused."""

@@ -113,7 +113,7 @@ def test_ports_of_a_refused_track_are_closed(far: Far) -> None:
     assert far.read() == frame(0, packet(1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=st.integers(0, 0xFFFF), seed=st.integers(0, 10**6), lost=st.sets(st.integers(0, 99), max_size=20))
 def test_packets_come_in_the_order_of_their_numbers(first: int, seed: int, lost: set[int]) -> None:
     """However the network shuffles and loses them within its reach, and wherever the numbers wrap."""

@@ -158,7 +158,7 @@ def test_a_camera_that_never_answers_is_left_in_time() -> None:
 
 
 @given(body=st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_any_answer_is_ours_to_refuse(body: str) -> None:
     """Whatever stands in the answers, only errors of ours are raised."""
     with _device(lambda _: body) as address, suppress(TransomError):

@@ -196,7 +196,7 @@ def test_closing_wakes_and_frees() -> None:
 
 
 @given(st.lists(st.sampled_from(["put", "put apart", "first", "done", "put off", "commit", "end"]), max_size=80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_memory_is_bounded_and_order_is_kept(steps: list[str]) -> None:
     """Whatever the two sides do: never more than the limit, never a chunk twice, never one before an older one."""
     queue, count, owners = BatchQueue(LIMIT * MIB), 0, {lane: slab(lane) for lane in Lane}

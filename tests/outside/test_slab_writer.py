@@ -302,5 +302,5 @@ class RingMachine(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-RingMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+RingMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=25)
 TestRingMachine = RingMachine.TestCase

@@ -122,7 +122,7 @@ def test_a_damaged_mark_is_none(journal: Database) -> None:
     assert PassedTime(journal, SetClock(NOW)).now() == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
