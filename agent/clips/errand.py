@@ -18,6 +18,7 @@ from agent.cut.masks import are_covered
 from agent.cut.plan import PartSettings
 from agent.deliver.turns import Urgency
 from agent.evidence.statement import PARTS_MAX
+from agent.ports import Journal
 from agent.signing import SigningKey
 
 PARTS_SPARED: Final = 128  # of those that a manifest has room for: at the end of a window they get short again
@@ -55,6 +56,11 @@ class Errand:
     give_up_at: Instant | None = None  # since the outbox had no room: until when that is waited for
     is_held: bool = False  # `hold` has been asked for: once, for a refusal of it is written down
     is_closing: bool = False  # a camera's window is delivered to its end: behind its manifest no part goes any more
+
+
+def parts_of(journal: Journal, errand: Errand, camera: CameraId) -> list[JobPart]:
+    """Return what the journal knows of a camera's clip, in order; the manifest is the last."""
+    return [part for part in journal.parts(errand.job.id) if part.camera == camera]
 
 
 def may_go(errand: Errand, part: JobPart) -> bool:

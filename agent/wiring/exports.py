@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
@@ -160,7 +160,7 @@ def _open_upkeep(parts: HubParts, clips: ClipMaker, courier: Courier) -> Upkeep:
         if settings.log_level is not None:
             set_level(settings.log_level)
         if settings.part_s is not None:
-            clips.settings = replace(clips.settings, live_ns=int(settings.part_s * SECOND_NS))
+            clips.set_live_ns(int(settings.part_s * SECOND_NS))
         if settings.give_up_h is not None:
             courier.give_up_h = settings.give_up_h
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent.clip_job import JobState, PartState
 from agent.clips.errand import WHY_UNDELIVERED
-from agent.clips.maker import MANIFEST_SPARE_BYTES
+from agent.clips.sending import MANIFEST_SPARE_BYTES
 from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
 from agent.evidence.manifest import open_manifest
