@@ -133,7 +133,7 @@ class Job:
     sound: tuple[CameraId, ...] = ()  # likewise: those of the cameras whose sound goes with their pictures
     masks: CameraMasks = field(default_factory=dict)  # of the grant, as they stood when it was given
     action: str = "clip.upload"
-    due: int | None = None  # `deadline` by the time that has passed for certain (`passed_time.py`)
+    due: int | None = None  # `deadline` by the time that has passed for certain (`trust/passed_time.py`)
     withdrawn: RefusalReason | None = None  # why what was granted may not go on: the first no, and for good
     policy: tuple[int, str] = (0, "")  # version and digest of the one that granted it
     trust: bytes = b""  # the bundle by which it was granted: it says whom the parts that went are for, and no more

@@ -6,7 +6,7 @@ Rules of this file:
   are, the rest is cut from the ring. What it covers was stored when it was asked or granted; `clip.extend` alone moves
   the end of its window.
 - Trust and consent are asked again before every part is cut and before every effect on the store; a no is for good
-  (`agreement.py`). So are the owner's masks: a grant's own stay, those of now and of then are added.
+  (`clips/agreement.py`). So are the owner's masks: a grant's own stay, those of now and of then are added.
 - A job that has begun ends in one way, whoever ends it and whenever that is found: what is on its way is taken back,
   what went is told by a manifest.
 - A job is judged by no time before its receipt, whatever a clock that was set says.
@@ -220,7 +220,7 @@ class Exporter:
     def _forget_old(self) -> None:
         """Drop what nobody can replay any more: by no clock that was set just now, which would let it come again."""
         now = self._clock.now()
-        # by signed time only up to what is known on the disk: `server_time.py`
+        # by signed time only up to what is known on the disk: `trust/server_time.py`
         is_known = self._clock.standing().source in {TimeSource.NETWORK, TimeSource.ASSUMED}
         if is_known and self._clock_word(now) is not ClockWord.DOUBTED:
             self._journal.forget_before(now, REPLAY_MARGIN_NS)

@@ -43,7 +43,7 @@ SHARE_LOOPBACK: Final = (
     "outside/test_discovery_sockets.py",
     "outside/test_hello_listener.py",
     "outside/test_site_search.py",
-    "test_daemon_cameras.py",
+    "wiring/test_cameras.py",
     "outside/test_hostile_network.py",
     "outside/test_onvif.py",
 )

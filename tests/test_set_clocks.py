@@ -12,7 +12,6 @@ import pytest
 from agent.buffer.clock_eras import ClockChange, ClockEra, ClockWord, encode_eras
 from agent.clip_job import JobState
 from agent.clips.dated_footage import DatedFootage
-from agent.clips.part_sealer import PartSealer
 from agent.clock import SECOND_NS, TimeSource, WallTime, Window
 from agent.command.request import RefusalReason
 from agent.cut.plan import WHY_CLOCK_WRONG, WHY_TORN, WHY_TWICE
@@ -53,9 +52,8 @@ class Recorder:
         """Let a process cut by what is known of the clock, as the daemon builds it."""
         past = ClockPast(process.journal, self.site.clock, lambda: self.changes, boot)
         past.begin(last_run)
-        footage = DatedFootage(process.clips._ring, past)
-        process.clips._ring, process.clips._sealer = footage, PartSealer(footage, process.outbox)
-        process.exporter._clock_word = past.word_for
+        process.footage.source = DatedFootage(process.footage.source, past)
+        process.clock_word = past.word_for
         return past
 
     def set_by(self, seconds: float, next_run: int = RUN_WRONG) -> None:
@@ -93,9 +91,8 @@ def test_a_clock_that_is_right_again_costs_nothing(site: Site, set_by_s: float) 
         recorder.film(process, 1)
         sealed = len(site.audited("sealed"))
         site.clock.go_on(4)
-        asked = process.clips._troubled  # nothing is tried meanwhile, so nothing fails
+        assert len(site.audited("sealed")) == sealed
         recorder.set_by(-set_by_s, RUN_AFTER)
-        assert not asked
         site.clock.go_on(20)
         assert (await process.until_ended("c1")).status is JobState.SUCCEEDED
         assert len(site.audited("sealed")) > sealed
@@ -213,7 +210,7 @@ def test_a_camera_that_sends_its_last_seconds_again_is_no_contradiction(site: Si
     async def life(process: Process) -> None:
         recorder.beside(process)
         recorder.film(process, 2)
-        footage = process.clips._ring.footage(CAMERA, window_of(0.5, 5))
+        footage = process.footage.source.footage(CAMERA, window_of(0.5, 5))
         assert {chunk.meta.run for chunk in footage.chunks} == {1, RUN_WRONG}
         assert not footage.left_out
 
@@ -397,7 +394,7 @@ def test_of_two_clocks_the_better_one_has_the_moments_that_both_claim(
         eras = (ClockEra(1, sources[0]), ClockEra(RUN_WRONG, sources[1], is_doubted=True))
         process.journal.put_document("clock past", Document(1, encode_eras(eras)))
         recorder.film(process, 0.5)
-        footage = DatedFootage(process.clips._ring, ClockPast(process.journal, site.clock, lambda: ()))
+        footage = DatedFootage(process.footage.source, ClockPast(process.journal, site.clock, lambda: ()))
         claimed = window_of(1.5, 3)
         found = footage.footage(CAMERA, claimed)
         inside = [one for one in found.chunks if one.meta.first_picture >= claimed.start]

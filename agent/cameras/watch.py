@@ -1,6 +1,6 @@
 """Before story one: find the site's cameras, ask each for its stream, and hand them to the recorder; again and again.
 
-Rules of this file: found under another address, a camera is the same camera (`camera_identities` says which it is). A
+Rules of this file: found under another address, a camera is the same camera (`identities` says which it is). A
 stream that fails is a reason to search at once. One camera's failure costs the others nothing, and is kept in words for
 the installer. A certificate that a camera has shown to the recorder is in the book within a second; what the book says
 of it goes, also that it is forgotten.
@@ -74,7 +74,7 @@ class Questions:
     """What is asked of the site's network; each call blocks, and is made in a thread.
 
     `search` finds devices, `examine` asks one for its stream, `ask_marks` one that was examined for its marks; the two
-    raise a TransomError that tells the installer what to do. `verify` is as in `camera_confirmation`.
+    raise a TransomError that tells the installer what to do. `verify` is as in `confirmation`.
     """
 
     search: Callable[[], Iterable[FoundCamera]]

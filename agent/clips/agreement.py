@@ -4,8 +4,8 @@ Rules of this file:
 - After the first no it is not asked again: what was stopped does not go on. The no is in the journal before anything is
   done about it, so a restart finds the job withdrawn, and can decide nothing wider than before.
 - A no that the disk cannot take holds all the same, for as long as the hub runs; storing it is tried at every question.
-- While the hub's clock is doubted (`clock_past.py`), the time is that of before, carried on by the clock that is never
-  set: a clock that was set by mistake ends nothing for good.
+- While the hub's clock is doubted (`trust/clock_past.py`), the time is that of before, carried on by the clock that is
+  never set: a clock that was set by mistake ends nothing for good.
 - The reason is that of whoever ended it: the agency, the owner, the policies, the trust in its signer.
 """
 

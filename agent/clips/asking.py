@@ -6,7 +6,7 @@ Rules of this file:
 - The first answer counts, but a no may follow a yes, and then stops what it allowed. Silence is a no.
 - Everything but a yes of the owner ends a question at its deadline, and in the same words. Only what the agency itself
   does (it cancels, or the trust in its signer ends) ends it sooner.
-- The deadline is reached when either the hub's UTC or the time that has passed (`passed_time.py`) says so. No
+- The deadline is reached when either the hub's UTC or the time that has passed (`trust/passed_time.py`) says so. No
   suspension, no restart and no clock that is set back makes it later; a yes that comes after it counts for nothing.
 """
 

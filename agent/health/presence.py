@@ -31,7 +31,7 @@ class CameraPresence(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     state: str  # a word of `CameraState`, or "trouble"
     note: str = ""  # what a person can do about it
-    warnings: tuple[str, ...] = ()  # codes of `health_warnings.py`
+    warnings: tuple[str, ...] = ()  # codes of `health/warnings.py`
     footage_min: int = 0  # in the ring
     covered_min: int = 0  # of the last hour, by the last self-test
     events: str = ""  # a word of `EventState`

@@ -12,7 +12,6 @@ import pytest
 from agent.buffer.clock_eras import ClockEra, encode_eras
 from agent.clip_job import JobState
 from agent.clips.dated_footage import DatedFootage
-from agent.clips.part_sealer import PartSealer
 from agent.clock import TimeSource
 from agent.cut.plan import WHY_UNDATED
 from agent.evidence.manifest import open_manifest
@@ -52,8 +51,8 @@ def dated(process: Process, error_ns: int) -> DatedFootage:
     run = process.ring.last_run
     eras = (ClockEra(run, TimeSource.NONE, error_ns), ClockEra(run + 1, TimeSource.NETWORK))
     process.journal.put_document("clock past", Document(1, encode_eras(eras)))
-    footage = DatedFootage(process.clips._ring, ClockPast(process.journal, process.site.clock, lambda: ()))
-    process.clips._ring, process.clips._sealer = footage, PartSealer(footage, process.outbox)
+    footage = DatedFootage(process.footage.source, ClockPast(process.journal, process.site.clock, lambda: ()))
+    process.footage.source = footage
     return footage
 
 
@@ -77,7 +76,7 @@ def test_without_anything_noted_footage_is_as_it_was(site: Site) -> None:
 
     async def life() -> None:
         async with site.running() as process:
-            plain = process.clips._ring
+            plain = process.footage.source
             past = ClockPast(process.journal, site.clock, lambda: ())
             window = window_of(0.5, 1.9)
             assert DatedFootage(plain, past).footage(CAMERA, window) == plain.footage(CAMERA, window)
@@ -90,7 +89,7 @@ def test_where_it_was_left_out_is_told_within_the_window(site: Site) -> None:
 
     async def life() -> None:
         async with site.running() as process:
-            window, plain = window_of(0.5, 1.9), process.clips._ring
+            window, plain = window_of(0.5, 1.9), process.footage.source
             all_of_it = plain.footage(CAMERA, window)
             left = dated(process, -1).footage(CAMERA, window)
             assert (left.chunks, left.headers) == ((), ())

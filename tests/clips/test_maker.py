@@ -74,17 +74,18 @@ def test_a_clock_that_is_set_back_and_right_again_costs_seconds(site: Site) -> N
 
 
 @pytest.mark.parametrize(("live_s", "parts"), [(0.5, 3), (2.0, 1)])
-def test_how_running_windows_are_divided_can_be_set(site: Site, live_s: float, parts: int) -> None:
+def test_how_running_windows_are_divided_can_be_set(tmp_path: Path, live_s: float, parts: int) -> None:
     """Shorter parts, and more of them, from then on: each ends at the first key picture behind that length."""
-    site.clock.set_to(window_of(0, 6).end)  # not so late that nobody waits for footage any more
 
     async def life(process: Process) -> None:
         process.clips.set_live_ns(int(live_s * SECOND_NS))
-        work = Work(site, process, window_of(0, 2.4))
+        work = Work(site, process, window_of(0, 2.3))
         assert await work.deliver() == Outcome(is_complete=True, gaps="")
         assert len(work.parts()) == parts + 1  # and a manifest
 
-    run(site, life)
+    with export_site(tmp_path) as site:
+        site.clock.set_to(window_of(0, 6).end)  # not so late that nobody waits for footage any more
+        run(site, life)
 
 
 def test_it_goes_on_after_a_crash_where_it_was(site: Site) -> None:

@@ -69,7 +69,7 @@ def _pictures(raw: bytes, codec: Codec) -> None:
                 assert codec.clip.as_first(pictures[0].nals)
             coded.append(CodedSegment(is_copy=True, pictures=tuple(pictures), sets=segment.sets))
         if coded and codec.clip is not None:
-            pictures, sets = join_segments(coded, codec)
+            pictures, sets = join_segments(coded, codec, {})
             assert codec.clip.configuration(sets)
             samples, _ = samples_of(pictures, [units[one.unit].time for one in pictures], window)
             assert len(samples) == sum(len(segment.units) for segment in copies)

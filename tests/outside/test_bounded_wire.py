@@ -17,7 +17,7 @@ import pytest
 from agent.errors import BadInputError
 from agent.outside.bounded_wire import ANSWER_WIRE_BYTES_MAX, WIRE_ERRORS, BoundedTransport
 from agent.outside.https import tls_context
-from tests.simulators.tus_server import certificate_of
+from tests.simulators.tls_store import certificate_of
 
 BODY_BYTES = 60 * 1024
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY_BYTES + bytes(BODY_BYTES)

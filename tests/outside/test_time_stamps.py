@@ -1,4 +1,4 @@
-"""Stamps beside the log: bounded, and whole after a power cut. The asking is in test_stamper.py."""
+"""Stamps beside the log: bounded, and whole after a power cut. The asking is in trust/test_stamper.py."""
 
 from __future__ import annotations
 

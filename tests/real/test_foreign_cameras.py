@@ -83,7 +83,7 @@ class Hub:
             delivered_until=window.start,
             footage=footage,
             now=now,
-            settings=PartSettings(),
+            settings=PartSettings(edge_ns=window.end - window.start),  # all of it in one part
         )
         assert isinstance(plan, CutPlan)
         assert plan.window == window

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.acquire.stream import CameraId, encode_stream_header
 from agent.acquire.timeline import VIDEO_CLOCK_HZ
 from agent.buffer.chunk import ChunkKind, ChunkMeta
+from agent.buffer.clock_eras import ClockWord
 from agent.buffer.hold import HoldSettings
 from agent.buffer.ring import RingSettings
 from agent.clip_job import OPEN_STATES, JobPart, Status
@@ -65,6 +66,7 @@ from tests.simulators.h264_source import CAMERA, EPOCH, Recipe, Source, film
 from tests.simulators.put_server import PutStore, put_server
 from tests.simulators.set_clock import SetClock
 from tests.simulators.signing_store import SignedReceipts, contents_of
+from tests.simulators.switched_footage import SwitchedFootage
 from tests.simulators.tus_server import TusStore, tus_server
 from tests.vectors.command.scene import AUDIENCE, AUTHORITY, OWNER
 
@@ -248,8 +250,9 @@ class Process:
         self.holds = site.disk.holds(
             site.folder / "ring" / "held", Secret(bytes(32)), site.hold_settings, ring, site.clock
         )
-        footage = RingAndHeld(ring, self.holds)
-        self.sealer = PartSealer(footage, outbox)
+        self.footage = SwitchedFootage(RingAndHeld(ring, self.holds))
+        self.clock_word: Callable[[WallTime], ClockWord] = lambda _: ClockWord.GOOD
+        self.sealer = PartSealer(self.footage, outbox)
         self.courier = Courier(
             journal=journal,
             outbox=outbox,
@@ -260,7 +263,7 @@ class Process:
             give_up_h=site.give_up_h,
         )
         self.clips = ClipMaker(
-            ring=footage,
+            ring=self.footage,
             cutter=site.cutter,
             sealer=self.sealer,
             outbox=outbox,
@@ -283,6 +286,7 @@ class Process:
             clips=self.clips,
             holds=self.holds,
             upkeep=self.upkeep,
+            clock_word=lambda received: self.clock_word(received),  # noqa: PLW0108 - a test may exchange it
         )
         self._said = asyncio.Event()
         self._loop = asyncio.get_running_loop()
