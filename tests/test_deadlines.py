@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,7 @@ from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import Process, Site, export_site, run
-from tests.simulators.h264_source import EPOCH
+from tests.simulators.export_site import Process, Site, export_site, incident_site, run
 from tests.vectors.command.scene import OWNER
 
 ANSWER_S = 240
@@ -167,11 +165,7 @@ def test_a_hold_ends_however_its_clock_is_set_back(site: Site) -> None:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Site]:
     """Make a site in the middle of an incident."""
-    with export_site(tmp_path) as made:
-        made.clock.set_to(WallTime(EPOCH + 3 * SECOND_NS))
-        pace = {"live_ns": SECOND_NS // 2, "poll_ns": SECOND_NS // 50, "reorder_ns": 60 * SECOND_NS}
-        made.settings = replace(made.settings, **pace)
-        made.allow(ahead_s_max=60)
+    with incident_site(tmp_path) as made:
         yield made
 
 

@@ -18,7 +18,7 @@ from agent.cut.plan import WHY_CLOCK_WRONG, WHY_TORN, WHY_TWICE
 from agent.ports import Document
 from agent.trust.clock_past import DOUBT_NS, ClockPast
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import RECIPE, Process, Site, export_site, record, run
+from tests.simulators.export_site import RECIPE, Process, Site, incident_site, record, run
 from tests.simulators.h264_source import CAMERA, EPOCH, film
 from tests.simulators.set_clock import SetClock
 
@@ -34,11 +34,8 @@ YEARS_S = 1000 * 24 * 3600
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site in the middle of an incident: three of the film's four seconds have passed."""
-    with export_site(tmp_path) as made:
+    with incident_site(tmp_path) as made:
         made.clock = SetClock(WallTime(EPOCH + 3 * SECOND_NS))
-        pace = {"live_ns": SECOND_NS // 2, "poll_ns": SECOND_NS // 50, "reorder_ns": 60 * SECOND_NS}
-        made.settings = replace(made.settings, **pace)
-        made.allow(ahead_s_max=60)
         yield made
 
 

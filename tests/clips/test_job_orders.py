@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.clip_job import JobState
-from agent.clock import SECOND_NS, WallTime
+from agent.clock import SECOND_NS
 from agent.command.request import RefusalReason
 from agent.crypto import sha256_hex
 from agent.demo.authority import command_of, window_claim
 from agent.evidence.manifest import open_manifest
 from agent.evidence.note import verifier_of
 from tests.simulators.clips import window_of
-from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, export_site, run
-from tests.simulators.h264_source import EPOCH
+from tests.simulators.export_site import EVIDENCE_KEY, HUB, Process, Site, incident_site, run
 from tests.simulators.signing_store import contents_of
 from tests.vectors.command.scene import OWNER
 
@@ -29,11 +27,7 @@ SOON_S = 2  # until a question's deadline: all but a yes is told then
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """Make a site in the middle of an incident: three of the film's four seconds have passed."""
-    with export_site(tmp_path) as made:
-        made.clock.set_to(WallTime(EPOCH + 3 * SECOND_NS))
-        pace = {"live_ns": SECOND_NS // 2, "poll_ns": SECOND_NS // 50, "reorder_ns": 60 * SECOND_NS}
-        made.settings = replace(made.settings, **pace)
-        made.allow(ahead_s_max=60)
+    with incident_site(tmp_path) as made:
         yield made
 
 

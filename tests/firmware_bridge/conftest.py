@@ -19,7 +19,8 @@ from firmware_bridge.restarts import Restarts
 from firmware_bridge.server import BridgeServer
 from firmware_bridge.tree import HardwareTree
 from firmware_bridge.updates import Updates
-from tests.simulators.rauc_service import Behaviour, PrivateBus, RaucService
+from tests.simulators.private_bus import PrivateBus
+from tests.simulators.rauc_service import Behaviour, RaucService
 
 BOX = {
     "sys/block/mmcblk0/device/life_time": "0x02 0x05\n",

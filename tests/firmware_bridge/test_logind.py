@@ -9,7 +9,7 @@ import pytest
 from firmware_bridge.errors import UnavailableError
 from firmware_bridge.logind import LogindMachine
 from tests.simulators.logind_service import LogindService
-from tests.simulators.rauc_service import PrivateBus
+from tests.simulators.private_bus import PrivateBus
 
 
 def test_a_restart_is_asked_for_without_asking_a_person(bus: PrivateBus) -> None:

@@ -11,7 +11,8 @@ import pytest
 from firmware_bridge.errors import BadInputError, UnavailableError
 from firmware_bridge.messages import Progress, Slot
 from firmware_bridge.rauc import IDLE_POLL_S, RaucUpdater
-from tests.simulators.rauc_service import Behaviour, PrivateBus, RaucService
+from tests.simulators.private_bus import PrivateBus
+from tests.simulators.rauc_service import Behaviour, RaucService
 
 
 def install(bus: PrivateBus, bundle: Path, manifest_hash: str | None = None) -> list[Progress]:

@@ -13,7 +13,8 @@ from firmware_bridge.messages import Installed, Refused
 from firmware_bridge.restarts import RESTART_FILE, Restarts, boot_id
 from tests.firmware_bridge.test_updates import ShelfUpdater
 from tests.simulators.logind_service import LogindService
-from tests.simulators.rauc_service import Behaviour, PrivateBus
+from tests.simulators.private_bus import PrivateBus
+from tests.simulators.rauc_service import Behaviour
 
 
 class Waiting(ShelfUpdater):

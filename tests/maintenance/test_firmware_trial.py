@@ -18,7 +18,8 @@ from agent.maintenance.firmware_trial import TRIAL_S_MAX, WELL_S_MIN, FirmwareTr
 from agent.outside.bridge import firmware_slots, keep_firmware
 from tests.simulators.audit_log import NOW
 from tests.simulators.eventually import eventually
-from tests.simulators.rauc_service import Behaviour, PrivateBus, RaucService
+from tests.simulators.private_bus import PrivateBus
+from tests.simulators.rauc_service import Behaviour, RaucService
 from tests.simulators.real_rauc import BridgeProcess
 from tests.simulators.set_clock import SetClock
 from tests.simulators.vital_signs import camera

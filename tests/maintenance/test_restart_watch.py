@@ -28,7 +28,8 @@ from agent.ports import Document
 from tests.simulators.audit_log import NOW
 from tests.simulators.eventually import eventually
 from tests.simulators.logind_service import LogindService
-from tests.simulators.rauc_service import Behaviour, PrivateBus, RaucService
+from tests.simulators.private_bus import PrivateBus
+from tests.simulators.rauc_service import Behaviour, RaucService
 from tests.simulators.real_rauc import BridgeProcess
 from tests.simulators.set_clock import SetClock
 

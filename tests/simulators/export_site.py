@@ -341,6 +341,18 @@ def export_site(
         yield site
 
 
+@contextmanager
+def incident_site(folder: Path) -> Iterator[Site]:
+    """Make a site in the middle of an incident: three of the film's four seconds have passed, and parts are short."""
+    with export_site(folder) as made:
+        made.clock.set_to(WallTime(EPOCH + 3 * SECOND_NS))
+        made.settings = replace(
+            made.settings, live_ns=SECOND_NS // 2, poll_ns=SECOND_NS // 50, reorder_ns=60 * SECOND_NS
+        )
+        made.allow(ahead_s_max=60)
+        yield made
+
+
 def record(ring: SlabLog, source: Source) -> None:
     """Put a film into the ring as the recorder would, and wait until it is on the disk."""
     first = stored(source.chunks[0], is_key=False).meta

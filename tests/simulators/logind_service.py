@@ -5,48 +5,25 @@ As the real one (org.freedesktop.login1(5)) it takes `Reboot(b)` on the Manager 
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from types import TracebackType
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from dbus_fast import DBusError
-from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusBool, DBusSignature
 from dbus_fast.service import ServiceInterface, dbus_method
+
+from tests.simulators.private_bus import OwnedName
 
 DENIED: Final = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 
 
-class LogindService:
-    """Owns logind's name on a bus, in a thread of its own; use as a context manager."""
+class LogindService(OwnedName):
+    """Owns logind's name on a bus."""
 
     def __init__(self, address: str) -> None:
-        self._address, self.restarts = address, 0
+        self.restarts = 0
         self.is_denied = False
         """Somebody is logged in, or polkit knows no rule."""
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._done.set)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        bus = await MessageBus(self._address).connect()
-        bus.export("/org/freedesktop/login1", _Manager(self))
-        await bus.request_name("org.freedesktop.login1")
-        self._ready.set()
-        await self._done.wait()
-        bus.disconnect()
+        super().__init__(address, "org.freedesktop.login1", "/org/freedesktop/login1", _Manager(self))
 
 
 class _Manager(ServiceInterface):

@@ -7,17 +7,15 @@ refuses to look at a bundle, and knows after an installation what is in the othe
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 from dbus_fast import DBusError, PropertyAccess, Variant
-from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
+
+from tests.simulators.private_bus import OwnedName
 
 FAILED: Final = "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code30"
 BUSY: Final = "already processing a different method"
@@ -45,63 +43,12 @@ class Behaviour:
     marked: list[tuple[str, str]] = field(default_factory=list)
 
 
-class PrivateBus:
-    """A session bus of our own, from dbus-daemon; use as a context manager."""
-
-    def __enter__(self) -> Self:
-        self._daemon = subprocess.Popen(
-            ["dbus-daemon", "--session", "--print-address", "--nofork", "--address=unix:tmpdir=/tmp"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._daemon.stdout is not None
-        self.address = self._daemon.stdout.readline().strip()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        assert self._daemon.stdout is not None
-        self._daemon.stdout.close()
-
-    def stop(self) -> None:
-        """Take the bus away from everybody."""
-        self._daemon.terminate()
-        self._daemon.wait(10)
-
-
-class RaucService:
-    """Owns RAUC's name on a bus, in a thread of its own; use as a context manager."""
+class RaucService(OwnedName):
+    """Owns RAUC's name on a bus."""
 
     def __init__(self, address: str, behaviour: Behaviour, *, is_old: bool = False) -> None:
-        self._address = address
-        self._interface = _OldInstaller(behaviour, self._leave) if is_old else _Installer(behaviour, self._leave)
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._done.set)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        self._bus = await MessageBus(self._address).connect()
-        self._bus.export("/", self._interface)
-        await self._bus.request_name("de.pengutronix.rauc")
-        self._ready.set()
-        await self._done.wait()
-        self._bus.disconnect()
-
-    def _leave(self) -> None:
-        self._bus.disconnect()
+        interface = (_OldInstaller if is_old else _Installer)(behaviour, self.leave)
+        super().__init__(address, "de.pengutronix.rauc", "/", interface)
 
 
 class _OldInstaller(ServiceInterface):

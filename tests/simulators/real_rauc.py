@@ -28,7 +28,7 @@ from firmware_bridge.client import BridgeClient
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.rauc import RaucUpdater
 from tests.simulators.eventually import eventually
-from tests.simulators.rauc_service import PrivateBus
+from tests.simulators.private_bus import PrivateBus
 
 COMPATIBLE: Final = "transom-test-hub"
 IMAGE_BYTES: Final = 300_000
