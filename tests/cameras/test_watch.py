@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from agent.acquire.search_pace import FIRST_SEARCHES
 from agent.cameras.confirmation import TAKEN
@@ -15,29 +11,9 @@ from agent.cameras.watch import CAMERAS_MAX, Trouble
 from agent.outside.database import Database
 from agent.outside.identity_file import IdentityFile
 from tests.simulators.eventually import eventually
-from tests.simulators.export_site import STATUS_TOPIC
 from tests.simulators.searched_network import LOGIN, Network, at, named
 
 FRONT, BACK = named("front"), named("back")
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Database]:
-    """Open the journal."""
-    with closing(Database(tmp_path / "journal.db", STATUS_TOPIC)) as database:
-        yield database
-
-
-@pytest.fixture
-def identities(tmp_path: Path) -> IdentityFile:
-    """Open the book of marks."""
-    return IdentityFile(tmp_path / "cameras.json")
-
-
-@pytest.fixture
-def network(book: Database, identities: IdentityFile) -> Network:
-    """Make a network."""
-    return Network(book, identities)
 
 
 def test_a_camera_that_is_found_is_recorded_and_remembered(network: Network, book: Database) -> None:
